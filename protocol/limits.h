@@ -1,0 +1,69 @@
+/* Every limit that a client can meet, in one place; docs/contract.md sections 2 to 9 say what
+ * passing one answers. Static assertions beside their users tie them together. */
+#ifndef PROTOCOL_LIMITS_H
+#define PROTOCOL_LIMITS_H
+
+#include <stdint.h>
+
+enum {
+    PROTOCOL_VERSION_MIN = 1,
+    PROTOCOL_VERSION_MAX = 1,
+
+    /* bytes */
+    FRAME_HEADER_BYTES = 16,
+    FRAME_BYTES_MAX = 1024 * 1024,    /* header included */
+    FRAME_HELLO_BYTES_MAX = 4 * 1024, /* before HELLO was answered */
+    NAME_BYTES_MAX = 255,             /* lock names, record keys, client names */
+    META_BYTES_MAX = 1024,
+    BODY_BYTES_MAX = 64 * 1024,
+    HEADERS_BYTES_MAX = 8 * 1024,
+    CHECKPOINT_BYTES_MAX = 64 * 1024,
+    EVIDENCE_BYTES_MAX = 1024,
+    SECRET_ID_BYTES_MAX = 64,
+    TRACEPARENT_BYTES_MAX = 64, /* W3C Trace Context: 55 in version 00 */
+    ADDRESS_BYTES_MAX = 255,    /* "host:port" */
+    SESSION_SECRET_BYTES = 16,
+    CLUSTER_ID_BYTES = 16,
+    FINGERPRINT_BYTES = 32,
+    REPLY_STORED_BYTES_MAX = 1024, /* a reply kept for a retry */
+
+    /* counts */
+    NESTING_MAX = 4,          /* arrays in arrays of one message */
+    LIST_ITEMS_MAX = 4096,    /* of any list in a message */
+    NAMES_MAX = 32,           /* of one ACQUIRE */
+    ACK_RANGES_MAX = 32,      /* answered seqs above `ack` */
+    LOSSES_MAX = 64,          /* losses told or acknowledged in one KEEP */
+    BUSY_HOLDERS_MAX = 8,     /* shown in BUSY */
+    DEADLOCK_OWNERS_MAX = 16, /* shown in DEADLOCK */
+    PAGE_ITEMS_MAX = 1000,    /* of one LIST answer */
+    UNACKED_MAX = 1024,       /* answered and not acknowledged, a session */
+    UNACKED_RESERVE = 64,     /* on top, for what frees or finishes */
+    UNACKED_BYTES_MAX = 256 * 1024,
+    CONNECTION_REQUESTS_MAX = 1024, /* unanswered on one connection, parked ones not counted */
+    SESSION_NAMES_MAX = 4096,       /* names held or waited for and bound attempts, a session */
+    LOCK_WAITERS_MAX = 16384,       /* a name */
+    RECORD_PARKED_MAX = 1024,       /* BEGINs waiting for one record */
+    REENTRANCE_MAX = 65535,
+    PERMITS_MAX = 1000000,
+    SEQ_AHEAD_MAX = 4096, /* a CANCEL's seq above the highest seen */
+
+    /* milliseconds */
+    TTL_MS_MIN = 500,
+    TTL_MS_MAX = 3600000,
+    WAIT_MS_MAX = 86400000,
+    DELAY_MS_MAX = 60000,
+    RETAIN_MS_MIN = 60000,
+    RETAIN_MS_DEFAULT = 86400000,
+    LEASE_MS_MIN = 500,
+    LEASE_MS_MAX = 86400000,
+    HOLD_MS_MAX = 86400000,
+    SESSION_TOMBSTONE_MS = 600000,
+    LOST_LOCK_KEPT_MS = 600000, /* a free lock's row after an involuntary loss */
+    TOMBSTONE_FACTOR = 10,      /* a record's tombstone lives so many retentions */
+};
+
+#define RETAIN_MS_MAX (UINT64_C(3650) * 86400000) /* ten years */
+#define TOKEN_END     (UINT64_C(1) << 63)         /* fencing tokens are below */
+#define TIME_MS_MAX   (UINT64_C(1) << 53)         /* exact in a JSON reader's double, too */
+
+#endif

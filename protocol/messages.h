@@ -1,0 +1,572 @@
+/* Every message once: its op code, its fields, their ranges. docs/contract.md says what each does;
+ * protocol/README.md shows each as bytes. Fields are positional on the wire: a change of a
+ * message's fields is a new protocol version. */
+#ifndef PROTOCOL_MESSAGES_H
+#define PROTOCOL_MESSAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "protocol/codec.h"
+#include "protocol/limits.h"
+
+/* ------------------------------------------------------------------ words */
+
+enum lock_mode { MODE_EXCLUSIVE = 0, MODE_SHARED = 1, MODE_PERMITS = 2 };
+
+/** Why a grant, an attempt or a session ended. */
+enum end_reason {
+    END_RELEASED = 1,  /**< by its owner */
+    END_EXPIRED = 2,   /**< its session's lease or its own ran out */
+    END_CLOSED = 3,    /**< its session was closed */
+    END_ABANDONED = 4, /**< given back by a client that had declared it lost */
+    END_HOLD_MAX = 5,  /**< held as long as it may */
+    END_FORCED = 6,    /**< by an administrator */
+    END_RESTORED = 7,  /**< the state was restored from a snapshot */
+    END_REASON_MAX = 7,
+};
+
+enum check_verdict { CHECK_VALID = 0, CHECK_STALE = 1, CHECK_FREE = 2 };
+
+enum record_state {
+    RECORD_ABSENT = 0,
+    RECORD_RUNNING = 1,
+    RECORD_DONE = 2,
+    RECORD_FAILED = 3,
+    RECORD_RETRYABLE = 4,
+    RECORD_UNKNOWN = 5,
+    RECORD_TOMBSTONE = 6,
+    RECORD_STATE_MAX = 6,
+};
+
+/** What COMPLETE and RESOLVE say; the numbers are record states. */
+enum record_outcome {
+    OUTCOME_NONE = 0,
+    OUTCOME_DONE = RECORD_DONE,
+    OUTCOME_FAILED = RECORD_FAILED,
+    OUTCOME_RETRYABLE = RECORD_RETRYABLE,
+};
+
+enum takeover_policy { TAKEOVER_AUTO = 0, TAKEOVER_MANUAL = 1, TAKEOVER_NEVER = 2 };
+
+/** What a checkpoint says of the next effect outside (contract, 6). */
+enum external_mark { MARK_NONE = 0, MARK_ONCE = 1, MARK_DERIVED = 2 };
+
+enum begin_verdict { BEGIN_STARTED = 0, BEGIN_REPLAY = 1, BEGIN_TAKEOVER = 2 };
+
+/** A record's reference in a repeated answer that could not be filled any more. */
+enum referent { REFERENT_WHOLE = 0, REFERENT_GONE = 1 };
+
+enum server_role { ROLE_FOLLOWER = 0, ROLE_CANDIDATE = 1, ROLE_LEADER = 2 };
+
+enum member_role { MEMBER_VOTER = 0, MEMBER_STANDBY = 1, MEMBER_SPARE = 2 };
+
+/* ------------------------------------------------------------------ parts */
+
+#define ACK_RANGE_FIELDS(T, F, L)                                         \
+    F(T, U64, first, 1, UINT64_MAX) /* first answered seq of the range */ \
+    F(T, U64, last, 1, UINT64_MAX)  /* last one, >= first (checked by envelope_check) */
+CODEC_STRUCT(ack_range, ACK_RANGE_FIELDS)
+
+/* What a client says of itself with a request; all zero for a request without a session. */
+#define CLIENT_ENVELOPE_FIELDS(T, F, L)                                                  \
+    F(T, U64, session, 0, UINT64_MAX)                /* 0 = none */                      \
+    F(T, U64, seq, 0, UINT64_MAX)                    /* 0 = an op without a number */    \
+    F(T, U64, ack, 0, UINT64_MAX)                    /* all seqs <= ack are answered */  \
+    L(T, ack_range, ack_ranges, 0, ACK_RANGES_MAX)   /* answered above it, rising */     \
+    F(T, U64, renews, 0, 1)                          /* 1: this op renews the session */ \
+    F(T, STR, traceparent, 0, TRACEPARENT_BYTES_MAX) /* W3C trace context, or empty */
+CODEC_STRUCT(client_envelope, CLIENT_ENVELOPE_FIELDS)
+
+/* The same as it stands in the log, with what the server knows of the caller. */
+#define ENVELOPE_FIELDS(T, F, L)                                                            \
+    CLIENT_ENVELOPE_FIELDS(T, F, L)                                                         \
+    F(T, STR, principal, 0, NAME_BYTES_MAX) /* "anonymous" until there is authentication */ \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)   /* the caller's address */                      \
+    F(T, U64, acl_revision, 0, UINT64_MAX)  /* access control as it was at the door */
+CODEC_STRUCT(envelope, ENVELOPE_FIELDS)
+
+#define LOST_ITEM_FIELDS(T, F, L)                              \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1)                 \
+    F(T, U64, reason, 1, END_REASON_MAX) /* enum end_reason */ \
+    F(T, U64, at_ms, 0, TIME_MS_MAX)     /* cluster time */
+CODEC_STRUCT(lost_item, LOST_ITEM_FIELDS)
+
+#define LEFT_ITEM_FIELDS(T, F, L)              \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1) \
+    F(T, U64, left_ms, 0, TIME_MS_MAX)
+CODEC_STRUCT(left_item, LEFT_ITEM_FIELDS)
+
+#define HOLDER_FIELDS(T, F, L)                              \
+    F(T, U64, session, 1, UINT64_MAX)                       \
+    F(T, U64, owner, 0, UINT64_MAX)                         \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1)              \
+    F(T, U64, mode, 0, 2)              /* enum lock_mode */ \
+    F(T, U64, permits, 0, PERMITS_MAX) /* units taken under MODE_PERMITS, else 0 */
+CODEC_STRUCT(holder, HOLDER_FIELDS)
+
+#define HOLDER_INFO_FIELDS(T, F, L)                                           \
+    HOLDER_FIELDS(T, F, L)                                                    \
+    F(T, U64, count, 1, REENTRANCE_MAX)       /* reentrant acquisitions */    \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)       /* cluster time of the grant */ \
+    F(T, U64, lease_left_ms, 0, TIME_MS_MAX)  /* a hint */                    \
+    F(T, U64, hold_left_ms, 0, TIME_MS_MAX)   /* 0 = no hold_max */           \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX) /* the session's */             \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                                     \
+    F(T, BIN, meta, 0, META_BYTES_MAX)                                        \
+    F(T, STR, traceparent, 0, TRACEPARENT_BYTES_MAX)
+CODEC_STRUCT(holder_info, HOLDER_INFO_FIELDS)
+
+#define WAITER_INFO_FIELDS(T, F, L)           \
+    F(T, U64, session, 1, UINT64_MAX)         \
+    F(T, U64, owner, 0, UINT64_MAX)           \
+    F(T, U64, mode, 0, 2)                     \
+    F(T, U64, permits, 0, PERMITS_MAX)        \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)       \
+    F(T, U64, wait_left_ms, 0, TIME_MS_MAX)   \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX) \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)
+CODEC_STRUCT(waiter_info, WAITER_INFO_FIELDS)
+
+#define LOCK_LINE_FIELDS(T, F, L)                                                 \
+    F(T, STR, name, 1, NAME_BYTES_MAX)                                            \
+    F(T, U64, mode, 0, 2)                                                         \
+    F(T, U64, holder_count, 0, UINT32_MAX)                                        \
+    F(T, U64, queue_length, 0, LOCK_WAITERS_MAX)                                  \
+    F(T, U64, fencing_token, 0, TOKEN_END - 1) /* the first holder's; 0 = free */ \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)        /* the first holder's grant */     \
+    F(T, U64, lease_left_ms, 0, TIME_MS_MAX)   /* the first holder's */           \
+    F(T, U64, delay_left_ms, 0, TIME_MS_MAX)   /* lock-delay still running */     \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX)  /* the first holder's session */   \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)
+CODEC_STRUCT(lock_line, LOCK_LINE_FIELDS)
+
+#define RECORD_LINE_FIELDS(T, F, L)                                                    \
+    F(T, STR, key, 1, NAME_BYTES_MAX)                                                  \
+    F(T, U64, state, 0, RECORD_STATE_MAX)                                              \
+    F(T, U64, lapsed, 0, 1) /* RUNNING, and its lease has ended */                     \
+    F(T, U64, fencing_token, 0, TOKEN_END - 1)                                         \
+    F(T, U64, attempt, 0, UINT32_MAX)                                                  \
+    F(T, U64, code, 0, UINT32_MAX)                                                     \
+    F(T, U64, since_ms, 0, TIME_MS_MAX) /* cluster time of the last change of state */ \
+    F(T, U64, left_ms, 0, TIME_MS_MAX)  /* lease left, or retention left */            \
+    F(T, U64, external, 0, 2)           /* enum external_mark, still open */           \
+    F(T, STR, checkpoint, 0, NAME_BYTES_MAX)                                           \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX)                                          \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)
+CODEC_STRUCT(record_line, RECORD_LINE_FIELDS)
+
+#define LATE_ITEM_FIELDS(T, F, L)              \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1) \
+    F(T, U64, outcome, 0, RECORD_STATE_MAX)    \
+    F(T, U64, code, 0, UINT32_MAX)             \
+    F(T, BIN, body_hash, 16, 16)               \
+    F(T, U64, at_ms, 0, TIME_MS_MAX)
+CODEC_STRUCT(late_item, LATE_ITEM_FIELDS)
+
+#define SESSION_LINE_FIELDS(T, F, L)          \
+    F(T, U64, session, 1, UINT64_MAX)         \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX) \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)     \
+    F(T, U64, ttl_ms, 0, TTL_MS_MAX)          \
+    F(T, U64, left_ms, 0, TIME_MS_MAX)        \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)       \
+    F(T, U64, grant_count, 0, UINT32_MAX)     \
+    F(T, U64, waiter_count, 0, UINT32_MAX)    \
+    F(T, U64, attempt_count, 0, UINT32_MAX)   \
+    F(T, U64, ended, 0, END_REASON_MAX) /* enum end_reason; 0 = alive */
+CODEC_STRUCT(session_line, SESSION_LINE_FIELDS)
+
+#define MEMBER_FIELDS(T, F, L)                   \
+    F(T, U64, id, 1, UINT64_MAX)                 \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)        \
+    F(T, STR, client, 0, ADDRESS_BYTES_MAX)      \
+    F(T, U64, role, 0, 2) /* enum member_role */ \
+    F(T, U64, reachable, 0, 1)
+CODEC_STRUCT(member, MEMBER_FIELDS)
+
+/* ------------------------------------------------------------------ requests */
+
+#define HELLO_FIELDS(T, F, L)             \
+    F(T, U64, version_min, 1, UINT16_MAX) \
+    F(T, U64, version_max, 1, UINT16_MAX) \
+    F(T, STR, name, 0, NAME_BYTES_MAX) /* the client's, for people */
+CODEC_STRUCT(msg_hello, HELLO_FIELDS)
+
+#define OPEN_FIELDS(T, F, L)                                      \
+    F(T, BIN, secret, SESSION_SECRET_BYTES, SESSION_SECRET_BYTES) \
+    F(T, U64, ttl_ms, TTL_MS_MIN, TTL_MS_MAX)                     \
+    F(T, STR, name, 0, NAME_BYTES_MAX)                            \
+    F(T, BIN, meta, 0, META_BYTES_MAX)
+CODEC_STRUCT(msg_open, OPEN_FIELDS)
+
+#define KEEP_FIELDS(T, F, L) F(T, U64S, losses_acked, 0, LOSSES_MAX)
+CODEC_STRUCT(msg_keep, KEEP_FIELDS)
+
+#define RESUME_FIELDS(T, F, L) F(T, BIN, secret, SESSION_SECRET_BYTES, SESSION_SECRET_BYTES)
+CODEC_STRUCT(msg_resume, RESUME_FIELDS)
+
+#define CANCEL_FIELDS(T, F, L) F(T, U64, target_seq, 1, UINT64_MAX)
+CODEC_STRUCT(msg_cancel, CANCEL_FIELDS)
+
+#define ACQUIRE_FIELDS(T, F, L)                                                  \
+    F(T, STRS, names, 1, NAMES_MAX) /* sorted, distinct (checked at the door) */ \
+    F(T, U64, owner, 1, UINT64_MAX)                                              \
+    F(T, U64, mode, 0, 2)                                                        \
+    F(T, U64, permits, 0, PERMITS_MAX) /* 0 unless MODE_PERMITS */               \
+    F(T, U64, limit, 0, PERMITS_MAX)   /* likewise */                            \
+    F(T, U64, wait_ms, 0, WAIT_MS_MAX)                                           \
+    F(T, U64, hold_max_ms, 0, HOLD_MS_MAX) /* 0 = as long as the session */      \
+    F(T, U64, delay_ms, 0, DELAY_MS_MAX)                                         \
+    F(T, U64, reentrant, 0, 1)                                                   \
+    F(T, BIN, meta, 0, META_BYTES_MAX)
+CODEC_STRUCT(msg_acquire, ACQUIRE_FIELDS)
+
+#define RELEASE_FIELDS(T, F, L)                                    \
+    F(T, STR, name, 0, NAME_BYTES_MAX) /* empty: by token alone */ \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1)                     \
+    F(T, U64, owner, 1, UINT64_MAX)
+CODEC_STRUCT(msg_release, RELEASE_FIELDS)
+
+#define ABANDON_FIELDS(T, F, L) F(T, U64, fencing_token, 1, TOKEN_END - 1)
+CODEC_STRUCT(msg_abandon, ABANDON_FIELDS)
+
+#define CHECK_FIELDS(T, F, L)          \
+    F(T, STR, name, 1, NAME_BYTES_MAX) \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1)
+CODEC_STRUCT(msg_check, CHECK_FIELDS)
+
+#define INFO_FIELDS(T, F, L) F(T, STR, name, 1, NAME_BYTES_MAX)
+CODEC_STRUCT(msg_info, INFO_FIELDS)
+
+#define LIST_FIELDS(T, F, L)                                                     \
+    F(T, STR, prefix, 0, NAME_BYTES_MAX)                                         \
+    F(T, STR, cursor, 0, NAME_BYTES_MAX) /* the last answer's, empty at first */ \
+    F(T, U64, count_max, 1, PAGE_ITEMS_MAX)
+CODEC_STRUCT(msg_list, LIST_FIELDS)
+
+#define BEGIN_FIELDS(T, F, L)                                                        \
+    F(T, STR, key, 1, NAME_BYTES_MAX)                                                \
+    F(T, BIN, fingerprint, FINGERPRINT_BYTES, FINGERPRINT_BYTES)                     \
+    F(T, U64, lease_ms, 0, LEASE_MS_MAX) /* 0 = bound to the session; else >= 500 */ \
+    F(T, U64, retain_ms, RETAIN_MS_MIN, RETAIN_MS_MAX)                               \
+    F(T, U64, takeover, 0, 2) /* enum takeover_policy */                             \
+    F(T, U64, wait_ms, 0, WAIT_MS_MAX)                                               \
+    F(T, U64, born_ms, 0, TIME_MS_MAX) /* wall clock; 0 = not told */                \
+    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)                                     \
+    F(T, STR, guard_name, 0, NAME_BYTES_MAX) /* empty = no guard */                  \
+    F(T, U64, guard_token, 0, TOKEN_END - 1)                                         \
+    F(T, BIN, meta, 0, META_BYTES_MAX)
+CODEC_STRUCT(msg_begin, BEGIN_FIELDS)
+
+#define EXTEND_FIELDS(T, F, L)                 \
+    F(T, STR, key, 1, NAME_BYTES_MAX)          \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1) \
+    F(T, U64, lease_ms, LEASE_MS_MIN, LEASE_MS_MAX)
+CODEC_STRUCT(msg_extend, EXTEND_FIELDS)
+
+#define CHECKPOINT_FIELDS(T, F, L)                                               \
+    F(T, STR, key, 1, NAME_BYTES_MAX)                                            \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1)                                   \
+    F(T, STR, name, 0, NAME_BYTES_MAX)                                           \
+    F(T, U64, number, 1, UINT64_MAX) /* must rise within the attempt's record */ \
+    F(T, BIN, data, 0, CHECKPOINT_BYTES_MAX)                                     \
+    F(T, U64, external, 0, 2) /* enum external_mark */
+CODEC_STRUCT(msg_checkpoint, CHECKPOINT_FIELDS)
+
+#define COMPLETE_FIELDS(T, F, L)                        \
+    F(T, STR, key, 1, NAME_BYTES_MAX)                   \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1)          \
+    F(T, U64, outcome, OUTCOME_DONE, OUTCOME_RETRYABLE) \
+    F(T, U64, code, 0, UINT32_MAX)                      \
+    F(T, BIN, headers, 0, HEADERS_BYTES_MAX)            \
+    F(T, BIN, body, 0, BODY_BYTES_MAX)
+CODEC_STRUCT(msg_complete, COMPLETE_FIELDS)
+
+#define RESOLVE_FIELDS(T, F, L)                \
+    COMPLETE_FIELDS(T, F, L)                   \
+    F(T, BIN, evidence, 0, EVIDENCE_BYTES_MAX) \
+    F(T, STR, operator_name, 1, NAME_BYTES_MAX)
+CODEC_STRUCT(msg_resolve, RESOLVE_FIELDS)
+
+#define RECORD_GET_FIELDS(T, F, L) F(T, STR, key, 1, NAME_BYTES_MAX)
+CODEC_STRUCT(msg_record_get, RECORD_GET_FIELDS)
+
+#define RECORD_LIST_FIELDS(T, F, L)                                                        \
+    F(T, STR, prefix, 0, NAME_BYTES_MAX)                                                   \
+    F(T, U64, state, 0, RECORD_STATE_MAX)    /* 0 = any */                                 \
+    F(T, U64, older_than_ms, 0, TIME_MS_MAX) /* since the last change of state; 0 = any */ \
+    F(T, STR, cursor, 0, NAME_BYTES_MAX)                                                   \
+    F(T, U64, count_max, 1, PAGE_ITEMS_MAX)
+CODEC_STRUCT(msg_record_list, RECORD_LIST_FIELDS)
+
+#define SESSION_LIST_FIELDS(T, F, L)                                     \
+    F(T, U64, cursor, 0, UINT64_MAX) /* the last answer's, 0 at first */ \
+    F(T, U64, count_max, 1, PAGE_ITEMS_MAX)
+CODEC_STRUCT(msg_session_list, SESSION_LIST_FIELDS)
+
+/** CLOSE, STATUS, and every answer that says no more than its status. */
+struct msg_empty {
+    uint8_t unused; /**< C has no empty struct */
+};
+extern const struct codec_type msg_empty_type;
+
+/* ------------------------------------------------------------------ answers */
+
+#define HELLO_REPLY_FIELDS(T, F, L)                                            \
+    F(T, U64, version, 1, UINT16_MAX)                                          \
+    F(T, STR, name, 0, NAME_BYTES_MAX) /* the server's software and version */ \
+    F(T, U64, node_id, 1, UINT64_MAX)                                          \
+    F(T, BIN, cluster_id, CLUSTER_ID_BYTES, CLUSTER_ID_BYTES)
+CODEC_STRUCT(msg_hello_reply, HELLO_REPLY_FIELDS)
+
+#define OPEN_REPLY_FIELDS(T, F, L)    \
+    F(T, U64, session, 1, UINT64_MAX) \
+    F(T, U64, ttl_ms, TTL_MS_MIN, TTL_MS_MAX)
+CODEC_STRUCT(msg_open_reply, OPEN_REPLY_FIELDS)
+
+#define KEEP_REPLY_FIELDS(T, F, L)                                                                \
+    F(T, U64, ttl_ms, TTL_MS_MIN, TTL_MS_MAX)                                                     \
+    L(T, lost_item, lost, 0, LOSSES_MAX)         /* not yet acknowledged, oldest first */         \
+    F(T, U64, more, 0, 1)                        /* more losses: this answer moves no deadline */ \
+    L(T, left_item, asked, 0, LOSSES_MAX)        /* tokens asked back, time left */               \
+    L(T, left_item, holds, 0, SESSION_NAMES_MAX) /* hold time left of grants with hold_max */
+CODEC_STRUCT(msg_keep_reply, KEEP_REPLY_FIELDS)
+
+#define CANCEL_REPLY_FIELDS(T, F, L)                                                       \
+    F(T, STATUS, status, 0, 999)               /* the cancelled request's own answer */    \
+    F(T, U64, op, 0, UINT16_MAX)               /* which op it was; 0 = never arrived */    \
+    F(T, U64, stands, 0, 1)                    /* its grant or attempt is still current */ \
+    F(T, BIN, body, 0, REPLY_STORED_BYTES_MAX) /* its stored answer, as that op's */
+CODEC_STRUCT(msg_cancel_reply, CANCEL_REPLY_FIELDS)
+
+#define GRANTED_FIELDS(T, F, L)                \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1) \
+    F(T, U64, waited, 0, 1)                    \
+    F(T, U64, count, 1, REENTRANCE_MAX) /* reentrant acquisitions so far */
+CODEC_STRUCT(msg_granted, GRANTED_FIELDS)
+
+#define BUSY_FIELDS(T, F, L)                     \
+    L(T, holder, holders, 0, BUSY_HOLDERS_MAX)   \
+    F(T, U64, holder_count, 0, UINT32_MAX)       \
+    F(T, U64, queue_length, 0, LOCK_WAITERS_MAX) \
+    F(T, U64, lease_left_ms, 0, TIME_MS_MAX) /* the longest */
+CODEC_STRUCT(msg_busy, BUSY_FIELDS)
+
+#define DELAYED_FIELDS(T, F, L) F(T, U64, left_ms, 0, TIME_MS_MAX)
+CODEC_STRUCT(msg_delayed, DELAYED_FIELDS)
+
+#define ALREADY_FIELDS(T, F, L)                \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1) \
+    F(T, U64, mode, 0, 2)                      \
+    F(T, U64, permits, 0, PERMITS_MAX)         \
+    F(T, STRS, names, 0, NAMES_MAX) /* as many as fit a stored reply */
+CODEC_STRUCT(msg_already, ALREADY_FIELDS)
+
+#define RELEASE_REPLY_FIELDS(T, F, L) F(T, U64, count_left, 0, REENTRANCE_MAX)
+CODEC_STRUCT(msg_release_reply, RELEASE_REPLY_FIELDS)
+
+/* With NOT_HELD and SESSION_EXPIRED: why and when, where known. */
+#define ENDED_FIELDS(T, F, L)                                \
+    F(T, U64, reason, 0, END_REASON_MAX) /* 0 = not known */ \
+    F(T, U64, at_ms, 0, TIME_MS_MAX)
+CODEC_STRUCT(msg_ended, ENDED_FIELDS)
+
+#define CHECK_REPLY_FIELDS(T, F, L)                   \
+    F(T, U64, verdict, 0, 2) /* enum check_verdict */ \
+    F(T, U64, lease_left_ms, 0, TIME_MS_MAX)
+CODEC_STRUCT(msg_check_reply, CHECK_REPLY_FIELDS)
+
+#define INFO_REPLY_FIELDS(T, F, L)                                                         \
+    F(T, STR, name, 1, NAME_BYTES_MAX)                                                     \
+    L(T, holder_info, holders, 0, PAGE_ITEMS_MAX)                                          \
+    F(T, U64, holder_count, 0, UINT32_MAX)                                                 \
+    L(T, waiter_info, waiters, 0, PAGE_ITEMS_MAX)                                          \
+    F(T, U64, queue_length, 0, LOCK_WAITERS_MAX)                                           \
+    F(T, U64, delay_left_ms, 0, TIME_MS_MAX)                                               \
+    F(T, U64, last_reason, 0, END_REASON_MAX) /* of the last involuntary loss; 0 = none */ \
+    F(T, U64, last_at_ms, 0, TIME_MS_MAX)
+CODEC_STRUCT(msg_info_reply, INFO_REPLY_FIELDS)
+
+#define LIST_REPLY_FIELDS(T, F, L)            \
+    L(T, lock_line, locks, 0, PAGE_ITEMS_MAX) \
+    F(T, STR, cursor, 0, NAME_BYTES_MAX) /* for the next page; empty = the end */
+CODEC_STRUCT(msg_list_reply, LIST_REPLY_FIELDS)
+
+#define BEGIN_REPLY_FIELDS(T, F, L)                                             \
+    F(T, U64, verdict, 0, 2)                   /* enum begin_verdict */         \
+    F(T, U64, fencing_token, 0, TOKEN_END - 1) /* STARTED, TAKEOVER */          \
+    F(T, U64, attempt, 0, UINT32_MAX)                                           \
+    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)                                \
+    F(T, STR, checkpoint, 0, NAME_BYTES_MAX) /* the last checkpoint's name */   \
+    F(T, U64, checkpoint_number, 0, UINT64_MAX)                                 \
+    F(T, U64, external, 0, 2) /* its mark, still open */                        \
+    F(T, BIN, checkpoint_data, 0, CHECKPOINT_BYTES_MAX)                         \
+    F(T, U64, outcome, 0, RECORD_STATE_MAX) /* REPLAY: DONE or FAILED */        \
+    F(T, U64, code, 0, UINT32_MAX)                                              \
+    F(T, BIN, headers, 0, HEADERS_BYTES_MAX)                                    \
+    F(T, BIN, body, 0, BODY_BYTES_MAX)                                          \
+    F(T, U64, done_at_ms, 0, TIME_MS_MAX) /* the wall clock then, for people */ \
+    F(T, U64, referent, 0, 1)             /* enum referent: 1 = body or data gone since */
+CODEC_STRUCT(msg_begin_reply, BEGIN_REPLY_FIELDS)
+
+#define RUNNING_FIELDS(T, F, L)                                            \
+    F(T, U64, lease_left_ms, 0, TIME_MS_MAX)                               \
+    F(T, U64, attempt, 0, UINT32_MAX)                                      \
+    F(T, BIN, meta, 0, META_BYTES_MAX) /* the owner's, cut to 256 bytes */ \
+    F(T, STR, checkpoint, 0, NAME_BYTES_MAX)
+CODEC_STRUCT(msg_running, RUNNING_FIELDS)
+
+#define UNKNOWN_FIELDS(T, F, L)                                                       \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1) /* of the attempt: RESOLVE wants it */ \
+    F(T, U64, attempt, 0, UINT32_MAX)                                                 \
+    F(T, STR, checkpoint, 0, NAME_BYTES_MAX)                                          \
+    F(T, U64, checkpoint_number, 0, UINT64_MAX)                                       \
+    F(T, U64, external, 0, 2)                                                         \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)
+CODEC_STRUCT(msg_unknown, UNKNOWN_FIELDS)
+
+/* With MISMATCH, and with STALE_TOKEN and BAD_STATE of a record: its state now. */
+#define STATE_FIELDS(T, F, L)               \
+    F(T, U64, state, 0, RECORD_STATE_MAX)   \
+    F(T, U64, outcome, 0, RECORD_STATE_MAX) \
+    F(T, U64, code, 0, UINT32_MAX)
+CODEC_STRUCT(msg_state, STATE_FIELDS)
+
+#define EXTEND_REPLY_FIELDS(T, F, L) F(T, U64, lease_left_ms, 0, TIME_MS_MAX)
+CODEC_STRUCT(msg_extend_reply, EXTEND_REPLY_FIELDS)
+
+#define RECORD_REPLY_FIELDS(T, F, L)                                      \
+    RECORD_LINE_FIELDS(T, F, L)                                           \
+    F(T, BIN, fingerprint, 0, FINGERPRINT_BYTES)                          \
+    F(T, U64, takeover, 0, 2)                                             \
+    F(T, U64, retain_ms, 0, RETAIN_MS_MAX)                                \
+    F(T, U64, born_ms, 0, TIME_MS_MAX)    /* wall clock, as BEGIN told */ \
+    F(T, U64, done_at_ms, 0, TIME_MS_MAX) /* wall clock */                \
+    F(T, U64, session, 0, UINT64_MAX)     /* of the attempt */            \
+    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)                          \
+    F(T, U64, checkpoint_number, 0, UINT64_MAX)                           \
+    F(T, BIN, checkpoint_data, 0, CHECKPOINT_BYTES_MAX)                   \
+    F(T, BIN, meta, 0, META_BYTES_MAX)                                    \
+    F(T, BIN, headers, 0, HEADERS_BYTES_MAX)                              \
+    F(T, BIN, body, 0, BODY_BYTES_MAX)                                    \
+    F(T, BIN, evidence, 0, EVIDENCE_BYTES_MAX) /* of RESOLVE */           \
+    F(T, STR, operator_name, 0, NAME_BYTES_MAX)                           \
+    L(T, late_item, late, 0, 4) /* completions that came too late */      \
+    F(T, U64, parked_count, 0, RECORD_PARKED_MAX)
+CODEC_STRUCT(msg_record_reply, RECORD_REPLY_FIELDS)
+
+#define RECORD_LIST_REPLY_FIELDS(T, F, L)         \
+    L(T, record_line, records, 0, PAGE_ITEMS_MAX) \
+    F(T, STR, cursor, 0, NAME_BYTES_MAX)
+CODEC_STRUCT(msg_record_list_reply, RECORD_LIST_REPLY_FIELDS)
+
+#define SESSION_LIST_REPLY_FIELDS(T, F, L)          \
+    L(T, session_line, sessions, 0, PAGE_ITEMS_MAX) \
+    F(T, U64, cursor, 0, UINT64_MAX) /* 0 = the end */
+CODEC_STRUCT(msg_session_list_reply, SESSION_LIST_REPLY_FIELDS)
+
+#define STATUS_REPLY_FIELDS(T, F, L)                                         \
+    F(T, U64, node_id, 1, UINT64_MAX)                                        \
+    F(T, U64, role, 0, 2)               /* enum server_role */               \
+    F(T, U64, leader_id, 0, UINT64_MAX) /* 0 = none known */                 \
+    F(T, STR, leader_client, 0, ADDRESS_BYTES_MAX)                           \
+    F(T, U64, term, 0, UINT64_MAX)                                           \
+    F(T, U64, commit_index, 0, UINT64_MAX)                                   \
+    F(T, U64, applied_index, 0, UINT64_MAX)                                  \
+    F(T, U64, durable_index, 0, UINT64_MAX)                                  \
+    F(T, U64, cluster_time_ms, 0, TIME_MS_MAX)                               \
+    F(T, U64, wall_ms, 0, TIME_MS_MAX)                                       \
+    F(T, BIN, cluster_id, CLUSTER_ID_BYTES, CLUSTER_ID_BYTES)                \
+    F(T, BIN, digest, 16, 16) /* of the replicated state at applied_index */ \
+    L(T, member, members, 0, 64)                                             \
+    F(T, U64, session_count, 0, UINT64_MAX)                                  \
+    F(T, U64, lock_count, 0, UINT64_MAX)                                     \
+    F(T, U64, waiter_count, 0, UINT64_MAX)                                   \
+    F(T, U64, record_count, 0, UINT64_MAX)                                   \
+    F(T, STR, version, 0, NAME_BYTES_MAX)
+CODEC_STRUCT(msg_status_reply, STATUS_REPLY_FIELDS)
+
+/* With NOT_LEADER: where the leader's clients go, empty if not known. */
+#define REDIRECT_FIELDS(T, F, L) F(T, STR, leader_client, 0, ADDRESS_BYTES_MAX)
+CODEC_STRUCT(msg_redirect, REDIRECT_FIELDS)
+
+/* With TOO_BUSY: when to come again. */
+#define RETRY_FIELDS(T, F, L) F(T, U64, retry_ms, 0, TIME_MS_MAX)
+CODEC_STRUCT(msg_retry, RETRY_FIELDS)
+
+/* With BAD_REQUEST, TOO_LARGE, VERSION: what was wrong, one sentence. */
+#define COMPLAINT_FIELDS(T, F, L) F(T, STR, sentence, 0, NAME_BYTES_MAX)
+CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
+
+/* ------------------------------------------------------------------ ops */
+
+enum op_traits {
+    OP_WRITE = 1,    /**< goes through the log */
+    OP_NUMBERED = 2, /**< carries a seq; its reply is stored; implies OP_WRITE */
+    OP_SESSION = 4,  /**< the envelope must name a session */
+    OP_READ = 8,     /**< answered from the machine's state, linearizable */
+    OP_EXEMPT = 16,  /**< frees, renews or finishes: never refused for load, quota or disk */
+    OP_DOOR = 32,    /**< answered by the server itself (HELLO, STATUS) */
+    OP_PARKS = 64,   /**< its answer may come much later */
+};
+
+/* OP(code, NAME, request struct, answer struct on HF_OK, traits). Codes are the wire's: never
+ * reuse one. Free ranges: 10-19 sessions, 20-39 locks, 40-59 records, 60-69 barrier, 70-79
+ * timers, 80-89 events and transactions, 90-119 admin. */
+#define HF_OPS(OP)                                                                                 \
+    OP(1, HELLO, msg_hello, msg_hello_reply, OP_DOOR)                                              \
+    OP(10, OPEN, msg_open, msg_open_reply, OP_WRITE)                                               \
+    OP(11, KEEP, msg_keep, msg_keep_reply, OP_WRITE | OP_SESSION | OP_EXEMPT)                      \
+    OP(12, RESUME, msg_resume, msg_keep_reply, OP_WRITE | OP_SESSION | OP_EXEMPT)                  \
+    OP(13, CLOSE, msg_empty, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
+    OP(14, CANCEL, msg_cancel, msg_cancel_reply, OP_WRITE | OP_SESSION | OP_EXEMPT)                \
+    OP(15, SESSION_LIST, msg_session_list, msg_session_list_reply, OP_READ)                        \
+    OP(20, ACQUIRE, msg_acquire, msg_granted, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS)      \
+    OP(21, RELEASE, msg_release, msg_release_reply,                                                \
+       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
+    OP(22, ABANDON, msg_abandon, msg_empty, OP_WRITE | OP_SESSION | OP_EXEMPT)                     \
+    OP(23, CHECK, msg_check, msg_check_reply, OP_READ)                                             \
+    OP(24, INFO, msg_info, msg_info_reply, OP_READ)                                                \
+    OP(25, LIST, msg_list, msg_list_reply, OP_READ)                                                \
+    OP(40, BEGIN, msg_begin, msg_begin_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS)      \
+    OP(41, EXTEND, msg_extend, msg_extend_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)  \
+    OP(42, CHECKPOINT, msg_checkpoint, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT) \
+    OP(43, COMPLETE, msg_complete, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)     \
+    OP(44, RESOLVE, msg_resolve, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)       \
+    OP(45, RECORD_GET, msg_record_get, msg_record_reply, OP_READ)                                  \
+    OP(46, RECORD_LIST, msg_record_list, msg_record_list_reply, OP_READ)                           \
+    OP(90, STATUS, msg_empty, msg_status_reply, OP_DOOR)
+
+#define HF_OP_CODE(code, NAME, request, answer, traits) OP_CODE_##NAME = code,
+enum op_code { HF_OPS(HF_OP_CODE) OP_CODE_MAX = 127 };
+#undef HF_OP_CODE
+
+struct op_info {
+    uint16_t code;                    /**< enum op_code */
+    uint16_t traits;                  /**< enum op_traits, or-ed */
+    const char *name;                 /**< the contract's word */
+    const struct codec_type *request; /**< of its body */
+    const struct codec_type *answer;  /**< of its reply's body on HF_OK */
+};
+
+/** What an op is; NULL for a code that is none. Static. */
+const struct op_info *op_find(uint16_t code);
+
+/** The type of a reply's body: the op's answer on HF_OK, else the detail that goes with this
+ * status of this op; msg_empty where there is none. Never NULL. Static. */
+const struct codec_type *op_reply_type(uint16_t code, int status);
+
+/** Checks beyond single fields that every server makes at its door and again at apply: names
+ * sorted and distinct, permits against mode and limit, a lease of 0 or >= 500 ms, ...
+ * \param request a decoded struct of the op's request type.
+ * \param sentence Out: what is wrong, static. \retval HF_EBADREQUEST */
+HF_MUST_USE
+int op_check(uint16_t code, const void *request, const char **sentence);
+
+/** The same for the envelope and its op: a session and a seq where the op wants them and not
+ * elsewhere, ranges rising and above ack. \retval HF_EBADREQUEST */
+HF_MUST_USE
+int envelope_check(uint16_t code, const struct client_envelope *e, const char **sentence);
+
+#endif
