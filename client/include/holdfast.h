@@ -1,0 +1,486 @@
+/* holdfast.h: the client library of holdfast, leased locks with fencing tokens and idempotency
+ * records. This header is the manual.
+ *
+ * WHAT IT IS
+ *   A client (hf_client) talks to a cluster. Behind it stands one session: a lease that the library
+ *   opens at the first call that needs it, renews in the background, and resumes over any
+ *   connection. Many threads may share one client and its one connection; one I/O thread works
+ *   under them. A lock handle (hf_lock) is an OWNER: two handles exclude each other, also in one
+ *   process. A grant is one holding of a lock; a record (hf_record) is one attempt at a key.
+ *
+ * WHAT IT PROMISES, AND WHAT NOT
+ *   A lock with a lease is not a mutex: a process that pauses goes on believing after its lease has
+ *   ended. So (1) ask hf_grant_valid() right before every outside effect, and (2) send the fencing
+ *   token with every write to the protected resource, which refuses a token below the greatest
+ *   that it has seen. Only (2) is certain. A virtual machine restored from a snapshot may not see
+ *   that time has passed: there (1) lies, and (2) still holds.
+ *
+ * CALLS
+ *   Every call that talks to a server BLOCKS its thread, at most for the client's timeout_ms (plus
+ *   wait_ms where a call has one). All calls may be made from any thread; one handle (hf_lock,
+ *   hf_record, hf_request) serves one thread at a time. Strings are UTF-8, NUL-terminated, borrowed
+ *   until return. Outputs are written only on HF_OK unless said otherwise.
+ *   After fork() the child's copies of all handles answer HF_ECLOSED; free them or exec.
+ *
+ * ERRORS
+ *   0 is HF_OK. hf_status_text() says what a number means; the enum below says what to do. One is
+ *   special: HF_EUNKNOWN, "it may or may not have happened". Calls that may answer it take an
+ *   hf_request: give one, and choose hf_request_retry() (asks again under the same number: the
+ *   effect happens at most once) or hf_request_cancel(). Give NULL, and the library itself cancels
+ *   what timed out before it returns HF_ETIMEOUT: no ghost holder stays behind. */
+#ifndef HOLDFAST_H
+#define HOLDFAST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define HF_API       __attribute__((visibility("default")))
+#define HF_NODISCARD __attribute__((warn_unused_result))
+#else
+#define HF_API
+#define HF_NODISCARD
+#endif
+
+/** Every status a call may return. Numbers never change. */
+enum hf_status {
+    HF_OK = 0,
+    /* locks */
+    HF_EBUSY = -1,         /**< Another owner held the lock. Nothing changed: try later, or wait. */
+    HF_EWAITTIMEOUT = -2,  /**< wait_ms passed, and it was never ours. Nothing changed. */
+    HF_EDELAYED = -3,      /**< Its last holder was lost and the lock-delay runs. Try later. */
+    HF_EDEADLOCK = -4,     /**< Waiting would close a cycle of owners. Release something first. */
+    HF_EALREADY = -5,      /**< This handle holds the lock already. Nothing changed. */
+    HF_EOWNERWAITING = -6, /**< This handle waits already. Use one handle a thread. */
+    HF_ELIMIT = -7,        /**< The name is in use with another mode or limit. Nothing changed. */
+    HF_EFROZEN = -8,       /**< An administrator froze the name. Try after the thaw. */
+    HF_EQUOTA = -9,     /**< A limit of docs/contract.md section 9 is reached. Nothing changed. */
+    HF_ENOTOWNER = -10, /**< The grant belongs to another handle. Nothing changed. */
+    HF_ESTALE = -11,    /**< The token is no longer current: your work was NOT protected to its
+                             end; the resource must have refused it. */
+    HF_ENOTHELD = -12,  /**< Nobody holds it under this token; as HF_ESTALE. */
+    HF_EUPGRADEBUSY = -13, /**< Others share the lock. Nothing changed. */
+    /* requests and sessions */
+    HF_ECANCELLED = -20,      /**< The request was cancelled: no effect, now or later. */
+    HF_ESEQREUSED = -21,      /**< A defect in the library: report it. Nothing changed. */
+    HF_EREPLYGONE = -22,      /**< The answer is no longer kept: look at the state instead. */
+    HF_ESESSION = -23,        /**< The session ended; all its grants are gone, this request was not
+                                   applied. The next call opens a new session. */
+    HF_ESESSIONUNKNOWN = -24, /**< The session ended long ago; whether the request was applied is
+                                   no longer known. The next call opens a new session. */
+    HF_EUNACKED = -25,        /**< Too many requests in flight in this session. Try again. */
+    HF_ESECRET = -26,         /**< The session's secret does not match: a defect, report it. */
+    /* records */
+    HF_EMISMATCH = -30,      /**< The key was used with another fingerprint: another request. Refuse
+                                  it to your caller; never run it. */
+    HF_ERECORDUNKNOWN = -31, /**< An attempt died past a mark: its effect may have happened. Ask the
+                                  provider, then hf_record_resolve(). Never run it again blindly. */
+    HF_EKEYTOOOLD = -32,     /**< born_ms lies before what the cluster remembers. Do not run it. */
+    HF_EKEYEXPIRED = -33,    /**< It was done; its result is no longer kept. Do not run it. */
+    HF_EGUARDSTALE = -34,    /**< The guarding grant is no longer current. Nothing was begun. */
+    HF_ESEQOLD = -35,        /**< A checkpoint's number must rise. Nothing changed. */
+    HF_ECONFLICT = -36, /**< This attempt was completed with another result. That one stands. */
+    HF_ERUNNING = -37,  /**< Another attempt runs. Try later, or wait. */
+    HF_EBADSTATE = -38, /**< The record's state does not allow this. Nothing changed. */
+    HF_ENOTFOUND = -39, /**< Nothing is stored under this name. */
+    /* refused at the door, or weather */
+    HF_EBADREQUEST = -50, /**< The server does not accept the request's form. Nothing changed. */
+    HF_ETOOLARGE = -51,   /**< Over a limit; for a result: complete it without its body. */
+    HF_ENOSPACE = -52,    /**< The servers' disks are nearly full; only what frees is accepted. */
+    HF_ETOOBUSY = -53,    /**< The server sheds load. Try later. Nothing changed. */
+    HF_ENOTLEADER = -54,  /**< No server leads just now. Try again. Nothing changed. */
+    HF_EUNKNOWN = -55,    /**< No answer in time: it may or may not have happened. hf_request. */
+    HF_ESUPERSEDED = -56, /**< Another process resumed this session: a copied client. */
+    HF_ECONNECT = -57,    /**< No server could be reached. Nothing was sent. */
+    HF_EVERSION = -58,    /**< Server and library have no protocol version in common. */
+    HF_ESHUTDOWN = -59,   /**< The server is stopping. Try again. Nothing changed. */
+    HF_ETIMEOUT = -60,    /**< The local time-out passed, and it is certain that nothing stays. */
+    HF_ELOST = -61,       /**< The local deadline has passed: the grant or attempt was declared
+                               lost and is being given back. As HF_ESTALE. */
+    HF_EINVAL = -62,      /**< An argument is out of its range. Nothing was sent. */
+    HF_ECLOSED = -63,     /**< The handle was closed, or belongs to a parent process. */
+    /* faults */
+    HF_EIO = -80,       /**< A system call failed here. */
+    HF_ECORRUPT = -81,  /**< The server answered bytes that do not check out. */
+    HF_ENOMEM = -82,    /**< Out of memory. Nothing changed. */
+    HF_EDISKFULL = -83, /**< A server's own: no client call returns it. */
+    HF_ELOCKED = -84,   /**< A server's own: no client call returns it. */
+    HF_EEXIST = -85,    /**< A server's own: no client call returns it. */
+    HF_EINTERNAL = -86  /**< A defect: report it. Take it as HF_EUNKNOWN. */
+};
+
+/** One lower-case sentence for a status, static. Any thread. */
+HF_API const char *hf_status_text(int status);
+
+/** The contract's word for a status ("BUSY"), static. Any thread. */
+HF_API const char *hf_status_name(int status);
+
+/* ================================================================== client */
+
+typedef struct hf_client hf_client; /**< a connection to a cluster and a session; opaque */
+
+/** What became of a grant or an attempt, told by lost_cb. */
+typedef struct hf_loss {
+    uint64_t fencing_token; /**< Which one. */
+    int declared_locally;   /**< 1: the local deadline passed; 0: a server said so. */
+    int reason;             /**< Server's word: 2 expired, 5 hold_max, 6 forced, ...; 0 local. */
+} hf_loss;
+
+/** Settings of a client; hf_options_init() fills in the defaults, then change what you need. */
+typedef struct hf_options {
+    const char *servers; /**< "host:port,host:port,..."; default: $HOLDFAST_SERVERS, else
+                              "127.0.0.1:7420". Borrowed until hf_client_open() returns. */
+    const char *name;    /**< For people, at most 255 bytes; default "PROGRAM@HOST:PID". */
+    const void *meta;    /**< Up to 1,024 bytes shown beside the session; may be NULL. */
+    size_t meta_bytes;   /**< Its length. */
+    uint64_t ttl_ms;     /**< The session's lease, 500 to 3,600,000; default 10,000. */
+    uint64_t timeout_ms; /**< How long a call may take beyond its wait_ms; 1 to 3,600,000,
+                              default 10,000. */
+    uint64_t margin_ms;  /**< Safety margin under a lease's local deadline; default 20. */
+    uint32_t drift_ppm;  /**< How wrong this machine's clock rate may be; default 10,000 = 1 %. */
+    void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data); /**< Called on the I/O
+                                thread, once a token; must not block or call back; may be NULL. */
+    void *lost_data;                                                     /**< Handed to lost_cb. */
+} hf_options;
+
+/** Fill `options` with the defaults above. */
+HF_API void hf_options_init(hf_options *options);
+
+/** Start a client: its I/O thread, not yet its session. Does not block.
+ * \param options  borrowed; NULL = all defaults.
+ * \param client   Out; owned: hf_client_close() it.
+ * \retval HF_EINVAL a setting is out of its range; \retval HF_ENOMEM; \retval HF_EIO no thread. */
+HF_API HF_NODISCARD int hf_client_open(const hf_options *options, hf_client **client);
+
+/** Cancel what is in flight, close the session (its grants are free at once), end the thread, free
+ * all. Blocks at most timeout_ms; if no server answers, the session ends by its lease. Free locks,
+ * records first; NULL is accepted. No other thread may be inside a call on this client. */
+HF_API void hf_client_close(hf_client *client);
+
+/** The session's id, or 0 while there is none. Any thread; does not block. */
+HF_API uint64_t hf_client_session(const hf_client *client);
+
+/* ================================================================== requests of unknown outcome */
+
+/** A request whose outcome is unknown. Zero it before use; it is filled only when a call answers
+ * HF_EUNKNOWN, and is then good for one hf_request_retry() after another until that answers
+ * something else, or for one hf_request_cancel(). */
+typedef struct hf_request {
+    hf_client *client; /**< The library's. */
+    uint64_t seq;      /**< The library's: its number in the session. */
+} hf_request;
+
+/** Ask again under the same number: if it was applied, this is its answer; if not, it is applied
+ * now. Blocks up to timeout_ms. The outputs that the original call was given must still be there:
+ * they are written on HF_OK.
+ * \retval HF_EUNKNOWN still no answer: may be called again.
+ * \retval others      the original call's answers; the request is over. */
+HF_API HF_NODISCARD int hf_request_retry(hf_request *request);
+
+/** End it: if it was never applied it never will be; a grant or attempt that it brought is given
+ * back. Blocks up to timeout_ms.
+ * \retval HF_OK       nothing of it stays.
+ * \retval HF_EUNKNOWN no answer yet; the library goes on by itself until it is answered or the
+ *                     session has ended. The request is over for the caller. */
+HF_API HF_NODISCARD int hf_request_cancel(hf_request *request);
+
+/* ================================================================== locks */
+
+typedef struct hf_lock hf_lock; /**< an owner: one user at a time; opaque */
+
+/** One holding of a lock. A plain value; copies are equally good. */
+typedef struct hf_grant {
+    uint64_t fencing_token; /**< Send with every write to the protected resource; only grows. */
+    uint64_t lease_ms;      /**< Milliseconds left when the request was SENT: a safe lower bound. */
+    hf_client *client;      /**< The library's. */
+    uint32_t slot;          /**< The library's. */
+    uint32_t generation;    /**< The library's. */
+} hf_grant;
+
+enum hf_mode {
+    HF_EXCLUSIVE = 0, /**< one holder; its token fences */
+    HF_SHARED = 1     /**< any number of holders; their tokens identify, they do not order */
+};
+
+enum hf_grant_state {
+    HF_GRANT_HELD = 1,    /**< renewed lately */
+    HF_GRANT_SUSPECT = 2, /**< not renewed for half the lease, or its deadline is not known yet */
+    HF_GRANT_LOST = 3,    /**< the local deadline passed, or a server said so; never again HELD */
+    HF_GRANT_ENDED = 4    /**< released, or the handle is gone */
+};
+
+/** How to acquire, beyond name and wait. Zero it, then set what you need. */
+typedef struct hf_acquire {
+    uint64_t wait_ms;     /**< 0 = try once; at most 86,400,000. */
+    uint64_t hold_max_ms; /**< End the grant after this long; 0 = as long as the session lives. */
+    uint64_t delay_ms;    /**< After an involuntary loss keep the lock closed so long; <= 60,000. */
+    int mode;             /**< enum hf_mode. */
+    int reentrant;        /**< 1: the same handle may acquire again; each needs its release. */
+    const void *meta;     /**< Up to 1,024 bytes shown to whoever asks who holds it; may be NULL. */
+    size_t meta_bytes;    /**< Its length. */
+} hf_acquire;
+
+/** Make an owner. Does not block. \param lock Out; owned: hf_lock_free() it.
+ * \retval HF_ENOMEM */
+HF_API HF_NODISCARD int hf_lock_new(hf_client *client, hf_lock **lock);
+
+/** Release in the background what it still holds, and free it. NULL is accepted. */
+HF_API void hf_lock_free(hf_lock *lock);
+
+/** Acquire `name` exclusively, waiting up to `wait_ms` if another owner holds it. Blocks.
+ * \param lock     The owner; borrowed.
+ * \param name     1 to 255 bytes of UTF-8.
+ * \param wait_ms  0 = try once; at most 86,400,000.
+ * \param grant    Out. Written only on HF_OK; must outlive `request`, if that was filled.
+ * \param request  Out, may be NULL. Filled only on HF_EUNKNOWN.
+ * \retval HF_OK           held until hf_lock_release(), or the session's or the hold's end.
+ * \retval HF_EBUSY        another owner held it (wait_ms = 0). Nothing changed.
+ * \retval HF_EWAITTIMEOUT wait_ms passed. Nothing changed.
+ * \retval HF_EDELAYED     wait_ms = 0, and the lock-delay of a lost holder runs.
+ * \retval HF_EALREADY     this handle holds it already.
+ * \retval HF_ESESSION     the session expired; all its locks are gone. Nothing was acquired.
+ * \retval HF_ETIMEOUT     no answer in time (request = NULL), cancelled: nothing stays.
+ * \retval HF_EUNKNOWN     no answer in time: it may or may not be held; see hf_request.
+ * \retval HF_ECONNECT, HF_ETOOBUSY, HF_EQUOTA, HF_ENOSPACE, HF_EFROZEN nothing changed.
+ * \retval HF_EINVAL       an argument is out of its range; nothing was sent. */
+HF_API HF_NODISCARD int hf_lock_acquire(hf_lock *lock, const char *name, uint64_t wait_ms,
+                                        hf_grant *grant, hf_request *request);
+
+/** As hf_lock_acquire(), with everything that can be chosen. \param how borrowed. */
+HF_API HF_NODISCARD int hf_lock_acquire_with(hf_lock *lock, const char *name, const hf_acquire *how,
+                                             hf_grant *grant, hf_request *request);
+
+/** Give a grant back. Blocks.
+ * \param request  Out, may be NULL: the library then repeats the release in the background until
+ *                 it is answered or the session ends, and returns HF_ETIMEOUT.
+ * \retval HF_OK    it was ours to the end; a waiter has it now.
+ * \retval HF_ELOST, HF_ESTALE, HF_ENOTHELD, HF_ESESSION it was lost before: what was done under it
+ *         is protected by its fencing token alone. */
+HF_API HF_NODISCARD int hf_lock_release(hf_lock *lock, hf_grant *grant, hf_request *request);
+
+/** Is it safe to begin an effect that takes up to `need_ms`? Local, some nanoseconds, any thread.
+ * Reads CLOCK_BOOTTIME first, so that after a pause or a suspend it is 0 before any callback ran.
+ * \return 1 valid for need_ms more; 0 not. */
+HF_API int hf_grant_valid(const hf_grant *grant, uint64_t need_ms);
+
+/** The grant's state as the library knows it now: enum hf_grant_state. Local, any thread. */
+HF_API int hf_grant_state(const hf_grant *grant);
+
+/** Milliseconds until the local deadline; 0 = passed, lost or ended. Local, any thread. */
+HF_API uint64_t hf_grant_left_ms(const hf_grant *grant);
+
+enum hf_check_verdict { HF_CHECK_VALID = 0, HF_CHECK_STALE = 1, HF_CHECK_FREE = 2 };
+
+/** Ask the cluster whether a token is current: linearizable, and a hint: it may end right after.
+ * \param verdict        Out: enum hf_check_verdict.
+ * \param lease_left_ms  Out, may be NULL. */
+HF_API HF_NODISCARD int hf_lock_check(hf_client *client, const char *name, uint64_t fencing_token,
+                                      int *verdict, uint64_t *lease_left_ms);
+
+/* ================================================================== records */
+
+typedef struct hf_record hf_record; /**< one attempt at a key, or its replay; opaque */
+
+enum {
+    HF_FINGERPRINT_BYTES = 32,
+    HF_BODY_BYTES_MAX = 65536,
+    HF_HEADERS_BYTES_MAX = 8192,
+    HF_CHECKPOINT_BYTES_MAX = 65536
+};
+
+enum hf_takeover {
+    HF_TAKEOVER_AUTO = 0,   /**< the next caller takes over an attempt whose lease ended */
+    HF_TAKEOVER_MANUAL = 1, /**< such an attempt becomes UNKNOWN until it is resolved */
+    HF_TAKEOVER_NEVER = 2   /**< it becomes FAILED, or UNKNOWN if it ever made a mark */
+};
+
+enum hf_verdict {
+    HF_STARTED = 0, /**< yours to run, for the first time or after RETRYABLE */
+    HF_REPLAY = 1,  /**< done before: the stored result; do not run it */
+    HF_TAKEOVER = 2 /**< yours to go on with, from the last checkpoint */
+};
+
+enum hf_outcome {
+    HF_DONE = 2,     /**< final, and a success */
+    HF_FAILED = 3,   /**< final, and a failure that every later caller shall see */
+    HF_RETRYABLE = 4 /**< stores nothing; the next caller starts the next attempt */
+};
+
+enum hf_mark {
+    HF_MARK_NONE = 0,   /**< no effect outside is open */
+    HF_MARK_ONCE = 1,   /**< the next thing I do is an effect outside: if I die, it is UNKNOWN */
+    HF_MARK_DERIVED = 2 /**< the same, under a derived key, so that it may be repeated */
+};
+
+/** How to begin. Zero it, set fingerprint, and what else you need. */
+typedef struct hf_begin {
+    uint8_t fingerprint[HF_FINGERPRINT_BYTES]; /**< Of the request: hf_fingerprint(). */
+    uint64_t lease_ms;      /**< The attempt's own lease, 500 to 86,400,000; renewed by the library
+                                 while the attempt is open; 0 = bound to the session. */
+    uint64_t retain_ms;     /**< Keep the result so long; >= 60,000; 0 = 86,400,000. */
+    uint64_t wait_ms;       /**< Wait for a running attempt to end; at most 86,400,000. */
+    uint64_t born_ms;       /**< When the caller's request was made, ms since 1970; 0 = not told. */
+    int takeover;           /**< enum hf_takeover, of the BEGIN that makes the record. */
+    const char *secret_id;  /**< Which secret derives provider keys; may be NULL. */
+    const char *guard_name; /**< Begin only while this lock is held ... */
+    uint64_t guard_token;   /**< ... under this token; NULL and 0 = no guard. */
+    const void *meta;       /**< Up to 1,024 bytes shown to whoever waits; may be NULL. */
+    size_t meta_bytes;      /**< Its length. */
+} hf_begin;
+
+/** What is known of a record after hf_record_begin(). Bytes are borrowed from the record. */
+typedef struct hf_record_view {
+    int verdict;                 /**< enum hf_verdict. */
+    uint64_t fencing_token;      /**< Of this attempt; 0 for a replay. */
+    uint32_t attempt;            /**< 1 = the first. */
+    const char *checkpoint;      /**< TAKEOVER and RETRYABLE: the last checkpoint's name, or "". */
+    uint64_t checkpoint_number;  /**< Its number; 0 = there was none. */
+    int external;                /**< Its mark, if still open: enum hf_mark. */
+    const void *checkpoint_data; /**< Its data. */
+    size_t checkpoint_bytes;     /**< The data's length. */
+    int outcome;                 /**< REPLAY: enum hf_outcome. */
+    uint32_t code;               /**< REPLAY: the result's code. */
+    const void *headers;         /**< REPLAY. */
+    size_t headers_bytes;        /**< Their length. */
+    const void *body;            /**< REPLAY. */
+    size_t body_bytes;           /**< Its length. */
+    uint64_t done_at_ms;         /**< REPLAY: the cluster's wall clock then, ms since 1970. */
+} hf_record_view;
+
+/** A result: what every later caller gets. */
+typedef struct hf_result {
+    uint32_t code;        /**< Yours: an exit code, an HTTP status, ... */
+    const void *headers;  /**< At most 8,192 bytes; may be NULL. */
+    size_t headers_bytes; /**< Their length. */
+    const void *body;     /**< At most 65,536 bytes; may be NULL. */
+    size_t body_bytes;    /**< Its length. */
+} hf_result;
+
+/** SHA-256 of `bytes` bytes: the fingerprint of a request. Any thread. */
+HF_API void hf_fingerprint(const void *data, size_t bytes, uint8_t out[HF_FINGERPRINT_BYTES]);
+
+/** Begin `key`: exactly one caller at a time runs it, everybody else gets its result. Blocks.
+ * \param key      1 to 255 bytes of UTF-8.
+ * \param how      borrowed.
+ * \param record   Out; owned: hf_record_free() it. Look at hf_record_look()->verdict.
+ * \param request  Out, may be NULL. Filled only on HF_EUNKNOWN.
+ * \retval HF_OK             STARTED, TAKEOVER or REPLAY.
+ * \retval HF_ERUNNING       another attempt runs, and did for all of wait_ms.
+ * \retval HF_EMISMATCH      the key belongs to another request.
+ * \retval HF_ERECORDUNKNOWN it must be resolved first.
+ * \retval HF_EKEYEXPIRED, HF_EKEYTOOOLD do not run it.
+ * \retval HF_EGUARDSTALE    the guard's lock is no longer held under its token.
+ * \retval as hf_lock_acquire() for the rest. */
+HF_API HF_NODISCARD int hf_record_begin(hf_client *client, const char *key, const hf_begin *how,
+                                        hf_record **record, hf_request *request);
+
+/** What hf_record_begin() brought. Borrowed until hf_record_free(). */
+HF_API const hf_record_view *hf_record_look(const hf_record *record);
+
+/** Is it safe to begin an effect that takes up to `need_ms` under this attempt? As
+ * hf_grant_valid(). 0 for a replay. */
+HF_API int hf_record_valid(const hf_record *record, uint64_t need_ms);
+
+/** The attempt's state: enum hf_grant_state; HF_GRANT_ENDED for a replay. Local. */
+HF_API int hf_record_state(const hf_record *record);
+
+/** Milliseconds until the attempt's local deadline. Local. */
+HF_API uint64_t hf_record_left_ms(const hf_record *record);
+
+/** Lengthen the attempt's own lease to `lease_ms` from now; never shortens. Blocks. The library
+ * does it by itself for an attempt with its own lease. \retval HF_ESTALE taken over or ended. */
+HF_API HF_NODISCARD int hf_record_extend(hf_record *record, uint64_t lease_ms, hf_request *request);
+
+/** Say how far the attempt is. Blocks: it must be acknowledged BEFORE the effect that it announces.
+ * \param number  must rise from checkpoint to checkpoint of the key.
+ * \param mark    enum hf_mark; stays open until a checkpoint with HF_MARK_NONE, or completion.
+ * \retval HF_ESTALE taken over or ended: stop. \retval HF_ESEQOLD \retval HF_ETOOLARGE */
+HF_API HF_NODISCARD int hf_record_checkpoint(hf_record *record, const char *name, uint64_t number,
+                                             int mark, const void *data, size_t bytes,
+                                             hf_request *request);
+
+/** Finish the attempt. Blocks. Repeating it with the same result is HF_OK.
+ * \param outcome  enum hf_outcome. \param result borrowed; NULL = code 0, nothing more.
+ * \retval HF_ESTALE    taken over, resolved or ended; the late result was kept as evidence.
+ * \retval HF_ECONFLICT completed before with another result, which stands.
+ * \retval HF_ETOOLARGE nothing changed, the attempt goes on: complete it with a smaller body. */
+HF_API HF_NODISCARD int hf_record_complete(hf_record *record, int outcome, const hf_result *result,
+                                           hf_request *request);
+
+/** Free; an attempt that was not completed is given back as if its lease had ended (its takeover
+ * policy and its marks decide what that means). NULL is accepted. */
+HF_API void hf_record_free(hf_record *record);
+
+/** Decide an UNKNOWN record, after having asked the provider. Blocks.
+ * \param fencing_token  of the attempt that is UNKNOWN (hf_record_list(), `holdfast record KEY`).
+ * \param evidence       why it is known, at most 1,024 bytes, kept; may be NULL.
+ * \param operator_name  who says so, 1 to 255 bytes.
+ * \retval HF_ESTALE not that attempt, or not UNKNOWN. \retval HF_ENOTFOUND */
+HF_API HF_NODISCARD int hf_record_resolve(hf_client *client, const char *key,
+                                          uint64_t fencing_token, int outcome,
+                                          const hf_result *result, const char *evidence,
+                                          const char *operator_name, hf_request *request);
+
+/* ================================================================== looking */
+
+/** A lock, as hf_lock_list() shows it. Strings are borrowed during the callback. */
+typedef struct hf_lock_line {
+    const char *name;        /**< The lock's. */
+    int mode;                /**< enum hf_mode. */
+    uint32_t holder_count;   /**< 0 = free (delayed, waited for, or lately lost). */
+    uint32_t queue_length;   /**< Waiters. */
+    uint64_t fencing_token;  /**< The first holder's, 0 = free. */
+    uint64_t since_ms;       /**< Cluster time of that grant. */
+    uint64_t lease_left_ms;  /**< A hint. */
+    uint64_t delay_left_ms;  /**< Lock-delay still running. */
+    const char *client_name; /**< The holder's session's name. */
+    const char *peer;        /**< The holder's address. */
+} hf_lock_line;
+
+/** A record, as hf_record_list() shows it. Strings are borrowed during the callback. */
+typedef struct hf_record_line {
+    const char *key;         /**< The record's. */
+    const char *state;       /**< "RUNNING", "DONE", "FAILED", "RETRYABLE", "UNKNOWN", ... */
+    uint64_t fencing_token;  /**< Of the latest attempt. */
+    uint32_t attempt;        /**< 1 = the first. */
+    uint32_t code;           /**< The result's. */
+    uint64_t since_ms;       /**< Cluster time of the last change of state. */
+    uint64_t left_ms;        /**< Lease or retention left. */
+    int external;            /**< enum hf_mark, still open. */
+    const char *checkpoint;  /**< The last one's name. */
+    const char *client_name; /**< The attempt's session's name. */
+    const char *peer;        /**< Its address. */
+} hf_record_line;
+
+/** Show every lock whose name begins with `prefix` ("" = all), in order; reads page after page,
+ * each linearizable by itself. Blocks. \param each_cb called on this thread; non-0 stops. */
+HF_API HF_NODISCARD int hf_lock_list(hf_client *client, const char *prefix,
+                                     int (*each_cb)(const hf_lock_line *line, void *data),
+                                     void *data);
+
+/** Show one lock. \retval HF_ENOTFOUND it is free, and nothing is remembered of it. */
+HF_API HF_NODISCARD int hf_lock_info(hf_client *client, const char *name,
+                                     int (*each_cb)(const hf_lock_line *line, void *data),
+                                     void *data);
+
+/** Show every record whose key begins with `prefix`. \param state "" = any, or a word of
+ * hf_record_line. \param older_than_ms only those unchanged for so long; 0 = all. */
+HF_API HF_NODISCARD int hf_record_list(hf_client *client, const char *prefix, const char *state,
+                                       uint64_t older_than_ms,
+                                       int (*each_cb)(const hf_record_line *line, void *data),
+                                       void *data);
+
+/** Show one record. \retval HF_ENOTFOUND */
+HF_API HF_NODISCARD int hf_record_info(hf_client *client, const char *key,
+                                       int (*each_cb)(const hf_record_line *line, void *data),
+                                       void *data);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
