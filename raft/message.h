@@ -1,0 +1,72 @@
+/* What one server's driver says to another's: the Raft paper's four calls and their answers, free
+ * of libraft's types, so that a transport and a simulation need not see them. Links must keep the
+ * order of messages; they may lose any. */
+#ifndef RAFT_MESSAGE_H
+#define RAFT_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "raft/log_entry.h"
+
+enum message_type {
+    MESSAGE_APPEND = 1, /* AppendEntries, heartbeats too */
+    MESSAGE_APPEND_RESULT,
+    MESSAGE_VOTE, /* RequestVote, pre-votes too */
+    MESSAGE_VOTE_RESULT,
+    MESSAGE_TIMEOUT_NOW = 6, /* leadership is handed over */
+};
+
+enum { MESSAGE_ENTRIES_MAX = 1024 }; /* in one MESSAGE_APPEND: the in-flight limit */
+
+struct message_append {
+    uint64_t previous_index;         /**< entry before the first one here */
+    uint64_t previous_term;          /**< its term */
+    uint64_t commit_index;           /**< the leader's */
+    uint32_t count;                  /**< entries; 0 = a heartbeat */
+    const struct log_entry *entries; /**< borrowed; NULL with count > 0: to be read from the log on
+                                          disk, from previous_index + 1 (wal_read()) */
+};
+
+struct message_append_result {
+    uint64_t rejected_index; /**< 0 = accepted */
+    uint64_t last_index;     /**< durable at the sender, or a hint if rejected */
+    uint16_t features;       /**< libraft's */
+    uint16_t capacity;       /**< libraft's; 0 here */
+};
+
+struct message_vote {
+    uint64_t last_index; /**< of the candidate's log */
+    uint64_t last_term;  /**< of that entry */
+    bool disrupt_leader; /**< a hand-over: do not stick to the present leader */
+    bool pre_vote;       /**< asks only whether it would be granted */
+};
+
+struct message_vote_result {
+    bool granted;      /**< the answer */
+    bool pre_vote;     /**< to which kind of question */
+    uint16_t features; /**< libraft's */
+    uint16_t capacity; /**< libraft's; 0 here */
+};
+
+struct message_timeout_now {
+    uint64_t last_index; /**< of the leader's log */
+    uint64_t last_term;  /**< of that entry */
+};
+
+struct message {
+    uint8_t type;        /**< enum message_type */
+    uint64_t peer;       /**< to whom when sent, from whom when received */
+    const char *address; /**< the peer's, as in the configuration; borrowed */
+    uint64_t term;       /**< the sender's; a pre-vote's candidate names the next one */
+    union {
+        struct message_append append;
+        struct message_append_result append_result;
+        struct message_vote vote; /**< the candidate is the sender */
+        struct message_vote_result vote_result;
+        struct message_timeout_now timeout_now;
+    };
+};
+
+#endif
