@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/assert.h"
+
 struct arena {
     uint8_t *data;   /**< owned, `capacity` bytes */
     size_t size;     /**< bytes handed out since the last reset */
@@ -13,6 +15,7 @@ struct arena {
 };
 
 /** Allocate the arena's memory. \retval HF_ENOMEM nothing is owned. */
+HF_MUST_USE
 int arena_init(struct arena *a, size_t capacity);
 
 /** Free it; a zeroed one is accepted. */

@@ -14,14 +14,19 @@ struct clock {
 /** The kernel's clocks; any thread. */
 struct clock clock_real(void);
 
+/** Nanoseconds since some fixed moment; never goes back. */
 static inline uint64_t clock_elapsed_ns(const struct clock *c)
 {
     return c->elapsed_ns(c->data);
 }
+
+/** The same in whole milliseconds. */
 static inline uint64_t clock_elapsed_ms(const struct clock *c)
 {
     return c->elapsed_ns(c->data) / 1000000U;
 }
+
+/** Milliseconds since 1970 as people set it; may jump either way. */
 static inline uint64_t clock_wall_ms(const struct clock *c)
 {
     return c->wall_ms(c->data);

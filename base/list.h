@@ -13,17 +13,20 @@ struct list {
     struct list *prev; /**< towards the head */
 };
 
+/** Make `head` an empty list, or an element the list of itself. */
 static inline void list_init(struct list *head)
 {
     head->next = head;
     head->prev = head;
 }
 
+/** True if the head stands alone. */
 static inline bool list_empty(const struct list *head)
 {
     return head->next == head;
 }
 
+/** Put `item`, which is in no list, between two neighbours. */
 static inline void list_insert_between(struct list *item, struct list *prev, struct list *next)
 {
     item->prev = prev;
@@ -32,11 +35,13 @@ static inline void list_insert_between(struct list *item, struct list *prev, str
     next->prev = item;
 }
 
+/** Put `item`, which is in no list, at the tail. */
 static inline void list_push_back(struct list *head, struct list *item)
 {
     list_insert_between(item, head->prev, head);
 }
 
+/** Put `item`, which is in no list, at the head. */
 static inline void list_push_front(struct list *head, struct list *item)
 {
     list_insert_between(item, head, head->next);

@@ -1,3 +1,5 @@
+/* Statuses, slices, buffers, arenas, lists, hashes and random numbers, each by its documented
+ * promise; the published test vectors where there are some. */
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/list.h"
