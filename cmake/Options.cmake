@@ -1,5 +1,5 @@
 # Flags for everything of ours. Assertions stay on in every build: there is no NDEBUG anywhere.
-option(HF_WERROR "Treat warnings as errors" ON)
+option(HF_WERROR "Treat warnings as errors (the presets for development do)" OFF)
 set(HF_SANITIZE "" CACHE STRING "Sanitizers to build with, as -fsanitize takes them")
 option(HF_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
 
