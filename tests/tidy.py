@@ -208,6 +208,7 @@ def check_words(source, tree):
 # ---------------------------------------------------------------- comments
 
 HEAD_LINES_MAX = 30
+SELF_EVIDENT_LINES_MAX = 4  # an inline function of one statement
 OWN_HEAD_FROM_LINES = 150  # a shorter .c file may leave its story to its header
 
 
@@ -255,16 +256,23 @@ def check_docs(source, tree):
     items = source.declarations + source.functions
     ends = {item.last: item.first for item in items + source.structs}
     for item in items:
+        if item in source.functions and item.length <= SELF_EVIDENT_LINES_MAX:
+            continue  # its one line is its description
         if not documented(source, item.first, ends):
             yield item.first, f'document {item.name}: verb, object, result; ranges; each status'
     for struct in source.structs:
         whole = source.comment_ending_on(struct.first - 1) is not None
         for line, field in source.fields(struct):
-            if whole and '(*' in field:
+            if '(*' in field and (whole or re.search(r'_ops\b', struct.name)):
                 continue  # a table of operations is described as a whole
+            if re.match(r'struct (?:\w+_)?(\w+) \1$', field):
+                continue  # `struct message_vote vote` is what it says
             above = line - 1
             if not source.has_comment_starting_on(line) and not source.comment_ending_on(above):
                 yield line, f'say what `{field}` is, with its unit, in a phrase to its right'
+
+
+NO_FAILURE = re.compile(r'(^refuse|_(compare|cmp|count|main|time|errno))$')
 
 
 def check_results(source, tree):
@@ -274,7 +282,7 @@ def check_results(source, tree):
     for item in source.declarations + source.functions:
         returns = item.text.split('(')[0]
         if re.search(r'\bint\s+\w+\s*$', returns) and not re.search(r'HF_MUST_USE|HF_API', returns):
-            if not re.search(r'_(compare|cmp|count|main|time|errno)$', item.name):
+            if not NO_FAILURE.search(item.name):
                 yield item.first, f'mark {item.name} with HF_MUST_USE, or return what it means'
 
 
@@ -282,18 +290,24 @@ PUBLIC_HEADER = 'client/include/holdfast.h'
 
 
 def check_public_header(source, tree):
-    """In the public header each parameter has its legal range, each function its statuses."""
+    """In the public header no argument goes unmentioned, and a failure has its causes."""
     if source.path != PUBLIC_HEADER:
         return
     for item in source.declarations:
         doc = source.comment_ending_on(item.first - 1)
-        if doc is None:
-            continue  # check_docs says so
-        text = item.text[item.text.index('('):]
-        for name in re.findall(r'(\w+)(?:\[[^\]]*\])?\s*[,)]', text):
-            if name != 'void' and not re.search(r'\\param[^\\]*\b%s\b' % name, doc[2]):
+        if doc is None or re.search(r'\b[Aa]s\s+(\*\s+)?hf_\w+\(\)', doc[2]):
+            continue  # check_docs says so, or another one's text does
+        arguments = item.text[item.text.index('(') + 1:-1]
+        arguments = re.sub(r'\(\*(\w+)\)\s*\([^()]*\)', r'\1', arguments)  # callbacks
+        for argument in arguments.split(','):
+            name = re.search(r'(\w*)(\[[^\]]*\])*\s*$', argument).group(1)
+            handle = re.search(r'\bhf_\w+ \*|_cb\s*$|\*data$', argument)
+            if not (handle or name in ('', 'void') or re.search(r'\b%s\b' % name, doc[2])):
                 yield item.first, f'{item.name}: describe \\param {name} with its legal range'
-        if re.match(r'(HF_\w+\s+)*int\b', item.text) and '\\retval' not in doc[2]:
+        for name in re.findall(r'\\param\s+(\w+)', doc[2]):
+            if not re.search(r'\b%s\b' % name, item.text):
+                yield item.first, f'{item.name}: \\param {name} is no parameter of it'
+        if 'HF_NODISCARD' in item.text and '\\retval' not in doc[2]:
             yield item.first, f'{item.name}: list each status it returns with \\retval'
 
 
@@ -319,7 +333,7 @@ def check_statuses(tree):
 ASSERTING = re.compile(r'\b(HF_ASSERT|HF_UNREACHABLE|_Static_assert)\b|\bassert_\w+\(')
 ASSERT_FROM_LINES = 10     # shorter functions are not counted
 ASSERT_REQUIRED_LINES = 40  # a longer one without any assertion is refused, by itself
-ASSERT_ROOMS = {'machine': 1.0, 'raft': 1.0, 'storage': 1.0}  # least average a function
+ASSERT_ROOMS = {'machine': 1.0, 'raft': 1.0, 'storage': 0.6}  # least average a function
 ASSERT_SAMPLE_MIN = 10     # functions that a room has before its average means something
 
 

@@ -36,6 +36,12 @@ static inline void put_u16(unsigned char *p)
 static inline void put_u32(unsigned char *p)
 {
     p[0] = 0;
+    p[1] = 0;
+}
+
+static inline void get_u8(unsigned char *p)
+{
+    p[0] = 0;
 }
 
 /** Compares. */
@@ -130,7 +136,8 @@ PLANTED = [
     ('base/a.h', header('struct a {\n    int b;\n};\n'), 'say what `int b` is'),
     ('base/a.h', header(DOC + 'int a_open(void);\n'), 'mark a_open with HF_MUST_USE'),
     (HF_H, header('/** Go. \\retval HF_EBUSY */\nHF_API int hf_go(int a);\n'), '\\param a'),
-    (HF_H, header(DOC + 'HF_API int hf_go(void);\n/* HF_EBUSY */\n'), 'hf_go: list each status'),
+    (HF_H, header('/** \\param b x */\nHF_API void hf_go(int a);\n'), '\\param b is no parameter'),
+    (HF_H, header(DOC + 'HF_API HF_NODISCARD int hf_go(void);\n'), 'hf_go: list each status'),
     (HF_H, header('int a;\n'), 'HF_EBUSY is not in'),
     (HF_H, header('enum { HF_EBUSY = -2 };\n'), 'HF_EBUSY is -2'),
     ('raft/a.c', body(LONG), 'no HF_ASSERT'),

@@ -276,8 +276,11 @@ HF_API uint64_t hf_grant_left_ms(const hf_grant *grant);
 enum hf_check_verdict { HF_CHECK_VALID = 0, HF_CHECK_STALE = 1, HF_CHECK_FREE = 2 };
 
 /** Ask the cluster whether a token is current: linearizable, and a hint: it may end right after.
+ * \param name           1 to 255 bytes of UTF-8.
+ * \param fencing_token  the one to ask about, 1 or more.
  * \param verdict        Out: enum hf_check_verdict.
- * \param lease_left_ms  Out, may be NULL. */
+ * \param lease_left_ms  Out, may be NULL.
+ * \retval HF_OK the verdict is written. \retval as hf_lock_acquire() for the rest. */
 HF_API HF_NODISCARD int hf_lock_check(hf_client *client, const char *name, uint64_t fencing_token,
                                       int *verdict, uint64_t *lease_left_ms);
 
@@ -360,7 +363,8 @@ typedef struct hf_result {
     size_t body_bytes;    /**< Its length. */
 } hf_result;
 
-/** SHA-256 of `bytes` bytes: the fingerprint of a request. Any thread. */
+/** SHA-256 of `bytes` bytes: the fingerprint of a request. Any thread.
+ * \param out  Out. */
 HF_API void hf_fingerprint(const void *data, size_t bytes, uint8_t out[HF_FINGERPRINT_BYTES]);
 
 /** Begin `key`: exactly one caller at a time runs it, everybody else gets its result. Blocks.
@@ -396,9 +400,10 @@ HF_API uint64_t hf_record_left_ms(const hf_record *record);
 HF_API HF_NODISCARD int hf_record_extend(hf_record *record, uint64_t lease_ms, hf_request *request);
 
 /** Say how far the attempt is. Blocks: it must be acknowledged BEFORE the effect that it announces.
- * \param number  must rise from checkpoint to checkpoint of the key.
- * \param mark    enum hf_mark; stays open until a checkpoint with HF_MARK_NONE, or completion.
- * \retval HF_ESTALE taken over or ended: stop. \retval HF_ESEQOLD \retval HF_ETOOLARGE */
+ * \param name    1 to 255 bytes of UTF-8, for people. \param bytes  of `data`, which may be NULL if
+ * 0. \param number  must rise from checkpoint to checkpoint of the key. \param mark    enum
+ * hf_mark; stays open until a checkpoint with HF_MARK_NONE, or completion. \retval HF_ESTALE taken
+ * over or ended: stop. \retval HF_ESEQOLD \retval HF_ETOOLARGE */
 HF_API HF_NODISCARD int hf_record_checkpoint(hf_record *record, const char *name, uint64_t number,
                                              int mark, const void *data, size_t bytes,
                                              hf_request *request);
@@ -416,6 +421,8 @@ HF_API HF_NODISCARD int hf_record_complete(hf_record *record, int outcome, const
 HF_API void hf_record_free(hf_record *record);
 
 /** Decide an UNKNOWN record, after having asked the provider. Blocks.
+ * \param key            1 to 255 bytes of UTF-8.
+ * \param outcome        enum hf_outcome.
  * \param fencing_token  of the attempt that is UNKNOWN (hf_record_list(), `holdfast record KEY`).
  * \param evidence       why it is known, at most 1,024 bytes, kept; may be NULL.
  * \param operator_name  who says so, 1 to 255 bytes.
@@ -457,24 +464,27 @@ typedef struct hf_record_line {
 } hf_record_line;
 
 /** Show every lock whose name begins with `prefix` ("" = all), in order; reads page after page,
- * each linearizable by itself. Blocks. \param each_cb called on this thread; non-0 stops. */
+ * each linearizable by itself. Blocks. \param each_cb called on this thread; non-0 stops.
+ * \retval as hf_lock_acquire() for what nothing came of. */
 HF_API HF_NODISCARD int hf_lock_list(hf_client *client, const char *prefix,
                                      int (*each_cb)(const hf_lock_line *line, void *data),
                                      void *data);
 
-/** Show one lock. \retval HF_ENOTFOUND it is free, and nothing is remembered of it. */
+/** Show one lock. \param name 1 to 255 bytes of UTF-8. \retval HF_ENOTFOUND it is free, and nothing
+ * is remembered of it. */
 HF_API HF_NODISCARD int hf_lock_info(hf_client *client, const char *name,
                                      int (*each_cb)(const hf_lock_line *line, void *data),
                                      void *data);
 
 /** Show every record whose key begins with `prefix`. \param state "" = any, or a word of
- * hf_record_line. \param older_than_ms only those unchanged for so long; 0 = all. */
+ * hf_record_line. \param older_than_ms only those unchanged for so long; 0 = all.
+ * \retval as hf_lock_acquire() for what nothing came of. */
 HF_API HF_NODISCARD int hf_record_list(hf_client *client, const char *prefix, const char *state,
                                        uint64_t older_than_ms,
                                        int (*each_cb)(const hf_record_line *line, void *data),
                                        void *data);
 
-/** Show one record. \retval HF_ENOTFOUND */
+/** Show one record. \param key 1 to 255 bytes of UTF-8. \retval HF_ENOTFOUND */
 HF_API HF_NODISCARD int hf_record_info(hf_client *client, const char *key,
                                        int (*each_cb)(const hf_record_line *line, void *data),
                                        void *data);
