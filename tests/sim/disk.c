@@ -1,0 +1,344 @@
+#include "tests/sim/disk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+
+struct sim_inode {
+    struct sim_inode *next; /* in the disk's list */
+    uint8_t *bytes;         /* as read back */
+    uint64_t size;          /* bytes */
+    uint8_t *synced;        /* as at the last sync */
+    uint64_t synced_size;   /* bytes */
+};
+
+struct disk_file {
+    struct sim_inode *inode;
+};
+
+static void *must_realloc(void *old, size_t bytes)
+{
+    void *p = realloc(old, bytes == 0 ? 1 : bytes);
+    HF_ASSERT(p != NULL);
+    return p;
+}
+
+static struct sim_disk *self(struct disk *d)
+{
+    return HF_CONTAINER_OF(d, struct sim_disk, disk);
+}
+
+static bool fails(uint64_t *countdown)
+{
+    if (*countdown == 0) return false;
+    *countdown -= 1;
+    return *countdown == 0;
+}
+
+/* ------------------------------------------------------------------ names */
+
+static struct sim_name *find(struct sim_names *names, const char *name)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        if (strcmp(names->items[i].name, name) == 0) return &names->items[i];
+    }
+    return NULL;
+}
+
+static void unlink_name(struct sim_names *names, const char *name)
+{
+    struct sim_name *found = find(names, name);
+    if (found == NULL) return;
+    names->count -= 1;
+    *found = names->items[names->count];
+}
+
+static void link_name(struct sim_names *names, const char *name, struct sim_inode *inode)
+{
+    unlink_name(names, name);
+    names->items = must_realloc(names->items, (names->count + 1) * sizeof *names->items);
+    struct sim_name *added = &names->items[names->count++];
+    memset(added, 0, sizeof *added);
+    strcpy(added->name, name);
+    added->inode = inode;
+}
+
+static void change_names(struct sim_names *names, const struct sim_name_change *change)
+{
+    if (change->from[0] != '\0') unlink_name(names, change->from);
+    if (change->to[0] != '\0') link_name(names, change->to, change->inode);
+}
+
+static void note_change(struct sim_disk *d, const char *from, const char *to,
+                        struct sim_inode *inode)
+{
+    d->changes = must_realloc(d->changes, (d->change_count + 1) * sizeof *d->changes);
+    struct sim_name_change *change = &d->changes[d->change_count++];
+    memset(change, 0, sizeof *change);
+    strcpy(change->from, from);
+    strcpy(change->to, to);
+    change->inode = inode;
+    change_names(&d->current, change);
+}
+
+static bool is_named(const struct sim_names *names, const struct sim_inode *inode)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        if (names->items[i].inode == inode) return true;
+    }
+    return false;
+}
+
+static void count_bytes(struct sim_disk *d)
+{
+    d->bytes = 0;
+    for (struct sim_inode *i = d->inodes; i != NULL; i = i->next) {
+        if (is_named(&d->current, i)) d->bytes += i->size;
+    }
+}
+
+/* Free the inodes that no name leads to any more. Only when no file is open. */
+static void sweep(struct sim_disk *d)
+{
+    struct sim_inode **at = &d->inodes;
+    while (*at != NULL) {
+        struct sim_inode *inode = *at;
+        if (is_named(&d->current, inode) || is_named(&d->durable, inode)) {
+            at = &inode->next;
+            continue;
+        }
+        *at = inode->next;
+        free(inode->bytes);
+        free(inode->synced);
+        free(inode);
+    }
+}
+
+/* ------------------------------------------------------------------ the interface */
+
+static int file_open(struct disk *disk, const char *name, unsigned flags, struct disk_file **file)
+{
+    struct sim_disk *d = self(disk);
+    HF_ASSERT(strlen(name) >= 1 && strlen(name) <= DISK_NAME_BYTES_MAX);
+    struct sim_name *found = find(&d->current, name);
+    if ((flags & DISK_CREATE) != 0) {
+        if (found != NULL) return HF_EEXIST;
+        struct sim_inode *inode = must_realloc(NULL, sizeof *inode);
+        *inode = (struct sim_inode){.next = d->inodes};
+        d->inodes = inode;
+        note_change(d, "", name, inode);
+        found = find(&d->current, name);
+    }
+    if (found == NULL) return HF_ENOTFOUND;
+    *file = must_realloc(NULL, sizeof **file);
+    (*file)->inode = found->inode;
+    d->open_count += 1;
+    return HF_OK;
+}
+
+static void file_close(struct disk *disk, struct disk_file *file)
+{
+    self(disk)->open_count -= 1;
+    free(file);
+}
+
+static int file_size(struct disk *disk, struct disk_file *file, uint64_t *bytes)
+{
+    (void)disk;
+    *bytes = file->inode->size;
+    return HF_OK;
+}
+
+static int file_read(struct disk *disk, struct disk_file *file, uint64_t offset, void *out,
+                     size_t bytes)
+{
+    if (fails(&self(disk)->read_fails_in)) return HF_EIO;
+    if (offset > file->inode->size || file->inode->size - offset < bytes) return HF_ECORRUPT;
+    memcpy(out, file->inode->bytes + offset, bytes);
+    return HF_OK;
+}
+
+static int grow(struct sim_disk *d, struct sim_inode *inode, uint64_t size)
+{
+    if (size <= inode->size) return HF_OK;
+    if (d->bytes + (size - inode->size) > d->bytes_max) return HF_EDISKFULL;
+    inode->bytes = must_realloc(inode->bytes, size);
+    memset(inode->bytes + inode->size, 0, size - inode->size);
+    d->bytes += size - inode->size;
+    inode->size = size;
+    return HF_OK;
+}
+
+static int file_write(struct disk *disk, struct disk_file *file, uint64_t offset,
+                      struct slice bytes)
+{
+    struct sim_disk *d = self(disk);
+    d->write_count += 1;
+    if (fails(&d->write_fails_in)) {
+        /* a failed write may have written anything of it */
+        uint64_t half = bytes.size / 2;
+        if (offset + half <= file->inode->size) {
+            memcpy(file->inode->bytes + offset, bytes.data, half);
+        }
+        return HF_EIO;
+    }
+    int rv = grow(d, file->inode, offset + bytes.size);
+    if (rv != HF_OK) return rv;
+    if (bytes.size > 0) memcpy(file->inode->bytes + offset, bytes.data, bytes.size);
+    return HF_OK;
+}
+
+static int file_allocate(struct disk *disk, struct disk_file *file, uint64_t bytes)
+{
+    return grow(self(disk), file->inode, bytes);
+}
+
+static void settle(struct sim_inode *inode)
+{
+    inode->synced = must_realloc(inode->synced, inode->size);
+    if (inode->size > 0) memcpy(inode->synced, inode->bytes, inode->size);
+    inode->synced_size = inode->size;
+}
+
+static int file_sync(struct disk *disk, struct disk_file *file)
+{
+    struct sim_disk *d = self(disk);
+    d->sync_count += 1;
+    if (fails(&d->sync_fails_in)) return HF_EIO;
+    settle(file->inode);
+    return HF_OK;
+}
+
+static int name_rename(struct disk *disk, const char *from, const char *to)
+{
+    struct sim_disk *d = self(disk);
+    struct sim_name *found = find(&d->current, from);
+    if (found == NULL) return HF_ENOTFOUND;
+    note_change(d, from, to, found->inode);
+    return HF_OK;
+}
+
+static int name_remove(struct disk *disk, const char *name)
+{
+    struct sim_disk *d = self(disk);
+    if (find(&d->current, name) == NULL) return HF_ENOTFOUND;
+    note_change(d, name, "", NULL);
+    count_bytes(d);
+    return HF_OK;
+}
+
+static int names_sync(struct disk *disk)
+{
+    struct sim_disk *d = self(disk);
+    for (size_t i = 0; i < d->change_count; i++) change_names(&d->durable, &d->changes[i]);
+    d->change_count = 0;
+    return HF_OK;
+}
+
+static int names_list(struct disk *disk, void (*each_cb)(const char *name, void *data), void *data)
+{
+    struct sim_disk *d = self(disk);
+    for (size_t i = 0; i < d->current.count; i++) each_cb(d->current.items[i].name, data);
+    return HF_OK;
+}
+
+static int space_free(struct disk *disk, uint64_t *bytes)
+{
+    struct sim_disk *d = self(disk);
+    *bytes = d->bytes_max - d->bytes;
+    return HF_OK;
+}
+
+static const struct disk_ops sim_ops = {
+    .open = file_open,
+    .close = file_close,
+    .size = file_size,
+    .read = file_read,
+    .write = file_write,
+    .allocate = file_allocate,
+    .sync = file_sync,
+    .rename = name_rename,
+    .remove = name_remove,
+    .sync_names = names_sync,
+    .list = names_list,
+    .free_bytes = space_free,
+};
+
+/* ------------------------------------------------------------------ the test's side */
+
+void sim_disk_init(struct sim_disk *d, uint64_t seed)
+{
+    *d = (struct sim_disk){.disk = {.ops = &sim_ops}, .bytes_max = UINT64_MAX / 2};
+    prng_seed(&d->random, seed);
+}
+
+void sim_disk_close(struct sim_disk *d)
+{
+    HF_ASSERT(d->open_count == 0);
+    d->current.count = 0;
+    d->durable.count = 0;
+    sweep(d);
+    free(d->current.items);
+    free(d->durable.items);
+    free(d->changes);
+    *d = (struct sim_disk){0};
+}
+
+/* Each sector that differs from its synced self is kept or lost by the throw of a coin; the length
+ * too. Some crashes lose all, some nothing: the extremes are worth more than their share. */
+static void tear(struct sim_disk *d, struct sim_inode *inode)
+{
+    uint64_t keep_percent = prng_below(&d->random, 4) == 0 ? prng_below(&d->random, 2) * 100 : 50;
+    uint64_t size = inode->synced_size;
+    if (inode->size > size && prng_below(&d->random, 2) == 0) size = inode->size;
+    for (uint64_t at = 0; at < size; at += DISK_SECTOR_BYTES) {
+        uint64_t part = size - at < DISK_SECTOR_BYTES ? size - at : DISK_SECTOR_BYTES;
+        if (prng_below(&d->random, 100) < keep_percent && at + part <= inode->size) continue;
+        if (at + part <= inode->synced_size) {
+            memcpy(inode->bytes + at, inode->synced + at, part);
+        } else {
+            memset(inode->bytes + at, 0, part);
+        }
+    }
+    inode->size = size;
+    settle(inode);
+}
+
+void sim_disk_crash(struct sim_disk *d)
+{
+    HF_ASSERT(d->open_count == 0);
+    for (size_t i = 0; i < d->change_count; i++) {
+        if (prng_below(&d->random, 2) == 0) change_names(&d->durable, &d->changes[i]);
+    }
+    d->change_count = 0;
+    d->current.count = 0;
+    for (size_t i = 0; i < d->durable.count; i++) {
+        link_name(&d->current, d->durable.items[i].name, d->durable.items[i].inode);
+    }
+    sweep(d);
+    for (struct sim_inode *i = d->inodes; i != NULL; i = i->next) tear(d, i);
+    count_bytes(d);
+}
+
+uint8_t *sim_disk_bytes(struct sim_disk *d, const char *name, uint64_t *bytes)
+{
+    struct sim_name *found = find(&d->current, name);
+    if (found == NULL) return NULL;
+    *bytes = found->inode->size;
+    return found->inode->bytes;
+}
+
+void sim_disk_settle(struct sim_disk *d, const char *name)
+{
+    struct sim_name *found = find(&d->current, name);
+    HF_ASSERT(found != NULL);
+    settle(found->inode);
+}
+
+void sim_disk_lose(struct sim_disk *d, const char *name)
+{
+    unlink_name(&d->current, name);
+    unlink_name(&d->durable, name);
+    count_bytes(d);
+}

@@ -1,0 +1,80 @@
+/* A disk in memory behind base/disk.h, with a write cache that a crash tears.
+ *   write, allocate   change what is read back, and remain in the cache
+ *   sync, sync_names  make a file's bytes, or the directory's names, durable
+ *   sim_disk_crash()  the power goes: of each file's unsynced sectors a random subset survives, and
+ *                     of the unsynced names too; the rest is as it was at the last sync
+ * Faults on demand: the n-th next write, sync or read fails, and the space may run out.
+ * One thread; every outcome follows from the seed. */
+#ifndef TESTS_SIM_DISK_H
+#define TESTS_SIM_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/disk.h"
+#include "base/prng.h"
+
+struct sim_inode; /* a file's bytes, by whatever names */
+
+struct sim_name {
+    char name[DISK_NAME_BYTES_MAX + 1];
+    struct sim_inode *inode;
+};
+
+/** A change of the directory that is not synced yet. */
+struct sim_name_change {
+    char from[DISK_NAME_BYTES_MAX + 1]; /**< removed; empty for a creation */
+    char to[DISK_NAME_BYTES_MAX + 1];   /**< made; empty for a removal */
+    struct sim_inode *inode;            /**< what `to` names */
+};
+
+struct sim_names {
+    struct sim_name *items; /**< owned */
+    size_t count;           /**< names */
+};
+
+struct sim_disk {
+    struct disk disk;                /**< hand &this->disk to whoever needs one */
+    struct prng random;              /**< what survives a crash */
+    struct sim_names current;        /**< what calls see */
+    struct sim_names durable;        /**< what a crash leaves at least */
+    struct sim_name_change *changes; /**< owned; unsynced, in order */
+    size_t change_count;             /**< of them */
+    struct sim_inode *inodes;        /**< owned; all, linked */
+    size_t open_count;               /**< files open now */
+    uint64_t bytes_max;              /**< capacity; HF_EDISKFULL beyond */
+    uint64_t bytes;                  /**< allocated in all files that have a name */
+    uint64_t write_fails_in;         /**< the n-th write from now fails with HF_EIO; 0 = none */
+    uint64_t sync_fails_in;          /**< the same for syncs */
+    uint64_t read_fails_in;          /**< the same for reads */
+    uint64_t write_count;            /**< writes so far */
+    uint64_t sync_count;             /**< syncs of files so far */
+};
+
+/** An empty disk. */
+void sim_disk_init(struct sim_disk *d, uint64_t seed);
+
+/** Free everything; all files must be closed. */
+void sim_disk_close(struct sim_disk *d);
+
+/** The power goes and comes back. All files must be closed before (their handles are gone). */
+void sim_disk_crash(struct sim_disk *d);
+
+/** The process dies, the machine does not: what was written stays readable, still unsynced. */
+static inline void sim_disk_kill(struct sim_disk *d)
+{
+    HF_ASSERT(d->open_count == 0);
+}
+
+/** A file's bytes as read back, to be damaged by a test; NULL if there is none. Changes count as
+ * durable. \param bytes Out: its length. */
+uint8_t *sim_disk_bytes(struct sim_disk *d, const char *name, uint64_t *bytes);
+
+/** Make the present bytes of a file durable, as rot and tests leave them. */
+void sim_disk_settle(struct sim_disk *d, const char *name);
+
+/** Remove a name from both views, as a careless administrator would. */
+void sim_disk_lose(struct sim_disk *d, const char *name);
+
+#endif
