@@ -26,8 +26,11 @@
  *   0 is HF_OK. hf_status_text() says what a number means; the enum below says what to do. One is
  *   special: HF_EUNKNOWN, "it may or may not have happened". Calls that may answer it take an
  *   hf_request: give one, and choose hf_request_retry() (asks again under the same number: the
- *   effect happens at most once) or hf_request_cancel(). Give NULL, and the library itself cancels
- *   what timed out before it returns HF_ETIMEOUT: no ghost holder stays behind. */
+ *   effect happens at most once) or hf_request_cancel(). Give NULL, and the library deals with what
+ *   timed out by itself, in the background, until a server has answered or the session has ended:
+ *   an acquire or a begin is cancelled and what it still brought is given back (HF_ETIMEOUT: no
+ *   ghost holder stays behind), a release is repeated (HF_ETIMEOUT), everything else is repeated,
+ *   too, but answers HF_EUNKNOWN, as its effect may come. */
 #ifndef HOLDFAST_H
 #define HOLDFAST_H
 
@@ -98,9 +101,11 @@ enum hf_status {
     HF_ECONNECT = -57,    /**< No server could be reached. Nothing was sent. */
     HF_EVERSION = -58,    /**< Server and library have no protocol version in common. */
     HF_ESHUTDOWN = -59,   /**< The server is stopping. Try again. Nothing changed. */
-    HF_ETIMEOUT = -60,    /**< The local time-out passed, and it is certain that nothing stays. */
+    HF_ETIMEOUT = -60,    /**< The local time-out passed. Nothing of it stays: what may
+                               have arrived is being cancelled. */
     HF_ELOST = -61,       /**< The local deadline has passed: the grant or attempt was declared
-                               lost and is being given back. As HF_ESTALE. */
+                               lost and is being given back. As HF_ESTALE; from an acquire or a
+                               begin: it was ours, but too late to be used. */
     HF_EINVAL = -62,      /**< An argument is out of its range. Nothing was sent. */
     HF_ECLOSED = -63,     /**< The handle was closed, or belongs to a parent process. */
     /* faults */
@@ -171,7 +176,7 @@ HF_API uint64_t hf_client_session(const hf_client *client);
  * something else, or for one hf_request_cancel(). */
 typedef struct hf_request {
     hf_client *client; /**< The library's. */
-    uint64_t seq;      /**< The library's: its number in the session. */
+    uint64_t id;       /**< The library's: which request of the client. */
 } hf_request;
 
 /** Ask again under the same number: if it was applied, this is its answer; if not, it is applied
@@ -183,7 +188,9 @@ HF_API HF_NODISCARD int hf_request_retry(hf_request *request);
 
 /** End it: if it was never applied it never will be; a grant or attempt that it brought is given
  * back. Blocks up to timeout_ms.
- * \retval HF_OK       nothing of it stays.
+ * \retval HF_OK       nothing of it stays; a grant that it brought is being given back.
+ * \retval HF_EBADSTATE it was applied and cannot be undone (a release, a checkpoint, a completion):
+ *                     hf_request_retry() instead would have brought its answer.
  * \retval HF_EUNKNOWN no answer yet; the library goes on by itself until it is answered or the
  *                     session has ended. The request is over for the caller. */
 HF_API HF_NODISCARD int hf_request_cancel(hf_request *request);
@@ -192,7 +199,7 @@ HF_API HF_NODISCARD int hf_request_cancel(hf_request *request);
 
 typedef struct hf_lock hf_lock; /**< an owner: one user at a time; opaque */
 
-/** One holding of a lock. A plain value; copies are equally good. */
+/** One holding of a lock. A plain value; copies are equally good, until hf_client_close(). */
 typedef struct hf_grant {
     uint64_t fencing_token; /**< Send with every write to the protected resource; only grows. */
     uint64_t lease_ms;      /**< Milliseconds left when the request was SENT: a safe lower bound. */
@@ -243,14 +250,18 @@ HF_API void hf_lock_free(hf_lock *lock);
  * \retval HF_EDELAYED     wait_ms = 0, and the lock-delay of a lost holder runs.
  * \retval HF_EALREADY     this handle holds it already.
  * \retval HF_ESESSION     the session expired; all its locks are gone. Nothing was acquired.
- * \retval HF_ETIMEOUT     no answer in time (request = NULL), cancelled: nothing stays.
+ * \retval HF_ETIMEOUT     no answer in time (request = NULL): cancelled in the background.
+ * \retval HF_ELOST        the answer came after the lease's local deadline: it is being given back.
  * \retval HF_EUNKNOWN     no answer in time: it may or may not be held; see hf_request.
  * \retval HF_ECONNECT, HF_ETOOBUSY, HF_EQUOTA, HF_ENOSPACE, HF_EFROZEN nothing changed.
  * \retval HF_EINVAL       an argument is out of its range; nothing was sent. */
 HF_API HF_NODISCARD int hf_lock_acquire(hf_lock *lock, const char *name, uint64_t wait_ms,
                                         hf_grant *grant, hf_request *request);
 
-/** As hf_lock_acquire(), with everything that can be chosen. \param how borrowed. */
+/** As hf_lock_acquire(), with everything that can be chosen. \param how borrowed.
+ * \note hold_max_ms counts from the grant. After a wait the library asks how much of it is left
+ *       before it returns; if that takes too long, the grant comes back HF_GRANT_SUSPECT and is not
+ *       valid until the answer is there. */
 HF_API HF_NODISCARD int hf_lock_acquire_with(hf_lock *lock, const char *name, const hf_acquire *how,
                                              hf_grant *grant, hf_request *request);
 
@@ -408,11 +419,12 @@ HF_API HF_NODISCARD int hf_record_checkpoint(hf_record *record, const char *name
                                              int mark, const void *data, size_t bytes,
                                              hf_request *request);
 
-/** Finish the attempt. Blocks. Repeating it with the same result is HF_OK.
- * \param outcome  enum hf_outcome. \param result borrowed; NULL = code 0, nothing more.
- * \retval HF_ESTALE    taken over, resolved or ended; the late result was kept as evidence.
- * \retval HF_ECONFLICT completed before with another result, which stands.
- * \retval HF_ETOOLARGE nothing changed, the attempt goes on: complete it with a smaller body. */
+/** Finish the attempt. Blocks. Repeating it with the same result is HF_OK. It is sent also after
+ * the attempt was declared lost: the servers decide whether a late completion stands (HF_OK) or
+ * came too late (HF_ESTALE). \param outcome  enum hf_outcome. \param result borrowed; NULL = code
+ * 0, nothing more. \retval HF_ESTALE    taken over, resolved or ended; the late result was kept as
+ * evidence. \retval HF_ECONFLICT completed before with another result, which stands. \retval
+ * HF_ETOOLARGE nothing changed, the attempt goes on: complete it with a smaller body. */
 HF_API HF_NODISCARD int hf_record_complete(hf_record *record, int outcome, const hf_result *result,
                                            hf_request *request);
 
