@@ -8,7 +8,9 @@
  * CODEC_STRUCT makes the struct and declares its type; CODEC_DEFINE, in one .c file, defines it.
  *
  * Decoding is strict: every type, range, length, count, nesting and UTF-8 is checked on the raw
- * bytes first (five hostile bytes make msgpack-c reserve gigabytes), and all bytes must be used.
+ * bytes before anything is allocated (five hostile bytes make msgpack-c's reader reserve
+ * gigabytes), each value must stand in its shortest form, and all bytes must be used: equal
+ * structs have equal bytes, and what decodes encodes back to the very same bytes.
  * This is the one door to msgpack. */
 #ifndef PROTOCOL_CODEC_H
 #define PROTOCOL_CODEC_H
@@ -22,7 +24,7 @@
 
 enum codec_kind {
     CODEC_U64,    /**< uint64_t in min..max */
-    CODEC_STATUS, /**< int32_t: a status, min..max are its negated bounds (0..999) */
+    CODEC_STATUS, /**< int32_t: a status, min..max are its negated bounds (within 0..999) */
     CODEC_STR,    /**< struct slice: UTF-8 without NUL, min..max bytes */
     CODEC_BIN,    /**< struct slice: any bytes, min..max of them */
     CODEC_U64S,   /**< struct codec_u64s: min..max integers */
@@ -66,13 +68,21 @@ struct codec_type {
 
 /** Decode exactly `bytes` into `out`, a struct of `type`.
  * \param arena  memory for lists; what is taken stays taken on failure. Strings and bytes are
- *               borrowed from `bytes` instead.
+ *               borrowed from `bytes` instead. NULL only for a type without lists.
  * \param out    written only on HF_OK.
  * \retval HF_EBADREQUEST malformed, a range broken, a field missing, extra or mistyped.
  * \retval HF_ETOOLARGE   a string, byte string or list is longer than its field allows.
+ * \retval HF_EVERSION    a row of another version; not one byte behind the version was looked at.
  * \retval HF_ENOMEM      the arena is full. */
 HF_MUST_USE
 int codec_decode(const struct codec_type *type, struct slice bytes, struct arena *arena, void *out);
+
+/** Whether the fields of `in` keep their ranges and its strings are UTF-8: what codec_encode()
+ * asserts. For callers whose values come from users: ask before encoding.
+ * \retval HF_EBADREQUEST a value out of its range, or text that is none.
+ * \retval HF_ETOOLARGE   as codec_decode(). */
+HF_MUST_USE
+int codec_check(const struct codec_type *type, const void *in);
 
 /** Append the encoding of `in`, a struct of `type` whose fields keep their ranges (asserted).
  * \retval HF_ETOOLARGE the buffer's maximum would be passed; its size is as before.
@@ -85,8 +95,11 @@ int codec_encode(const struct codec_type *type, const void *in, struct buffer *o
 HF_MUST_USE
 int codec_first(struct slice bytes, struct slice *value);
 
-/** Append `in` as one JSON object: numbers as numbers (tokens and 64-bit ids as strings), bytes as
- * text where they are UTF-8, else as {"base64": "..."}. */
+/** Append `in`, as codec_decode() gave it, as one JSON object (RFC 8259): numbers as numbers
+ * (those of a field that may pass 2^53, such as tokens and ids, as strings), a status as its word,
+ * bytes as text where they are UTF-8, else as {"base64": "..."}; a row's version comes first, as
+ * "row_version".
+ * \retval HF_ETOOLARGE, HF_ENOMEM as codec_encode(). */
 HF_MUST_USE
 int codec_json(const struct codec_type *type, const void *in, struct buffer *out);
 

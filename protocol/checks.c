@@ -1,0 +1,125 @@
+/* The rules of a request that span several of its fields: what the ranges in protocol/messages.h
+ * cannot say. Every server makes these checks at its door and again at apply, from the same bytes,
+ * so they read nothing but the request. Each refusal is HF_EBADREQUEST and a sentence for the
+ * client's author; nothing was proposed. */
+#include <stddef.h>
+
+#include "base/status.h"
+#include "protocol/messages.h"
+
+static int refuse(const char **sentence, const char *why)
+{
+    *sentence = why;
+    return HF_EBADREQUEST;
+}
+
+static bool is_token(uint64_t number)
+{
+    return number >= 1 && number < TOKEN_END;
+}
+
+/* ------------------------------------------------------------------ requests */
+
+static int check_hello(const struct msg_hello *hello, const char **sentence)
+{
+    if (hello->version_min > hello->version_max) {
+        return refuse(sentence, "version_min is above version_max");
+    }
+    return HF_OK;
+}
+
+static int check_keep(const struct msg_keep *keep, const char **sentence)
+{
+    for (uint32_t i = 0; i < keep->losses_acked.count; i++) {
+        if (!is_token(keep->losses_acked.items[i])) {
+            return refuse(sentence, "an acknowledged loss is not a fencing token");
+        }
+    }
+    return HF_OK;
+}
+
+static int check_acquire(const struct msg_acquire *acquire, const char **sentence)
+{
+    for (uint32_t i = 1; i < acquire->names.count; i++) {
+        if (slice_compare(acquire->names.items[i - 1], acquire->names.items[i]) >= 0) {
+            return refuse(sentence, "names are not sorted by bytes and distinct");
+        }
+    }
+    if (acquire->mode != MODE_PERMITS) {
+        if (acquire->permits != 0 || acquire->limit != 0) {
+            return refuse(sentence, "permits and limit are for mode PERMITS only");
+        }
+        return HF_OK;
+    }
+    if (acquire->permits == 0) return refuse(sentence, "mode PERMITS wants at least 1 permit");
+    if (acquire->permits > acquire->limit) return refuse(sentence, "permits are above the limit");
+    return HF_OK;
+}
+
+static int check_begin(const struct msg_begin *begin, const char **sentence)
+{
+    if (begin->lease_ms != 0 && begin->lease_ms < LEASE_MS_MIN) {
+        return refuse(sentence, "lease_ms is neither 0 nor at least 500");
+    }
+    if ((begin->guard_name.size == 0) != (begin->guard_token == 0)) {
+        return refuse(sentence, "a guard wants both a name and a token");
+    }
+    return HF_OK;
+}
+
+int op_check(uint16_t code, const void *request, const char **sentence)
+{
+    HF_ASSERT(request != NULL);
+    HF_ASSERT(sentence != NULL);
+    switch (code) {
+    case OP_CODE_HELLO: return check_hello(request, sentence);
+    case OP_CODE_KEEP: return check_keep(request, sentence);
+    case OP_CODE_ACQUIRE: return check_acquire(request, sentence);
+    case OP_CODE_BEGIN: return check_begin(request, sentence);
+    default: break;
+    }
+    if (op_find(code) == NULL) return refuse(sentence, "no such op");
+    return HF_OK; /* this op's fields are independent of each other */
+}
+
+/* ------------------------------------------------------------------ envelopes */
+
+static int check_ranges(const struct client_envelope *e, const char **sentence)
+{
+    const struct ack_range *ranges = e->ack_ranges.items;
+    uint64_t above = e->ack;
+    for (uint32_t i = 0; i < e->ack_ranges.count; i++) {
+        if (ranges[i].first <= above) {
+            return refuse(sentence, "ack_ranges do not rise, or begin at or below ack");
+        }
+        if (ranges[i].last < ranges[i].first) {
+            return refuse(sentence, "an ack range ends before it begins");
+        }
+        above = ranges[i].last;
+    }
+    return HF_OK;
+}
+
+int envelope_check(uint16_t code, const struct client_envelope *e, const char **sentence)
+{
+    HF_ASSERT(e != NULL);
+    HF_ASSERT(sentence != NULL);
+    const struct op_info *info = op_find(code);
+    if (info == NULL) return refuse(sentence, "no such op");
+
+    if ((info->traits & OP_NUMBERED) != 0 && e->seq == 0) {
+        return refuse(sentence, "this op wants a request number in seq");
+    }
+    if ((info->traits & OP_NUMBERED) == 0 && e->seq != 0) {
+        return refuse(sentence, "this op has no request number: seq must be 0");
+    }
+    if ((info->traits & OP_SESSION) != 0) {
+        if (e->session == 0) return refuse(sentence, "this op wants a session");
+        return check_ranges(e, sentence);
+    }
+    if (e->session != 0) return refuse(sentence, "this op has no session: it must be 0");
+    if (e->ack != 0 || e->ack_ranges.count != 0 || e->renews != 0) {
+        return refuse(sentence, "ack, ack_ranges and renews are for ops of a session");
+    }
+    return HF_OK;
+}
