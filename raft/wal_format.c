@@ -1,3 +1,5 @@
+/* The layout that raft/wal_format.h tells, as code: offsets, tags, checks. Writing asserts what the
+ * caller promises; reading trusts no byte and says what kind of damage it met. */
 #include "raft/wal_format.h"
 
 #include <string.h>

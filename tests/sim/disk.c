@@ -1,3 +1,5 @@
+/* The simulated disk that tests/sim/disk.h tells of: names and bytes as they read back, and beside
+ * them what the last sync made durable, which is all that a crash leaves. Out of memory aborts. */
 #include "tests/sim/disk.h"
 
 #include <stdlib.h>
@@ -46,6 +48,13 @@ static struct sim_name *find(struct sim_names *names, const char *name)
     return NULL;
 }
 
+static void copy_name(char to[DISK_NAME_BYTES_MAX + 1], const char *name)
+{
+    size_t bytes = strlen(name);
+    HF_ASSERT(bytes <= DISK_NAME_BYTES_MAX);
+    memcpy(to, name, bytes + 1);
+}
+
 static void unlink_name(struct sim_names *names, const char *name)
 {
     struct sim_name *found = find(names, name);
@@ -60,7 +69,7 @@ static void link_name(struct sim_names *names, const char *name, struct sim_inod
     names->items = must_realloc(names->items, (names->count + 1) * sizeof *names->items);
     struct sim_name *added = &names->items[names->count++];
     memset(added, 0, sizeof *added);
-    strcpy(added->name, name);
+    copy_name(added->name, name);
     added->inode = inode;
 }
 
@@ -76,8 +85,8 @@ static void note_change(struct sim_disk *d, const char *from, const char *to,
     d->changes = must_realloc(d->changes, (d->change_count + 1) * sizeof *d->changes);
     struct sim_name_change *change = &d->changes[d->change_count++];
     memset(change, 0, sizeof *change);
-    strcpy(change->from, from);
-    strcpy(change->to, to);
+    copy_name(change->from, from);
+    copy_name(change->to, to);
     change->inode = inode;
     change_names(&d->current, change);
 }

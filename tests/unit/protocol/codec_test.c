@@ -1,3 +1,5 @@
+/* Every message both ways, over random values in their ranges, and everything that a decoder must
+ * refuse: ranges, types, missing, extra and trailing bytes, nesting, bad UTF-8. */
 #include "protocol/codec.h"
 
 #include <stdlib.h>

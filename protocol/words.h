@@ -1,0 +1,56 @@
+/* The words of the contract that travel as numbers: modes, states, verdicts, reasons. They are the
+ * wire's and the stored rows': never reuse or renumber one (docs/contract.md says what each means).
+ */
+#ifndef PROTOCOL_WORDS_H
+#define PROTOCOL_WORDS_H
+
+enum lock_mode { MODE_EXCLUSIVE = 0, MODE_SHARED = 1, MODE_PERMITS = 2 };
+
+/** Why a grant, an attempt or a session ended. */
+enum end_reason {
+    END_RELEASED = 1,  /**< by its owner */
+    END_EXPIRED = 2,   /**< its session's lease or its own ran out */
+    END_CLOSED = 3,    /**< its session was closed */
+    END_ABANDONED = 4, /**< given back by a client that had declared it lost */
+    END_HOLD_MAX = 5,  /**< held as long as it may */
+    END_FORCED = 6,    /**< by an administrator */
+    END_RESTORED = 7,  /**< the state was restored from a snapshot */
+    END_REASON_MAX = 7,
+};
+
+enum check_verdict { CHECK_VALID = 0, CHECK_STALE = 1, CHECK_FREE = 2 };
+
+enum record_state {
+    RECORD_ABSENT = 0,
+    RECORD_RUNNING = 1,
+    RECORD_DONE = 2,
+    RECORD_FAILED = 3,
+    RECORD_RETRYABLE = 4,
+    RECORD_UNKNOWN = 5,
+    RECORD_TOMBSTONE = 6,
+    RECORD_STATE_MAX = 6,
+};
+
+/** What COMPLETE and RESOLVE say; the numbers are record states. */
+enum record_outcome {
+    OUTCOME_NONE = 0,
+    OUTCOME_DONE = RECORD_DONE,
+    OUTCOME_FAILED = RECORD_FAILED,
+    OUTCOME_RETRYABLE = RECORD_RETRYABLE,
+};
+
+enum takeover_policy { TAKEOVER_AUTO = 0, TAKEOVER_MANUAL = 1, TAKEOVER_NEVER = 2 };
+
+/** What a checkpoint says of the next effect outside (contract, 6). */
+enum external_mark { MARK_NONE = 0, MARK_ONCE = 1, MARK_DERIVED = 2 };
+
+enum begin_verdict { BEGIN_STARTED = 0, BEGIN_REPLAY = 1, BEGIN_TAKEOVER = 2 };
+
+/** A record's reference in a repeated answer that could not be filled any more. */
+enum referent { REFERENT_WHOLE = 0, REFERENT_GONE = 1 };
+
+enum server_role { ROLE_FOLLOWER = 0, ROLE_CANDIDATE = 1, ROLE_LEADER = 2 };
+
+enum member_role { MEMBER_VOTER = 0, MEMBER_STANDBY = 1, MEMBER_SPARE = 2 };
+
+#endif
