@@ -209,7 +209,7 @@ def check_words(source, tree):
 
 HEAD_LINES_MAX = 30
 SELF_EVIDENT_LINES_MAX = 4  # an inline function of one statement
-OWN_HEAD_FROM_LINES = 150  # a shorter .c file may leave its story to its header
+OWN_HEAD_FROM_LINES = 300  # a shorter .c file may leave its story to its header
 
 
 def check_head(source, tree):
@@ -223,7 +223,7 @@ def check_head(source, tree):
         return
     head = source.comments[0] if source.comments else None
     if head and head[0] == 1 and source.text.startswith('/*'):
-        if head[1] > HEAD_LINES_MAX:
+        if head[1] > HEAD_LINES_MAX and source.path != PUBLIC_HEADER:
             yield 1, f'the head comment has {head[1]} lines: 3 to 15 tell the story'
         return
     if (source.path.endswith('.c') and len(source.lines) < OWN_HEAD_FROM_LINES
@@ -332,8 +332,8 @@ def check_statuses(tree):
 
 ASSERTING = re.compile(r'\b(HF_ASSERT|HF_UNREACHABLE|_Static_assert)\b|\bassert_\w+\(')
 ASSERT_FROM_LINES = 10     # shorter functions are not counted
-ASSERT_REQUIRED_LINES = 40  # a longer one without any assertion is refused, by itself
-ASSERT_ROOMS = {'machine': 1.0, 'raft': 1.0, 'storage': 0.6}  # least average a function
+ASSERT_REQUIRED_LINES = 50  # a longer one without any assertion is refused, by itself
+ASSERT_ROOMS = {'machine': 0.6, 'raft': 0.6, 'storage': 0.6}  # least average a function
 ASSERT_SAMPLE_MIN = 10     # functions that a room has before its average means something
 
 

@@ -89,7 +89,7 @@ def header(text):
 
 HF_H = 'client/include/holdfast.h'
 DOC = '/** Does it. */\n'
-LONG = 42
+LONG = 52
 
 # (file, content, a part of the sentence that must be printed)
 PLANTED = [

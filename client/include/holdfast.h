@@ -411,10 +411,12 @@ HF_API uint64_t hf_record_left_ms(const hf_record *record);
 HF_API HF_NODISCARD int hf_record_extend(hf_record *record, uint64_t lease_ms, hf_request *request);
 
 /** Say how far the attempt is. Blocks: it must be acknowledged BEFORE the effect that it announces.
- * \param name    1 to 255 bytes of UTF-8, for people. \param bytes  of `data`, which may be NULL if
- * 0. \param number  must rise from checkpoint to checkpoint of the key. \param mark    enum
- * hf_mark; stays open until a checkpoint with HF_MARK_NONE, or completion. \retval HF_ESTALE taken
- * over or ended: stop. \retval HF_ESEQOLD \retval HF_ETOOLARGE */
+ * \param name    up to 255 bytes of UTF-8, for people.
+ * \param number  must rise from checkpoint to checkpoint of the key.
+ * \param mark    enum hf_mark; stays open until a checkpoint with HF_MARK_NONE, or completion.
+ * \param data    what a takeover needs to go on; NULL if `bytes` is 0.
+ * \param bytes   of `data`, at most 65,536.
+ * \retval HF_ESTALE taken over or ended: stop. \retval HF_ESEQOLD \retval HF_ETOOLARGE */
 HF_API HF_NODISCARD int hf_record_checkpoint(hf_record *record, const char *name, uint64_t number,
                                              int mark, const void *data, size_t bytes,
                                              hf_request *request);

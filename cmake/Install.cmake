@@ -1,0 +1,31 @@
+# What `cmake --install` puts where: header, libraries, package files, binaries. The rooms define
+# the targets: holdfast_static and holdfast_shared (client/, both with OUTPUT_NAME holdfast),
+# holdfast_cli (client/cli/, OUTPUT_NAME holdfast) and holdfastd (server/).
+include(CMakePackageConfigHelpers)
+
+install(FILES client/include/holdfast.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+foreach(target holdfast_static holdfast_shared holdfast_cli holdfastd)
+    if(TARGET ${target})
+        install(TARGETS ${target}
+            RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+            LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+            ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    endif()
+endforeach()
+
+# pkg-config holdfast; --static adds what the archive needs. The prefix is found from the file's own
+# place, so that an installation can be moved.
+file(RELATIVE_PATH HOLDFAST_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(cmake/holdfast.pc.in holdfast.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/holdfast.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# find_package(holdfast): holdfast::holdfast (shared), holdfast::static.
+set(HOLDFAST_STATIC_LIBRARIES ${UV_LIBRARIES} ${MSGPACK_LIBRARIES} crypto pthread)
+configure_package_config_file(cmake/holdfastConfig.cmake.in holdfastConfig.cmake
+    INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/holdfast
+    PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR
+    NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+write_basic_package_version_file(holdfastConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/holdfastConfig.cmake
+    ${CMAKE_BINARY_DIR}/holdfastConfigVersion.cmake
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/holdfast)
