@@ -10,12 +10,12 @@
 
 enum { CONFIGURATION_SERVERS_MAX = 32, CONFIGURATION_ADDRESS_BYTES_MAX = 255 };
 
-enum server_role { SERVER_STANDBY = 0, SERVER_VOTER = 1, SERVER_SPARE = 2 }; /* libraft's */
+enum configuration_role { SERVER_STANDBY = 0, SERVER_VOTER = 1, SERVER_SPARE = 2 }; /* libraft's */
 
 struct configuration_server {
     uint64_t id;         /**< from 1 */
     const char *address; /**< 1 to 255 bytes, NUL-terminated, borrowed */
-    uint8_t role;        /**< enum server_role */
+    uint8_t role;        /**< enum configuration_role */
 };
 
 /** Encode. \param out appended to. \param count 1 to 32.
