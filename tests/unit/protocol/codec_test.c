@@ -1,3 +1,6 @@
+/* The codec from outside: whatever valid struct goes in comes out, and of all other bytes none
+ * come in. Every test walks all described types (sample.h), so a new message is under test the
+ * moment it is described. */
 /* Every message both ways, over random values in their ranges, and everything that a decoder must
  * refuse: ranges, types, missing, extra and trailing bytes, nesting, bad UTF-8. */
 #include "protocol/codec.h"

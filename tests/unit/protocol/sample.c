@@ -1,3 +1,6 @@
+/* Valid structs from descriptors alone. The random ones lean towards bounds, where codecs break;
+ * the plain ones are for people: "name-1", small numbers, bytes a0 a1 a2.
+ */
 #include "tests/unit/protocol/sample.h"
 
 #include <stdio.h>
