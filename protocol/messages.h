@@ -1,6 +1,6 @@
-/* Every message once: its op code, its fields, their ranges. docs/contract.md says what each does;
- * protocol/README.md shows each as bytes. Fields are positional on the wire: a change of a
- * message's fields is a new protocol version. */
+/* Every message once: its fields and their ranges. docs/contract.md says what each does,
+ * protocol/ops.h which belong to which op, protocol/README.md shows each as bytes. Fields are
+ * positional on the wire: a change of a message's fields is a new protocol version. */
 #ifndef PROTOCOL_MESSAGES_H
 #define PROTOCOL_MESSAGES_H
 
@@ -9,6 +9,7 @@
 
 #include "protocol/codec.h"
 #include "protocol/limits.h"
+#include "protocol/ops.h"
 #include "protocol/words.h"
 
 /* ------------------------------------------------------------------ parts */
@@ -509,75 +510,5 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(msg_redirect, REDIRECT_FIELDS)                     \
     TYPE(msg_retry, RETRY_FIELDS)                           \
     TYPE(msg_complaint, COMPLAINT_FIELDS)
-
-/* ------------------------------------------------------------------ ops */
-
-enum op_traits {
-    OP_WRITE = 1,    /**< goes through the log */
-    OP_NUMBERED = 2, /**< carries a seq; its reply is stored; implies OP_WRITE */
-    OP_SESSION = 4,  /**< the envelope must name a session */
-    OP_READ = 8,     /**< answered from the machine's state, linearizable */
-    OP_EXEMPT = 16,  /**< frees, renews or finishes: never refused for load, quota or disk */
-    OP_DOOR = 32,    /**< answered by the server itself (HELLO, STATUS) */
-    OP_PARKS = 64,   /**< its answer may come much later */
-};
-
-/* OP(code, NAME, request struct, answer struct on HF_OK, traits). Codes are the wire's: never
- * reuse one. Free ranges: 10-19 sessions, 20-39 locks, 40-59 records, 60-69 barrier, 70-79
- * timers, 80-89 events and transactions, 90-119 admin. */
-#define HF_OPS(OP)                                                                                 \
-    OP(1, HELLO, msg_hello, msg_hello_reply, OP_DOOR)                                              \
-    OP(10, OPEN, msg_open, msg_open_reply, OP_WRITE)                                               \
-    OP(11, KEEP, msg_keep, msg_keep_reply, OP_WRITE | OP_SESSION | OP_EXEMPT)                      \
-    OP(12, RESUME, msg_resume, msg_keep_reply, OP_WRITE | OP_SESSION | OP_EXEMPT)                  \
-    OP(13, CLOSE, msg_empty, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
-    OP(14, CANCEL, msg_cancel, msg_cancel_reply, OP_WRITE | OP_SESSION | OP_EXEMPT)                \
-    OP(15, SESSION_LIST, msg_session_list, msg_session_list_reply, OP_READ)                        \
-    OP(20, ACQUIRE, msg_acquire, msg_granted, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS)      \
-    OP(21, RELEASE, msg_release, msg_release_reply,                                                \
-       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
-    OP(22, ABANDON, msg_abandon, msg_empty, OP_WRITE | OP_SESSION | OP_EXEMPT)                     \
-    OP(23, CHECK, msg_check, msg_check_reply, OP_READ)                                             \
-    OP(24, INFO, msg_info, msg_info_reply, OP_READ)                                                \
-    OP(25, LIST, msg_list, msg_list_reply, OP_READ)                                                \
-    OP(40, BEGIN, msg_begin, msg_begin_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS)      \
-    OP(41, EXTEND, msg_extend, msg_extend_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)  \
-    OP(42, CHECKPOINT, msg_checkpoint, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT) \
-    OP(43, COMPLETE, msg_complete, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)     \
-    OP(44, RESOLVE, msg_resolve, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)       \
-    OP(45, RECORD_GET, msg_record_get, msg_record_reply, OP_READ)                                  \
-    OP(46, RECORD_LIST, msg_record_list, msg_record_list_reply, OP_READ)                           \
-    OP(90, STATUS, msg_empty, msg_status_reply, OP_DOOR)
-
-#define HF_OP_CODE(code, NAME, request, answer, traits) OP_CODE_##NAME = code,
-enum op_code { HF_OPS(HF_OP_CODE) OP_CODE_MAX = 127 };
-#undef HF_OP_CODE
-
-struct op_info {
-    uint16_t code;                    /**< enum op_code */
-    uint16_t traits;                  /**< enum op_traits, or-ed */
-    const char *name;                 /**< the contract's word */
-    const struct codec_type *request; /**< of its body */
-    const struct codec_type *answer;  /**< of its reply's body on HF_OK */
-};
-
-/** What an op is; NULL for a code that is none. Static. */
-const struct op_info *op_find(uint16_t code);
-
-/** The type of a reply's body: the op's answer on HF_OK, else the detail that goes with this
- * status of this op; msg_empty where there is none. Never NULL. Static. */
-const struct codec_type *op_reply_type(uint16_t code, int status);
-
-/** Checks beyond single fields that every server makes at its door and again at apply: names
- * sorted and distinct, permits against mode and limit, a lease of 0 or >= 500 ms, ...
- * \param request a decoded struct of the op's request type.
- * \param sentence Out: what is wrong, static. \retval HF_EBADREQUEST */
-HF_MUST_USE
-int op_check(uint16_t code, const void *request, const char **sentence);
-
-/** The same for the envelope and its op: a session and a seq where the op wants them and not
- * elsewhere, ranges rising and above ack. \retval HF_EBADREQUEST */
-HF_MUST_USE
-int envelope_check(uint16_t code, const struct client_envelope *e, const char **sentence);
 
 #endif
