@@ -69,19 +69,21 @@ struct wal_read {
 };
 
 /** Open the log, or make it: find the segments, check them, cut a torn last group, sync what was
- * found, and append every entry from index `from` on to `entries` (which was initialised with
- * first = `from`). Blocks. If the log ends before `from` - 1, `entries` stays empty and
- * wal_last_index() says so: the store is ahead, the caller goes on with wal_reset(from).
+ * found, and append to `entries` every entry from index `from` on, and up to `trail` before it.
+ * Blocks. If the log ends before `from` - 1, `entries` stays empty and wal_last_index() says so:
+ * the store is ahead, the caller goes on with wal_reset(from).
  * \param d  borrowed until wal_close(). \param config  copied.
- * \param from     at least 1: one past what the store holds, or less to keep a trail in memory.
- * \param entries  borrowed for the call.
+ * \param from     at least 1: one past what the store holds.
+ * \param trail    entries wanted before `from`, for peers that lag; fewer if fewer are left. Older
+ *                 ones cannot be read any more until they are written anew.
+ * \param entries  borrowed for the call; initialised; its contents are replaced.
  * \param wal      Out: owned, wal_close() it.
  * \param why      Out, filled on every error: what happened, where, what to do.
  * \retval HF_ECORRUPT   rot, a lost write, a missing segment or a gap: never vote with this log.
  * \retval HF_EINVAL     another cluster's log. \retval HF_ENOTFOUND no log, and not may_create.
  * \retval HF_EVERSION   written by a later version. \retval HF_EDISKFULL, HF_EIO, HF_ENOMEM */
 HF_MUST_USE
-int wal_open(struct disk *d, const struct wal_config *config, uint64_t from,
+int wal_open(struct disk *d, const struct wal_config *config, uint64_t from, uint64_t trail,
              struct entries *entries, struct wal **wal, struct refusal *why);
 
 /** Free; nothing is flushed. No job may be running; waiting reads are forgotten without a call.
@@ -150,11 +152,21 @@ size_t wal_pending_bytes(const struct wal *w);
 /** The largest entry that fits in an empty segment, at most LOG_ENTRY_BYTES_MAX. */
 size_t wal_entry_bytes_max(const struct wal *w);
 
-/** True while the segment that is written and one more exist: an append will reach the disk. */
+/** True unless no space was left for the next spare and the last one is in use: then a follower
+ * refuses appends and a leader work; what is appended all the same still has the rest of the
+ * present segment. */
 bool wal_has_room(const struct wal *w);
 
 /** After no space was left while preparing: try again with the next background job. */
 void wal_prepare_retry(struct wal *w);
+
+/** Remove every file of a log, durably: what an interrupted making of the directory left. */
+HF_MUST_USE
+int wal_erase(struct disk *d);
+
+/** True if any file of a log is there. */
+HF_MUST_USE
+int wal_exists(struct disk *d, bool *exists);
 
 /** Bytes of all segment files, spares included. */
 uint64_t wal_disk_bytes(const struct wal *w);

@@ -185,8 +185,8 @@ static int file_write(struct disk *disk, struct disk_file *file, uint64_t offset
     struct sim_disk *d = self(disk);
     d->write_count += 1;
     if (fails(&d->write_fails_in)) {
-        /* a failed write may have written anything of it */
-        uint64_t half = bytes.size / 2;
+        /* a failed write may have written some of its sectors */
+        uint64_t half = bytes.size / 2 / DISK_SECTOR_BYTES * DISK_SECTOR_BYTES;
         if (offset + half <= file->inode->size) {
             memcpy(file->inode->bytes + offset, bytes.data, half);
         }
