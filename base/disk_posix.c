@@ -88,7 +88,7 @@ static int file_allocate(struct disk *d, struct disk_file *file, uint64_t bytes)
 {
     (void)d;
     static const uint8_t zeros[256 * 1024];
-    uint64_t at;
+    uint64_t at = 0;
     int rv = file_size(d, file, &at);
     if (rv != HF_OK) return rv;
     int err = posix_fallocate(file->fd, 0, (off_t)bytes);

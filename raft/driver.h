@@ -106,7 +106,7 @@ void driver_free(struct driver *d);
 /** Begin. config.entries holds the durable log from mark->index + 1 on, or from earlier.
  * A lone voter leads when this returns, in a term of its own; others follow.
  * \param now_ms     monotone, as in every call below.
- * \param term, voted_for  from the vote file.
+ * \param term  from the vote file. \param voted_for  likewise.
  * \param mark       the store's; index 0 and empty for none.
  * \retval HF_ECORRUPT  a configuration in the log or the mark does not decode, the log's term is
  *                      above the vote file's, or the log does not join the mark.

@@ -60,9 +60,9 @@ HF_MUST_USE
 int store_del(struct store *s, uint8_t table, struct slice key);
 
 /** Place a cursor at the first key >= `from` of a table (empty = the first).
- * \param key, value Out, borrowed as store_get()'s. \retval HF_ENOTFOUND no such key; the cursor
- * must still be closed. Writes to the store while a cursor is open are legal: the cursor goes on
- * behind the key it last returned, in the store as it then is. */
+ * \param key Out. \param value Out; both borrowed as store_get()'s. \retval HF_ENOTFOUND no such
+ * key; the cursor must still be closed. Writes to the store while a cursor is open are legal: the
+ * cursor goes on behind the key it last returned, in the store as it then is. */
 HF_MUST_USE
 int store_seek(struct store *s, uint8_t table, struct slice from, struct store_cursor *c,
                struct slice *key, struct slice *value);
