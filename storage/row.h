@@ -22,6 +22,17 @@ static inline bool row_hash_equal(struct hash128 a, struct hash128 b)
     return a.high == b.high && a.low == b.low;
 }
 
+/** The 16 bytes in front of a value on disk. */
+static inline void row_hash_write(uint8_t *out, struct hash128 hash)
+{
+    put_u64(out, hash.high);
+    put_u64(out + 8, hash.low);
+}
+static inline struct hash128 row_hash_read(const uint8_t *in)
+{
+    return (struct hash128){.high = get_u64(in), .low = get_u64(in + 8)};
+}
+
 /** a + b modulo 2^128. */
 static inline struct hash128 digest_add(struct hash128 a, struct hash128 b)
 {
