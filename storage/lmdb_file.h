@@ -52,23 +52,28 @@ struct lmdb_file {
 typedef int (*lmdb_row_cb)(struct slice key, struct slice value, void *data);
 
 /** Read exactly `bytes` bytes. \retval HF_ECORRUPT the file ends before; HF_EIO */
+HF_MUST_USE
 int lmdb_file_read(int fd, uint64_t offset, void *out, size_t bytes);
 
 /** Take a meta page apart. \param page at least 152 bytes; \param number 0 or 1.
  * \retval HF_ECORRUPT not one of this format */
+HF_MUST_USE
 int lmdb_meta_decode(const uint8_t *page, unsigned number, struct lmdb_meta *out);
 
 /** Note that a page is in use. \retval HF_ECORRUPT out of bounds, or it was already. */
+HF_MUST_USE
 int lmdb_file_claim(struct lmdb_file *f, uint64_t page);
 
 /** Walk a whole tree: every page's structure, the order of all keys, every row.
  * \param is_integer keys are the machine's 8-byte integers, not bytes.
  * \retval HF_ECORRUPT, HF_EIO, HF_ENOMEM, or what row_cb answered */
+HF_MUST_USE
 int lmdb_file_walk(struct lmdb_file *f, const struct lmdb_tree *tree, bool is_integer,
                    lmdb_row_cb row_cb, void *data);
 
 /** Call row_cb for the last row of a tree that is not empty, reading only the pages on the way.
  * Errors as lmdb_file_walk(). */
+HF_MUST_USE
 int lmdb_file_last(struct lmdb_file *f, const struct lmdb_tree *tree, lmdb_row_cb row_cb,
                    void *data);
 

@@ -27,6 +27,7 @@ struct lmdb_row {
 };
 
 /** Translate LMDB's return code or an errno from it. */
+HF_MUST_USE
 int lmdb_status(int code);
 
 /** Make a directory with an empty, marked store, all of it or nothing: it appears under `path` by

@@ -265,7 +265,7 @@ def check_docs(source, tree):
         for line, field in source.fields(struct):
             if '(*' in field and (whole or re.search(r'_ops\b', struct.name)):
                 continue  # a table of operations is described as a whole
-            if re.match(r'struct (?:\w+_)?(\w+) \1$', field):
+            if re.match(r'(?:struct|enum) (?:\w+_)?(\w+) \1$', field):
                 continue  # `struct message_vote vote` is what it says
             above = line - 1
             if not source.has_comment_starting_on(line) and not source.comment_ending_on(above):

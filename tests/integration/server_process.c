@@ -66,7 +66,9 @@ static const char *program(char *path, size_t bytes)
         HF_ASSERT(slash != NULL);
         *slash = '\0';
     }
-    strncat(path, "/bin/holdfastd", bytes - strlen(path) - 1);
+    size_t used = strlen(path);
+    int wrote = snprintf(path + used, bytes - used, "/bin/holdfastd");
+    HF_ASSERT(wrote > 0 && (size_t)wrote < bytes - used);
     return path;
 }
 
