@@ -1,0 +1,189 @@
+/* One request: what it is, whether it keeps the rules, and where it goes. Everything is decoded
+ * and checked here, once; what goes into the log are the very bytes that were checked. */
+#include "base/status.h"
+#include "server/door_parts.h"
+
+enum { REQUEST_BYTES_MAX = 1024 }; /* the largest request struct */
+
+struct request {
+    struct request_frame frame;                   /**< as framed */
+    const struct op_info *info;                   /**< of its op */
+    struct client_envelope envelope;              /**< decoded */
+    _Alignas(16) uint8_t body[REQUEST_BYTES_MAX]; /**< decoded: the op's struct */
+};
+
+/* ------------------------------------------------------------------ sessions of connections */
+
+void door_unbind(struct door *d, struct door_session *s)
+{
+    s->connection->session_count--;
+    list_remove(&s->link);
+    table_remove(&d->sessions, &s->node);
+    pool_give(&d->session_pool, s);
+}
+
+static struct door_session *find_session(const struct door *d, uint64_t session)
+{
+    struct table_node *node = table_find(&d->sessions, session, 0);
+    return node != NULL ? HF_CONTAINER_OF(node, struct door_session, node) : NULL;
+}
+
+/* The first connection that names a session speaks for it, until another one resumes it. Beyond a
+ * limit a connection's sessions are not told SUPERSEDED; they lose nothing else. */
+static void bind(struct door *d, struct door_connection *c, uint64_t session)
+{
+    if (c->session_count >= DOOR_SESSIONS_MAX || find_session(d, session) != NULL) return;
+    struct door_session *s = pool_take(&d->session_pool);
+    if (s == NULL) return;
+    s->node.key[0] = session;
+    s->connection = c;
+    table_insert(&d->sessions, &s->node);
+    list_push_back(&c->sessions, &s->link);
+    c->session_count++;
+}
+
+void door_move_session(struct door *d, struct door_connection *c, uint64_t session)
+{
+    struct door_session *s = find_session(d, session);
+    if (s != NULL && s->connection == c) return;
+    if (s != NULL) {
+        door_notify(d, s->connection, HF_ESUPERSEDED);
+        door_unbind(d, s);
+    }
+    bind(d, c, session);
+}
+
+/* ------------------------------------------------------------------ answers of the door's own */
+
+static int answer(struct door *d, struct door_connection *c, const struct request *q, int status,
+                  const void *body)
+{
+    buffer_clear(&d->body);
+    int rv = codec_encode(op_reply_type(q->frame.op, status), body, &d->body);
+    if (rv != HF_OK) return rv;
+    struct reply_frame frame = {
+        .status = status,
+        .reply_class = (uint8_t)status_reply_class(status),
+        .request_id = q->frame.request_id,
+        .body = buffer_slice(&d->body),
+    };
+    door_send(d, c, &frame);
+    return HF_OK;
+}
+
+static int too_busy(struct door *d, struct door_connection *c, const struct request *q)
+{
+    struct msg_retry retry = {.retry_ms = 50};
+    return answer(d, c, q, HF_ETOOBUSY, &retry);
+}
+
+static int hello(struct door *d, struct door_connection *c, const struct request *q)
+{
+    const struct msg_hello *request = (const void *)q->body;
+    if (request->version_min > PROTOCOL_VERSION_MAX ||
+        request->version_max < PROTOCOL_VERSION_MIN ||
+        request->version_min > request->version_max) {
+        door_complain(d, c, q->frame.request_id, q->frame.op, HF_EVERSION,
+                      "this server speaks protocol version 1 alone");
+        door_end(d, c);
+        return HF_OK;
+    }
+    c->greeted = true;
+    list_remove(&c->limited);
+    struct msg_hello_reply reply = {
+        .version = request->version_max < PROTOCOL_VERSION_MAX ? request->version_max
+                                                               : PROTOCOL_VERSION_MAX,
+        .name = slice_of(d->software),
+        .node_id = replica_node_id(d->replica),
+        .cluster_id = slice_make(replica_cluster_id(d->replica), CLUSTER_ID_BYTES),
+    };
+    return answer(d, c, q, HF_OK, &reply);
+}
+
+static int status(struct door *d, struct door_connection *c, const struct request *q,
+                  struct replica_now now)
+{
+    struct member members[REPLICA_MEMBERS_MAX];
+    struct msg_status_reply reply;
+    int rv = replica_status(d->replica, now, &reply, members);
+    if (rv != HF_OK) return rv;
+    reply.version = slice_of(d->software);
+    return answer(d, c, q, HF_OK, &reply);
+}
+
+/* ------------------------------------------------------------------ reading it */
+
+/* HF_OK: all of it keeps the rules. Else the complaint and, in *sentence, why. */
+static int read_request(struct door *d, struct slice frame, struct request *q,
+                        const char **sentence)
+{
+    *sentence = "the request's header is malformed";
+    int rv = frame_read_request(frame, &q->frame);
+    if (rv != HF_OK) return rv;
+    *sentence = "there is no such op";
+    q->info = op_find(q->frame.op);
+    if (q->info == NULL) return HF_EBADREQUEST;
+    HF_ASSERT(q->info->request->struct_bytes <= sizeof q->body);
+
+    arena_reset(&d->arena);
+    *sentence = "the envelope does not decode";
+    rv = codec_decode(&client_envelope_type, q->frame.envelope, &d->arena, &q->envelope);
+    if (rv != HF_OK) return rv;
+    *sentence = "the body does not decode as this op's";
+    rv = codec_decode(q->info->request, q->frame.body, &d->arena, q->body);
+    if (rv == HF_ETOOLARGE) *sentence = "a field of the request is over its limit";
+    if (rv != HF_OK) return rv;
+    rv = envelope_check(q->frame.op, &q->envelope, sentence);
+    if (rv != HF_OK) return rv;
+    return op_check(q->frame.op, q->body, sentence);
+}
+
+static int dispatch(struct door *d, struct door_connection *c, const struct request *q,
+                    struct replica_now now)
+{
+    unsigned traits = q->info->traits;
+    if (q->frame.op == OP_CODE_STATUS) return status(d, c, q, now);
+
+    uint32_t unanswered_max =
+        CONNECTION_REQUESTS_MAX + ((traits & OP_EXEMPT) != 0 ? UNACKED_RESERVE : 0);
+    if (c->unanswered >= unanswered_max) return too_busy(d, c, q);
+    bool reads = (traits & OP_READ) != 0;
+    if (reads && c->out.size + c->unsent_bytes > DOOR_OUT_BYTES_BUSY) return too_busy(d, c, q);
+
+    struct replica_caller caller = {
+        .connection = c->id,
+        .request_id = q->frame.request_id,
+        .session = q->envelope.session,
+        .seq = q->envelope.seq,
+        .op = q->frame.op,
+    };
+    c->unanswered++;
+    if (reads) return replica_read(d->replica, now, &caller, q->body, q->frame.body);
+    if (caller.session != 0 && caller.op != OP_CODE_RESUME) bind(d, c, caller.session);
+    return replica_write(d->replica, now, &caller, &q->envelope, slice_of(c->peer), q->frame.body);
+}
+
+int door_take_frame(struct door *d, struct door_connection *c, struct slice frame,
+                    struct replica_now now)
+{
+    struct request q;
+    const char *sentence = NULL;
+    q.frame = (struct request_frame){0};
+    d->request_count++;
+    int rv = read_request(d, frame, &q, &sentence);
+    if (rv == HF_OK && c->greeted && q.frame.op == OP_CODE_HELLO) {
+        sentence = "HELLO was said already";
+        rv = HF_EBADREQUEST;
+    }
+    if (rv == HF_OK && !c->greeted && q.frame.op != OP_CODE_HELLO) {
+        sentence = "HELLO comes first";
+        rv = HF_EBADREQUEST;
+    }
+    if (rv == HF_OK) return c->greeted ? dispatch(d, c, &q, now) : hello(d, c, &q);
+
+    if (rv == HF_ENOMEM) rv = HF_ETOOLARGE; /* more list items than the arena has room for */
+    HF_ASSERT(rv == HF_EBADREQUEST || rv == HF_ETOOLARGE);
+    door_complain(d, c, q.frame.request_id, q.frame.op, rv, sentence);
+    if (!c->greeted) door_end(d, c);
+    return HF_OK;
+}

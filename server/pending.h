@@ -1,0 +1,58 @@
+/* Requests that were taken and not answered yet. Each is in exactly one place: in a batch, by its
+ * position, until its entry is applied; or parked, by (session, seq), until the machine wakes it,
+ * which survives the connection: a resend of the request moves the answer to the new one. Beside
+ * them the number of requests of each session under way, for TOO_MANY_UNACKED at the door. */
+#ifndef SERVER_PENDING_H
+#define SERVER_PENDING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/replica.h"
+#include "server/table.h"
+
+struct pending {
+    struct table_node node;       /**< in `parked`, by (session, seq) */
+    struct replica_caller caller; /**< whose it is */
+    bool counted;                 /**< it counts among its session's requests under way */
+};
+
+/** A session with numbered requests under way. */
+struct session_load {
+    struct table_node node; /**< in `sessions`, by session */
+    uint32_t count;         /**< numbered requests in batches */
+};
+
+struct pending_table {
+    struct pool requests;  /**< of struct pending */
+    struct pool loads;     /**< of struct session_load */
+    struct table parked;   /**< struct pending by (session, seq) */
+    struct table sessions; /**< struct session_load by session */
+};
+
+/** Begin empty. \param requests_max bound of all that is unanswered. \retval HF_ENOMEM */
+HF_MUST_USE
+int pending_init(struct pending_table *t, size_t requests_max);
+
+/** Free everything; a zeroed one is accepted. */
+void pending_close(struct pending_table *t);
+
+/** A new request. \param caller copied. \param counted it has a seq. \return owned by the table
+ * until pending_end(); NULL: too many, or no memory. */
+struct pending *pending_new(struct pending_table *t, const struct replica_caller *caller,
+                            bool counted);
+
+/** Numbered requests of a session in batches. */
+uint32_t pending_load(const struct pending_table *t, uint64_t session);
+
+/** Its op was applied and waits; it replaces an older request of the same (session, seq), which
+ * will not be answered any more. */
+void pending_park(struct pending_table *t, struct pending *p);
+
+/** The parked request of (session, seq), borrowed; NULL if there is none here. */
+struct pending *pending_find_parked(const struct pending_table *t, uint64_t session, uint64_t seq);
+
+/** It was answered, or will never be: forget it. */
+void pending_end(struct pending_table *t, struct pending *p);
+
+#endif

@@ -1,0 +1,137 @@
+/* Generations of the store, and what of the log may go.
+ *
+ * The active generation is handed over when it is large, or old enough and something changed; it
+ * stands for the applied index, and only if the log is durable up to there: a store ahead of its
+ * own log could not be continued. Once it is flushed the log in front of it may go, less a trail
+ * that spares a server that was away for a while the whole image.
+ *
+ * Failure modes: a full disk keeps the generation and is tried again every second, meanwhile new
+ * work that takes space is refused; two full generations pause the applying of entries. */
+#include "base/status.h"
+#include "server/replica_parts.h"
+
+enum { FLUSH_RETRY_MS = 1000 };
+
+bool replica_generations_full(const struct replica *r)
+{
+    return store_active_bytes(r->store) >= r->limits.checkpoint_bytes_max;
+}
+
+/* A full generation may not go past the log's durable end either: wait, it is being written. */
+static bool may_begin(const struct replica *r)
+{
+    return !store_is_flushing(r->store) && r->applied_index > r->checkpoint_index &&
+           r->applied_index <= wal_durable_index(r->wal);
+}
+
+static void check_space(struct replica *r)
+{
+    uint64_t free_bytes = 0;
+    if (disk_free_bytes(r->disk, &free_bytes) != HF_OK) return; /* a hint: the log will tell */
+    r->disk_full = free_bytes < r->limits.free_bytes_min;
+    if (!r->disk_full && !wal_has_room(r->wal)) wal_prepare_retry(r->wal);
+}
+
+int replica_checkpoint(struct replica *r, bool now_please)
+{
+    if (!may_begin(r)) return HF_OK;
+    bool large = store_active_bytes(r->store) >= r->limits.checkpoint_bytes;
+    bool old = r->now.elapsed_ms - r->changed_ms >= r->limits.checkpoint_age_ms;
+    if (!large && !old && !now_please) return HF_OK;
+
+    struct store_mark mark = {
+        .index = r->applied_index,
+        .term = r->applied_term,
+        .configuration_index = r->configuration_index,
+        .configuration = buffer_slice(&r->configuration),
+    };
+    HF_ASSERT(mark.index <= wal_durable_index(r->wal));
+    int rv = store_checkpoint(r->store, &mark);
+    if (rv != HF_OK) return rv;
+    r->checkpoint_index = mark.index;
+    r->flush_ready = true;
+    r->counts.checkpoint_count++;
+    check_space(r);
+    return HF_OK;
+}
+
+uint64_t replica_checkpoint_when(const struct replica *r)
+{
+    if (r->flush_ready) return r->flush_retry_ms;
+    if (!may_begin(r)) return UINT64_MAX;
+    return r->changed_ms + r->limits.checkpoint_age_ms;
+}
+
+bool replica_flush_wanted(struct replica *r, struct replica_now now)
+{
+    if (!r->flush_ready || now.elapsed_ms < r->flush_retry_ms) return false;
+    r->flush_ready = false;
+    return true;
+}
+
+bool replica_checkpoint_wanted(struct replica *r, struct replica_now now, int *status)
+{
+    r->now = now;
+    *status = replica_checkpoint(r, true);
+    return *status == HF_OK &&
+           (store_is_flushing(r->store) || r->checkpoint_index < r->applied_index);
+}
+
+/* The first entry to keep, so that trail_bytes of log stand in front of `index`. */
+static uint64_t trail_begin(struct replica *r, uint64_t index)
+{
+    if (r->trail_count == TRAIL_SAMPLES_MAX) { /* thin out: every second sample goes */
+        for (uint32_t i = 0; i < TRAIL_SAMPLES_MAX / 2; i++) r->trail[i] = r->trail[2 * i + 1];
+        r->trail_count = TRAIL_SAMPLES_MAX / 2;
+    }
+    r->trail[r->trail_count++] = (struct trail_sample){.index = index, .bytes = r->log_bytes};
+    uint64_t begin = 0;
+    for (uint32_t i = 0; i < r->trail_count; i++) {
+        if (r->log_bytes - r->trail[i].bytes < r->limits.trail_bytes) break;
+        begin = r->trail[i].index;
+    }
+    return begin;
+}
+
+static int shorten_log(struct replica *r)
+{
+    const struct store_mark *mark = store_mark(r->store);
+    uint64_t keep_from = trail_begin(r, mark->index);
+    if (keep_from == 0) return HF_OK; /* all of it is trail */
+    HF_ASSERT(keep_from <= mark->index);
+    if (mark->index - keep_from > UINT32_MAX) return HF_OK;
+
+    struct driver_mark driver_mark = {
+        .index = mark->index,
+        .term = mark->term,
+        .configuration_index = mark->configuration_index,
+        .configuration = mark->configuration,
+    };
+    int rv = driver_compact(r->driver, r->now.elapsed_ms, &driver_mark,
+                            (uint32_t)(mark->index - keep_from));
+    if (rv != HF_OK) return rv;
+    wal_remove_before(r->wal, keep_from + 1);
+    return HF_OK;
+}
+
+int replica_flush_done(struct replica *r, struct replica_now now, int status)
+{
+    r->now = now;
+    if (status == HF_EDISKFULL) {
+        r->disk_full = true;
+        r->flush_ready = true;
+        r->flush_retry_ms = now.elapsed_ms + FLUSH_RETRY_MS;
+        return HF_OK;
+    }
+    if (status != HF_OK) return status;
+
+    int rv = store_flush_done(r->store);
+    if (rv != HF_OK) return rv;
+    r->flush_retry_ms = 0;
+    check_space(r);
+    rv = shorten_log(r);
+    if (rv != HF_OK || !r->paused) return rv;
+    r->paused = false;
+    rv = driver_resume(r->driver, now.elapsed_ms);
+    return rv == HF_OK ? replica_after_driver(r) : rv;
+}

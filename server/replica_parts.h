@@ -1,0 +1,134 @@
+/* What the replica's files share: its insides. Only files named replica*.c include this.
+ *   replica.c             open, close, passes, numbers
+ *   replica_write.c       requests in, batches out
+ *   replica_apply.c       committed entries in, answers out; reads
+ *   replica_checkpoint.c  generations of the store, and what of the log may go */
+#ifndef SERVER_REPLICA_PARTS_H
+#define SERVER_REPLICA_PARTS_H
+
+#include "base/arena.h"
+#include "raft/entries.h"
+#include "raft/vote.h"
+#include "server/batch.h"
+#include "server/cluster_clock.h"
+#include "server/pending.h"
+#include "server/replica.h"
+
+enum {
+    REPLICA_ADDRESS_BYTES = ADDRESS_BYTES_MAX + 1,
+    TRAIL_SAMPLES_MAX = 64,
+    RETRY_MS = 50, /* what TOO_BUSY asks a client to wait at least */
+};
+
+/** A read that waits for the machine. */
+struct waiting_read {
+    struct list link;             /**< in `reads`, in order of arrival */
+    struct replica_caller caller; /**< whose */
+    uint64_t index;               /**< the machine must have applied this; 0 = not known yet: the
+                                       leader has not committed an entry of its term */
+    size_t body_bytes;            /**< of `body` */
+    uint8_t body[];               /**< the request, encoded */
+};
+
+/** How many bytes had been appended to the log when an entry was. */
+struct trail_sample {
+    uint64_t index; /**< entry */
+    uint64_t bytes; /**< since the replica was opened */
+};
+
+struct replica {
+    /* what it is made of */
+    struct vote vote;                           /**< owned */
+    struct entries entries;                     /**< owned; the driver's memory */
+    struct wal *wal;                            /**< owned */
+    struct driver *driver;                      /**< owned */
+    struct machine *machine;                    /**< owned */
+    struct store *store;                        /**< borrowed */
+    struct disk *disk;                          /**< borrowed */
+    struct replica_ports ports;                 /**< the shell's */
+    struct replica_limits limits;               /**< bounds and periods */
+    char client_address[REPLICA_ADDRESS_BYTES]; /**< told to clients */
+
+    /* requests */
+    struct batches batches;       /**< on their way into the log */
+    struct pending_table pending; /**< unanswered */
+    struct list reads;            /**< of struct waiting_read, oldest first */
+    uint32_t read_count;          /**< in `reads` */
+    struct buffer answer;         /**< encoded bodies made here */
+    struct arena arena;           /**< for decoding a read that had waited */
+    const struct batch *applying; /**< whose entry is being applied; NULL = nobody waits for it */
+
+    /* time */
+    struct cluster_clock clock; /**< the leader's */
+    struct replica_now now;     /**< of the call that runs */
+    uint64_t proposed_time_ms;  /**< cluster time of the last entry proposed here */
+    uint64_t proposed_ms;       /**< when that was, on this machine's clock */
+    uint64_t sweep_index;       /**< of a bare time entry under way; 0 = none */
+    uint64_t lead_term;         /**< the term as of the last look at the driver */
+    bool leads;                 /**< leader, with an entry of its own term applied */
+    bool stopping;              /**< new requests are answered SHUTDOWN */
+
+    /* the state and its mark */
+    uint64_t applied_index;       /**< last entry in the machine */
+    uint64_t applied_term;        /**< its term */
+    uint64_t configuration_index; /**< of the configuration in force at applied_index */
+    struct buffer configuration;  /**< owned: its bytes */
+    uint64_t checkpoint_index;    /**< mark of the newest generation that is flushing or flushed */
+    uint64_t changed_ms;          /**< when the first entry after it was applied */
+    bool flush_ready;             /**< a generation waits for store_flush_run() */
+    uint64_t flush_retry_ms;      /**< not before; after a full disk */
+    bool disk_full;               /**< a flush found no space, or the reserve is reached */
+    bool paused;                  /**< the apply port said HF_ETOOBUSY */
+    uint64_t log_bytes;           /**< appended since open */
+    struct trail_sample trail[TRAIL_SAMPLES_MAX]; /**< rising */
+    uint32_t trail_count;                         /**< samples in use */
+
+    struct replica_counts counts;  /**< for log lines */
+    uint8_t digest[HASH128_BYTES]; /**< what the last STATUS showed */
+};
+
+/* replica.c */
+
+/** Look at what the driver's last call changed: leadership won, lost, or ready. */
+HF_MUST_USE
+int replica_after_driver(struct replica *r);
+
+/* replica_write.c */
+
+/** Answer a request with a status of this server's, not the machine's: NOT_LEADER and TOO_BUSY
+ * with their details. \retval faults only. */
+HF_MUST_USE
+int replica_refuse(struct replica *r, const struct replica_caller *caller, int status);
+
+/** Close and submit what may go, and expiry that is due. \retval faults only. */
+HF_MUST_USE
+int replica_propose(struct replica *r);
+
+/** Leadership is lost: nothing of the open batches happened (NOT_LEADER), of those in flight and
+ * of parked requests nobody here knows (class 2: to be repeated). \retval faults only. */
+HF_MUST_USE
+int replica_disown(struct replica *r);
+
+/* replica_apply.c */
+
+/** The driver's apply port. */
+HF_MUST_USE
+int replica_apply(void *data, const struct log_entry *entry);
+
+/** Answer the reads that wait no longer. \retval faults only. */
+HF_MUST_USE
+int replica_serve_reads(struct replica *r);
+
+/* replica_checkpoint.c */
+
+/** Begin a checkpoint if one is due, or `now_please`. \retval faults only. */
+HF_MUST_USE
+int replica_checkpoint(struct replica *r, bool now_please);
+
+/** When a checkpoint falls due by age; UINT64_MAX: nothing has changed, or it cannot begin. */
+uint64_t replica_checkpoint_when(const struct replica *r);
+
+/** True while apply has to wait for a flush. */
+bool replica_generations_full(const struct replica *r);
+
+#endif

@@ -1,0 +1,216 @@
+/* Requests in, batches out. A request joins the open batch; replica_propose(), at the end of a
+ * pass, stamps batches with cluster time and gives them to the driver, at most in_flight_max at
+ * once: while those are being written the next one grows.
+ *
+ * Expiry and what was read in the same pass: a KEEP that has arrived must not lose against a
+ * deadline that this pass finds due. So ops are stamped just below the next deadline, and an entry
+ * that carries time alone follows at once and sweeps.
+ *
+ * Failure modes: no leader, no room, no space: a status of this server, class 1, before anything
+ * is in the log. Leadership lost with entries in flight: class 2. */
+#include "base/status.h"
+#include "server/replica_parts.h"
+
+static const char PRINCIPAL[] = "anonymous"; /* until there is authentication */
+
+int replica_refuse(struct replica *r, const struct replica_caller *caller, int status)
+{
+    HF_ASSERT(status != HF_OK);
+    struct msg_redirect redirect = {0};
+    struct msg_retry retry = {.retry_ms = RETRY_MS};
+    struct msg_empty empty = {0};
+    const void *detail = &empty;
+    if (status == HF_ETOOBUSY) detail = &retry;
+    if (status == HF_ENOTLEADER) detail = &redirect;
+    if (status == HF_ENOTLEADER && driver_leader(r->driver) == r->vote.state.node_id)
+        redirect.leader_client = slice_of(r->client_address);
+
+    buffer_clear(&r->answer);
+    int rv = codec_encode(op_reply_type(caller->op, status), detail, &r->answer);
+    if (rv != HF_OK) return rv;
+    if (status == HF_ETOOBUSY || status == HF_ENOSPACE || status == HF_EUNACKED)
+        r->counts.refused_count++;
+    struct machine_reply reply = {.status = status, .body = buffer_slice(&r->answer)};
+    return r->ports.reply(r->ports.data, caller, &reply);
+}
+
+/* What takes space and frees nothing: refused first when the disk runs full. */
+static bool takes_space(const struct op_info *info)
+{
+    return (info->traits & OP_EXEMPT) == 0;
+}
+
+/* HF_OK: take it. Anything else is the refusal. */
+static int admit(struct replica *r, const struct replica_caller *caller, const struct op_info *info)
+{
+    if (r->stopping) return HF_ESHUTDOWN;
+    if (driver_state(r->driver) != DRIVER_LEADER) return HF_ENOTLEADER;
+
+    bool exempt = (info->traits & OP_EXEMPT) != 0;
+    size_t waiting_max = exempt ? r->limits.waiting_exempt_max : r->limits.waiting_bytes_max;
+    if (r->batches.waiting_bytes >= waiting_max) return HF_ETOOBUSY;
+    if (takes_space(info) && (r->disk_full || !wal_has_room(r->wal))) return HF_ENOSPACE;
+    if (!exempt && replica_generations_full(r)) return HF_ETOOBUSY;
+    if ((info->traits & OP_NUMBERED) == 0) return HF_OK;
+
+    uint32_t unacked_count = 0;
+    uint32_t unacked_bytes = 0;
+    int rv = machine_session_peek(r->machine, caller->session, &unacked_count, &unacked_bytes);
+    if (rv != HF_OK) return status_kind(rv) == STATUS_FAULT ? rv : HF_OK; /* apply tells it why */
+    uint32_t count_max = UNACKED_MAX + (exempt ? UNACKED_RESERVE : 0);
+    uint32_t bytes_max =
+        UNACKED_BYTES_MAX + (exempt ? UNACKED_RESERVE * REPLY_STORED_BYTES_MAX : 0);
+    if (unacked_count + pending_load(&r->pending, caller->session) >= count_max ||
+        unacked_bytes >= bytes_max)
+        return HF_EUNACKED;
+    return HF_OK;
+}
+
+int replica_write(struct replica *r, struct replica_now now, const struct replica_caller *caller,
+                  const struct client_envelope *client, struct slice peer, struct slice body)
+{
+    const struct op_info *info = op_find(caller->op);
+    HF_ASSERT(info != NULL && (info->traits & OP_WRITE) != 0);
+    r->now = now;
+    int rv = admit(r, caller, info);
+    if (rv != HF_OK) return status_kind(rv) == STATUS_FAULT ? rv : replica_refuse(r, caller, rv);
+
+    struct pending *request = pending_new(&r->pending, caller, (info->traits & OP_NUMBERED) != 0);
+    if (request == NULL) return replica_refuse(r, caller, HF_ETOOBUSY);
+    struct envelope envelope = {
+        .session = client->session,
+        .seq = client->seq,
+        .ack = client->ack,
+        .ack_ranges = client->ack_ranges,
+        .renews = client->renews,
+        .traceparent = client->traceparent,
+        .principal = slice_make(PRINCIPAL, sizeof PRINCIPAL - 1),
+        .peer = peer,
+        .acl_revision = 0,
+    };
+    rv = batches_add(&r->batches, now.elapsed_ms, request, &envelope, body);
+    if (rv == HF_OK) return HF_OK;
+    pending_end(&r->pending, request);
+    return replica_refuse(r, caller, HF_ETOOBUSY);
+}
+
+/* ------------------------------------------------------------------ batches out */
+
+/* The time that an entry with ops carries: see the file's head. */
+static uint64_t stamp_for_ops(const struct replica *r)
+{
+    uint64_t due_ms = machine_next_deadline_ms(r->machine);
+    uint64_t stamp_ms = r->clock.time_ms;
+    if (due_ms > 0 && due_ms <= stamp_ms) stamp_ms = due_ms - 1;
+    return stamp_ms > r->proposed_time_ms ? stamp_ms : r->proposed_time_ms;
+}
+
+/* HF_ETOOBUSY, HF_ENOTLEADER: not now, the batch stays. */
+static int submit(struct replica *r, struct batch *batch, uint64_t time_ms)
+{
+    HF_ASSERT(time_ms >= r->proposed_time_ms);
+    uint64_t index = 0;
+    uint32_t op_count = batch->count;
+    entry_close(&batch->entry, time_ms, r->now.wall_ms);
+    int rv = driver_submit(r->driver, r->now.elapsed_ms, buffer_slice(&batch->entry), &index);
+    if (rv != HF_OK) return rv;
+    batches_submitted(&r->batches, batch, index, driver_term(r->driver));
+    r->proposed_time_ms = time_ms;
+    r->proposed_ms = r->now.elapsed_ms;
+    r->counts.entry_count++;
+    r->counts.op_count += op_count;
+    return HF_OK;
+}
+
+/* KEEPs alone wait a little for company: a thousand sessions' renewals make one entry. */
+static bool waits_for_company(const struct replica *r, const struct batch *batch)
+{
+    return batch->keeps_only && !batch_is_full(&r->batches, batch) && !r->stopping &&
+           r->now.elapsed_ms - batch->opened_ms < r->limits.keep_wait_ms;
+}
+
+static int submit_waiting(struct replica *r, bool sweep_due)
+{
+    while (r->batches.in_flight_count < r->limits.in_flight_max) {
+        struct batch *batch = batches_first_waiting(&r->batches);
+        if (batch == NULL) return HF_OK;
+        if (batch->count == 0) {
+            batches_drop(&r->batches, batch);
+            continue;
+        }
+        if (!sweep_due && waits_for_company(r, batch)) return HF_OK;
+        int rv = submit(r, batch, stamp_for_ops(r));
+        if (rv != HF_OK) return rv;
+    }
+    return HF_OK;
+}
+
+/* An entry that carries time alone. One at a time: what it leaves due, the next one takes. */
+static int submit_sweep(struct replica *r)
+{
+    struct batch *batch = batches_add_empty(&r->batches, r->now.elapsed_ms);
+    if (batch == NULL) return HF_ENOMEM;
+    uint64_t time_ms = r->clock.time_ms;
+    if (time_ms < r->proposed_time_ms) time_ms = r->proposed_time_ms;
+    int rv = submit(r, batch, time_ms);
+    if (rv != HF_OK) {
+        batches_drop(&r->batches, batch);
+        return rv;
+    }
+    r->sweep_index = batch->index;
+    return HF_OK;
+}
+
+static bool sweep_is_due(const struct replica *r)
+{
+    if (r->sweep_index != 0) return false;
+    if (r->clock.frozen_until_ms > r->now.elapsed_ms) return false; /* the grace */
+    uint64_t due_ms = machine_next_deadline_ms(r->machine);
+    if (due_ms == UINT64_MAX) return false;
+    return due_ms <= r->clock.time_ms ||
+           r->now.elapsed_ms - r->proposed_ms >= r->limits.idle_entry_ms;
+}
+
+int replica_propose(struct replica *r)
+{
+    if (!r->leads) return HF_OK;
+    bool sweep_due = sweep_is_due(r);
+    int rv = submit_waiting(r, sweep_due);
+    if (rv == HF_OK && sweep_due && batches_first_waiting(&r->batches) == NULL)
+        rv = submit_sweep(r);
+    if (rv == HF_ETOOBUSY || rv == HF_ENOTLEADER) rv = HF_OK; /* a later pass, or disowned */
+    return rv;
+}
+
+/* ------------------------------------------------------------------ leadership lost */
+
+static int disown_batch(struct replica *r, struct batch *batch, int status)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct pending *request = batch->requests[i];
+        int rv = replica_refuse(r, &request->caller, status);
+        if (rv != HF_OK) return rv;
+        pending_end(&r->pending, request);
+    }
+    batches_drop(&r->batches, batch);
+    return HF_OK;
+}
+
+int replica_disown(struct replica *r)
+{
+    struct batch *batch = NULL;
+    int rv = HF_OK;
+    while (rv == HF_OK && (batch = batches_first_waiting(&r->batches)) != NULL)
+        rv = disown_batch(r, batch, HF_ENOTLEADER);
+    while (rv == HF_OK && (batch = batches_first_in_flight(&r->batches)) != NULL)
+        rv = disown_batch(r, batch, HF_EUNKNOWN);
+
+    struct table_node *node = NULL;
+    while (rv == HF_OK && (node = table_any(&r->pending.parked)) != NULL) {
+        struct pending *request = HF_CONTAINER_OF(node, struct pending, node);
+        rv = replica_refuse(r, &request->caller, HF_EUNKNOWN);
+        pending_end(&r->pending, request);
+    }
+    r->sweep_index = 0;
+    return rv;
+}
