@@ -16,7 +16,7 @@
 struct batch {
     struct list link;          /**< in `waiting`, `in_flight` or `spare` */
     struct buffer entry;       /**< owned: the entry's bytes */
-    struct pending **requests; /**< owned; of each op, borrowed from the pending table's pool */
+    struct pending **requests; /**< owned; of each op, borrowed from the pending table's slab */
     uint32_t count;            /**< ops */
     uint32_t capacity;         /**< room in `requests` */
     uint64_t index;            /**< of its entry; 0 = not in the log yet */

@@ -20,7 +20,7 @@ int door_init(struct door *d, const char *software)
     list_init(&d->ready);
     list_init(&d->greeting);
     list_init(&d->partial);
-    pool_init(&d->session_pool, sizeof(struct door_session), SESSIONS_TRACKED_MAX);
+    slab_init(&d->session_slab, sizeof(struct door_session), SESSIONS_TRACKED_MAX);
     buffer_init(&d->body, FRAME_BYTES_MAX);
     int rv = table_init(&d->by_id);
     if (rv == HF_OK) rv = table_init(&d->sessions);
@@ -33,7 +33,7 @@ void door_close(struct door *d)
     HF_ASSERT(d->by_id.count == 0);
     table_close(&d->by_id);
     table_close(&d->sessions);
-    pool_close(&d->session_pool);
+    slab_close(&d->session_slab);
     arena_close(&d->arena);
     buffer_close(&d->body);
 }

@@ -23,6 +23,7 @@
 #include "base/slice.h"
 #include "protocol/limits.h"
 #include "server/replica.h"
+#include "server/slab.h"
 #include "server/table.h"
 
 enum {
@@ -66,7 +67,7 @@ struct door {
     struct list greeting;     /**< no HELLO yet, oldest first */
     struct list partial;      /**< in the middle of a frame, oldest first */
     struct table sessions;    /**< struct door_session by session */
-    struct pool session_pool; /**< their memory */
+    struct slab session_slab; /**< their memory */
     struct arena arena;       /**< of the request being decoded */
     struct buffer body;       /**< of an answer made here */
     size_t in_bytes;          /**< in all connections' `in` */

@@ -19,7 +19,7 @@ void door_unbind(struct door *d, struct door_session *s)
     s->connection->session_count--;
     list_remove(&s->link);
     table_remove(&d->sessions, &s->node);
-    pool_give(&d->session_pool, s);
+    slab_give(&d->session_slab, s);
 }
 
 static struct door_session *find_session(const struct door *d, uint64_t session)
@@ -33,7 +33,7 @@ static struct door_session *find_session(const struct door *d, uint64_t session)
 static void bind(struct door *d, struct door_connection *c, uint64_t session)
 {
     if (c->session_count >= DOOR_SESSIONS_MAX || find_session(d, session) != NULL) return;
-    struct door_session *s = pool_take(&d->session_pool);
+    struct door_session *s = slab_take(&d->session_slab);
     if (s == NULL) return;
     s->node.key[0] = session;
     s->connection = c;

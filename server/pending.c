@@ -8,8 +8,8 @@
 int pending_init(struct pending_table *t, size_t requests_max)
 {
     *t = (struct pending_table){0};
-    pool_init(&t->requests, sizeof(struct pending), requests_max);
-    pool_init(&t->loads, sizeof(struct session_load), requests_max);
+    slab_init(&t->requests, sizeof(struct pending), requests_max);
+    slab_init(&t->loads, sizeof(struct session_load), requests_max);
     int rv = table_init(&t->parked);
     if (rv != HF_OK) return rv;
     return table_init(&t->sessions);
@@ -19,8 +19,8 @@ void pending_close(struct pending_table *t)
 {
     table_close(&t->parked);
     table_close(&t->sessions);
-    pool_close(&t->requests);
-    pool_close(&t->loads);
+    slab_close(&t->requests);
+    slab_close(&t->loads);
 }
 
 static struct session_load *find_load(const struct pending_table *t, uint64_t session)
@@ -33,7 +33,7 @@ static bool count_in(struct pending_table *t, uint64_t session)
 {
     struct session_load *load = find_load(t, session);
     if (load == NULL) {
-        load = pool_take(&t->loads);
+        load = slab_take(&t->loads);
         if (load == NULL) return false;
         load->node.key[0] = session;
         table_insert(&t->sessions, &load->node);
@@ -51,20 +51,20 @@ static void count_out(struct pending_table *t, struct pending *p)
     p->counted = false;
     if (load->count > 0) return;
     table_remove(&t->sessions, &load->node);
-    pool_give(&t->loads, load);
+    slab_give(&t->loads, load);
 }
 
 struct pending *pending_new(struct pending_table *t, const struct replica_caller *caller,
                             bool counted)
 {
     HF_ASSERT(!counted || caller->session != 0);
-    struct pending *p = pool_take(&t->requests);
+    struct pending *p = slab_take(&t->requests);
     if (p == NULL) return NULL;
     p->caller = *caller;
     p->caller.parked = false;
     p->counted = counted && count_in(t, caller->session);
     if (p->counted == counted) return p;
-    pool_give(&t->requests, p);
+    slab_give(&t->requests, p);
     return NULL;
 }
 
@@ -96,5 +96,5 @@ void pending_end(struct pending_table *t, struct pending *p)
 {
     count_out(t, p);
     if (p->caller.parked) table_remove(&t->parked, &p->node);
-    pool_give(&t->requests, p);
+    slab_give(&t->requests, p);
 }

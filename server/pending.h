@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "server/replica.h"
+#include "server/slab.h"
 #include "server/table.h"
 
 struct pending {
@@ -24,8 +25,8 @@ struct session_load {
 };
 
 struct pending_table {
-    struct pool requests;  /**< of struct pending */
-    struct pool loads;     /**< of struct session_load */
+    struct slab requests;  /**< of struct pending */
+    struct slab loads;     /**< of struct session_load */
     struct table parked;   /**< struct pending by (session, seq) */
     struct table sessions; /**< struct session_load by session */
 };

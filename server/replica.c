@@ -81,7 +81,7 @@ static int open_log(struct replica *r, const struct replica_config *config, stru
     struct wal_config wal_config = {.segment_bytes = config->segment_bytes, .may_create = false};
     memcpy(wal_config.cluster_id, r->vote.state.cluster_id, WAL_CLUSTER_ID_BYTES);
     entries_init(&r->entries, mark->index + 1, ENTRIES_BYTES_MAX_DEFAULT);
-    int rv = wal_open(r->disk, &wal_config, mark->index + 1, &r->entries, &r->wal, why);
+    int rv = wal_open(r->disk, &wal_config, mark->index + 1, 0, &r->entries, &r->wal, why);
     if (rv != HF_OK) return rv;
 
     uint64_t last = wal_last_index(r->wal);

@@ -125,9 +125,11 @@ HF_MUST_USE
 int replica_read(struct replica *r, struct replica_now now, const struct replica_caller *caller,
                  const void *request, struct slice body);
 
-/** Fill in a STATUS answer; served by any server, as it sees things. `members` has room for
- * REPLICA_MEMBERS_MAX; what is borrowed stays good until the next call. */
 enum { REPLICA_MEMBERS_MAX = 64 };
+
+/** Fill in a STATUS answer; served by any server, as it sees things.
+ * \param out  Out: what it borrows stays good until the next call. \param members  room for
+ * REPLICA_MEMBERS_MAX, borrowed by `out`. \retval faults only. */
 HF_MUST_USE
 int replica_status(struct replica *r, struct replica_now now, struct msg_status_reply *out,
                    struct member *members);

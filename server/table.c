@@ -1,12 +1,11 @@
-/* See server/table.h. Buckets are singly linked lists; the pool's chunks hold 256 objects. */
+/* See server/table.h. Buckets are singly linked lists. */
 #include "server/table.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/status.h"
 
-enum { BUCKETS_AT_FIRST = 256, CHUNK_OBJECTS = 256, CHUNK_ALIGN = 16 };
+enum { BUCKETS_AT_FIRST = 256 };
 
 static size_t bucket_of(const struct table *t, uint64_t high, uint64_t low)
 {
@@ -86,53 +85,4 @@ struct table_node *table_any(const struct table *t)
         if (t->buckets[i] != NULL) return t->buckets[i];
     }
     return NULL;
-}
-
-void pool_init(struct pool *p, size_t object_bytes, size_t used_max)
-{
-    HF_ASSERT(object_bytes >= sizeof(void *));
-    *p = (struct pool){.used_max = used_max};
-    p->object_bytes = (object_bytes + CHUNK_ALIGN - 1) / CHUNK_ALIGN * CHUNK_ALIGN;
-    list_init(&p->chunks);
-}
-
-void pool_close(struct pool *p)
-{
-    if (p->object_bytes != 0) {
-        LIST_FOR_SAFE(item, &p->chunks) free(item);
-    }
-    *p = (struct pool){0};
-}
-
-static void add_chunk(struct pool *p)
-{
-    uint8_t *chunk = malloc(CHUNK_ALIGN + CHUNK_OBJECTS * p->object_bytes);
-    if (chunk == NULL) return;
-    list_push_back(&p->chunks, (struct list *)(void *)chunk);
-    for (size_t i = 0; i < CHUNK_OBJECTS; i++) {
-        void *object = chunk + CHUNK_ALIGN + i * p->object_bytes;
-        memcpy(object, &p->free, sizeof p->free);
-        p->free = object;
-    }
-}
-
-void *pool_take(struct pool *p)
-{
-    _Static_assert(sizeof(struct list) <= CHUNK_ALIGN, "a chunk's link fits before its objects");
-    if (p->used >= p->used_max) return NULL;
-    if (p->free == NULL) add_chunk(p);
-    void *object = p->free;
-    if (object == NULL) return NULL;
-    memcpy(&p->free, object, sizeof p->free);
-    memset(object, 0, p->object_bytes);
-    p->used++;
-    return object;
-}
-
-void pool_give(struct pool *p, void *object)
-{
-    HF_ASSERT(p->used > 0);
-    memcpy(object, &p->free, sizeof p->free);
-    p->free = object;
-    p->used--;
 }

@@ -1,8 +1,6 @@
-/* An intrusive hash table over 64-bit keys, and a pool of equal objects. Together they let the
- * replica and the door find and hold what waits without an allocation for each request: an object
- * embeds a struct table_node, the pool hands its memory out again.
- * The table doubles when it is full and never shrinks; order is not kept and nothing may depend on
- * it. Failure mode: memory alone. */
+/* An intrusive hash table over one or two 64-bit keys: an object embeds a struct table_node, and
+ * finding, inserting and removing allocate nothing. The table doubles when it is full and never
+ * shrinks; order is not kept and nothing may depend on it. Failure mode: memory alone. */
 #ifndef SERVER_TABLE_H
 #define SERVER_TABLE_H
 
@@ -10,7 +8,6 @@
 #include <stdint.h>
 
 #include "base/assert.h"
-#include "base/list.h"
 
 struct table_node {
     struct table_node *next; /**< in the same bucket */
@@ -42,26 +39,5 @@ void table_remove(struct table *t, struct table_node *node);
 
 /** Any node, borrowed; NULL if the table is empty. For emptying one. */
 struct table_node *table_any(const struct table *t);
-
-/** Objects of one size, given out and taken back without the allocator. */
-struct pool {
-    struct list chunks;  /**< owned memory; grows and is freed with the pool */
-    void *free;          /**< first free object; each begins with a pointer to the next */
-    size_t object_bytes; /**< bytes of one, rounded up to 16 */
-    size_t used;         /**< objects given out */
-    size_t used_max;     /**< never more than this */
-};
-
-/** Make an empty pool. \param used_max the most objects that may be out at once. */
-void pool_init(struct pool *p, size_t object_bytes, size_t used_max);
-
-/** Free everything, objects that are out too. A zeroed one is accepted. */
-void pool_close(struct pool *p);
-
-/** A zeroed object; NULL if `used_max` are out or memory is. */
-void *pool_take(struct pool *p);
-
-/** Give an object back. */
-void pool_give(struct pool *p, void *object);
 
 #endif
