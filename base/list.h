@@ -29,6 +29,7 @@ static inline bool list_empty(const struct list *head)
 /** Put `item`, which is in no list, between two neighbours. */
 static inline void list_insert_between(struct list *item, struct list *prev, struct list *next)
 {
+    HF_ASSERT(prev != NULL && next != NULL); /* the head was initialized */
     item->prev = prev;
     item->next = next;
     prev->next = item;
