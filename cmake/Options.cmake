@@ -23,6 +23,9 @@ if(HF_SANITIZE)
         -fno-sanitize-recover=all)
     target_link_options(holdfast_options INTERFACE -fsanitize=${HF_SANITIZE})
 endif()
+if(HF_FUZZ)
+    target_compile_options(holdfast_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # Hardening: what costs next to nothing and turns a defect into a crash instead of a way in.
 # Executables are position-independent (above, with CMAKE_POSITION_INDEPENDENT_CODE).

@@ -211,8 +211,8 @@ static int decode_struct(struct decode *d, const struct codec_type *type, unsign
     if (rv != HF_OK) return rv;
 
     memset(out, 0, type->struct_bytes); /* padding too */
-    const struct codec_field *end = type->fields + type->field_count;
-    for (const struct codec_field *f = type->fields; f != end; f++) {
+    for (uint32_t i = 0; i < type->field_count; i++) {
+        const struct codec_field *f = &type->fields[i];
         rv = decode_field(d, f, depth, out + f->offset);
         if (rv != HF_OK) return rv;
     }

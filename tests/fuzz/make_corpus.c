@@ -1,0 +1,154 @@
+/* Writes the seed corpora from valid messages: one plain and a few random ones of each type, op
+ * and reply. A generator instead of committed files, so that a new message is in them at once.
+ *
+ *     make_corpus DIR     fills DIR/codec, DIR/request, DIR/reply, DIR/entry (which must exist) */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/status.h"
+#include "protocol/entry.h"
+#include "protocol/frame.h"
+#include "tests/unit/protocol/sample.h"
+
+enum { VARIANTS = 3, SEED_BYTES_MAX = 4096 };
+
+struct corpus {
+    const char *dir;     /* where to */
+    struct prng prng;    /* fixed seed */
+    struct arena arena;  /* samples */
+    struct buffer bytes; /* one seed */
+};
+
+/* Large seeds only slow the fuzzer down: they are left out. */
+static void write_seed(struct corpus *c, const char *target, unsigned number, unsigned variant)
+{
+    if (c->bytes.size > SEED_BYTES_MAX) return;
+    char path[1024];
+    int size = snprintf(path, sizeof path, "%s/%s/%03u-%u", c->dir, target, number, variant);
+    HF_ASSERT(size > 0 && (size_t)size < sizeof path);
+    FILE *file = fopen(path, "wb");
+    if (file == NULL || fwrite(c->bytes.data, 1, c->bytes.size, file) != c->bytes.size ||
+        fclose(file) != 0) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static void must(int rv)
+{
+    HF_ASSERT(rv == HF_OK);
+}
+
+static void make(struct corpus *c, const struct codec_type *type, unsigned variant, void *out)
+{
+    if (variant == 0)
+        sample_plain(type, &c->arena, out);
+    else
+        sample_random(&c->prng, type, &c->arena, out);
+}
+
+static void write_codec(struct corpus *c, unsigned variant)
+{
+    for (unsigned t = 0; sample_types[t] != NULL; t++) {
+        union sample in;
+        arena_reset(&c->arena);
+        buffer_clear(&c->bytes);
+        make(c, sample_types[t], variant, &in);
+        uint8_t pick = (uint8_t)t;
+        must(buffer_append(&c->bytes, &pick, 1));
+        must(codec_encode(sample_types[t], &in, &c->bytes));
+        write_seed(c, "codec", t, variant);
+    }
+}
+
+static void write_requests(struct corpus *c, unsigned variant)
+{
+    for (uint16_t code = 0; code <= OP_CODE_MAX; code++) {
+        const struct op_info *info = op_find(code);
+        if (info == NULL) continue;
+        struct client_envelope envelope;
+        union sample request;
+        arena_reset(&c->arena);
+        buffer_clear(&c->bytes);
+        make(c, &client_envelope_type, variant, &envelope);
+        make(c, info->request, variant, &request);
+        must(frame_write_request(&c->bytes, code, 1, &envelope, &request));
+        write_seed(c, "request", code, variant);
+    }
+}
+
+static void write_reply(struct corpus *c, uint16_t code, int status, unsigned number)
+{
+    union sample answer;
+    struct buffer body;
+    arena_reset(&c->arena);
+    buffer_clear(&c->bytes);
+    buffer_init(&body, FRAME_BYTES_MAX);
+    const struct codec_type *type = op_reply_type(code, status);
+    sample_plain(type, &c->arena, &answer);
+    must(codec_encode(type, &answer, &body));
+    struct reply_frame reply = {.status = status, .request_id = 1, .body = buffer_slice(&body)};
+    uint8_t op[2];
+    put_u16(op, code);
+    must(buffer_append(&c->bytes, op, sizeof op));
+    must(frame_write_reply(&c->bytes, &reply));
+    write_seed(c, "reply", number, 0);
+    buffer_close(&body);
+}
+
+static void write_replies(struct corpus *c)
+{
+    for (uint16_t code = 0; code <= OP_CODE_MAX; code++) {
+        if (op_find(code) != NULL) write_reply(c, code, HF_OK, code);
+    }
+    for (int status = -999; status < 0; status++) { /* each detail once: an op that has it */
+        if (op_reply_type(OP_CODE_EXTEND, status) == &msg_empty_type) continue;
+        write_reply(c, OP_CODE_EXTEND, status, 200 + (unsigned)-status);
+    }
+}
+
+/* Entries of 0, 1, 2, ... ops. */
+static void write_entries(struct corpus *c, unsigned variant)
+{
+    struct buffer body;
+    buffer_init(&body, FRAME_BYTES_MAX);
+    buffer_clear(&c->bytes);
+    must(entry_begin(&c->bytes));
+    for (uint16_t code = 0; code <= OP_CODE_MAX; code++) {
+        const struct op_info *info = op_find(code);
+        if (info == NULL) continue;
+        struct envelope envelope;
+        union sample request;
+        arena_reset(&c->arena);
+        buffer_clear(&body);
+        make(c, &envelope_type, variant, &envelope);
+        sample_plain(info->request, &c->arena, &request);
+        must(codec_encode(info->request, &request, &body));
+        write_seed(c, "entry", code, variant);
+        must(entry_add(&c->bytes, code, &envelope, buffer_slice(&body)));
+        entry_close(&c->bytes, 1000, 2000);
+    }
+    write_seed(c, "entry", OP_CODE_MAX + 1, variant);
+    buffer_close(&body);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: make_corpus DIR\n");
+        return 64;
+    }
+    struct corpus c = {.dir = argv[1]};
+    prng_seed(&c.prng, 1);
+    must(arena_init(&c.arena, SAMPLE_ARENA_BYTES));
+    buffer_init(&c.bytes, SAMPLE_BYTES_MAX);
+    for (unsigned variant = 0; variant < VARIANTS; variant++) {
+        write_codec(&c, variant);
+        write_requests(&c, variant);
+        write_entries(&c, variant);
+    }
+    write_replies(&c);
+    arena_close(&c.arena);
+    buffer_close(&c.bytes);
+    return 0;
+}
