@@ -1,8 +1,9 @@
 /* Who may use a data directory. It is made only by an explicit act (`holdfastd init`,
  * `--new-cluster`, or a lone server that was told of no cluster), never by accident: a voter that
  * finds its directory empty has forgotten its votes, and would help to lose what it acknowledged.
- *   make   the log with the bootstrap configuration first, the vote file last: only with it the
- *          directory is one. What an interrupted make left is cleared by the next
+ *   make   a marker, the log with the bootstrap configuration, then the vote file, each durable
+ *          before the next: only with the vote file the directory is one. What an interrupted
+ *          make left is known by its marker and cleared by the next
  *   check  an empty directory, another cluster's or another server's is refused, with a sentence
  * The lock against a second process is disk_posix_open()'s. */
 #ifndef RAFT_DIRECTORY_H
@@ -48,5 +49,13 @@ int directory_make(struct disk *d, const struct directory_settings *settings, st
 HF_MUST_USE
 int directory_open(struct disk *d, const struct directory_expected *expected, struct vote *v,
                    struct refusal *why);
+
+/** Compare the log's end with what the vote file says was committed and durable: a log that lost
+ * its end as a whole (files put back from an older copy) has no other mark of it.
+ * \param log_last_index  wal_last_index(). \param store_index  what the store holds.
+ * \retval HF_ECORRUPT the log or the store is older than the vote file. */
+HF_MUST_USE
+int directory_check_log(const struct vote *v, uint64_t log_last_index, uint64_t store_index,
+                        struct refusal *why);
 
 #endif

@@ -458,7 +458,6 @@ int wal_open(struct disk *d, const struct wal_config *config, uint64_t from, uin
     struct wal *w = wal_must_have(calloc(1, sizeof *w));
     w->disk = d;
     w->config = *config;
-    w->mark_wanted = true;
     list_init(&w->closed);
     list_init(&w->free);
     list_init(&w->reads);
@@ -484,7 +483,6 @@ int wal_open(struct disk *d, const struct wal_config *config, uint64_t from, uin
         return rv;
     }
     w->durable_index = w->last_index;
-    w->mark_wanted = true;
     *wal = w;
     return HF_OK;
 }
