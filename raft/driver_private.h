@@ -38,6 +38,7 @@ struct driver {
 };
 
 /** Note a fault and say it in the log. \return `status`, to be handed on. */
+HF_MUST_USE
 int driver_fault(struct driver *d, int status, const char *what);
 
 /** Let libraft take one event and do what its update asks, but for applying.

@@ -1,5 +1,4 @@
 /* The driver's beginning and end: libraft is made, told what is durable, and freed. */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,7 +66,8 @@ static struct raft_heap heap = {
     .aligned_free = give_aligned,
 };
 
-static void set_heap(void)
+/* Before main, so that no two drivers race to do it. */
+__attribute__((constructor)) static void set_heap(void)
 {
     raft_heap_set(&heap);
 }
@@ -128,8 +128,6 @@ int driver_open_lone_term(struct driver *d)
 
 int driver_new(const struct driver_config *config, struct driver **driver)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, set_heap);
     if (config->id == 0 || config->address == NULL || config->address[0] == '\0') return HF_EINVAL;
     if (config->heartbeat_ms == 0) return HF_EINVAL;
     if (config->election_ms / 5 < config->heartbeat_ms) return HF_EINVAL;
