@@ -479,6 +479,20 @@ static void test_a_claimed_count_allocates_nothing(void **state)
     }
 }
 
+/* 4,096 claimed items with a byte each behind them would take 64 KiB: an item has at least its head
+ * and a byte a field, so the count is known to be false before any memory is taken. */
+static void test_a_count_that_its_bytes_cannot_hold_allocates_nothing(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t head[] = {0x95, 0xcd, 0x01, 0xf4, 0x90, 0x00, 0x90, 0xdc, 0x10, 0x00};
+    buffer_clear(&f->bytes);
+    assert_int_equal(buffer_append(&f->bytes, head, sizeof head), HF_OK);
+    for (int i = 0; i < 4096; i++) assert_int_equal(buffer_append(&f->bytes, "\x92", 1), HF_OK);
+    int rv = decode(f, &msg_keep_reply_type, buffer_slice(&f->bytes));
+    assert_int_equal(rv, HF_EBADREQUEST);
+    assert_int_equal(f->lists.size, 0);
+}
+
 /* Arrays in arrays: four are read, five are refused, a hundred thousand overflow no stack. */
 static void test_nesting_is_bounded(void **state)
 {
@@ -567,6 +581,7 @@ int main(void)
         TEST(test_missing_and_extra_fields_are_refused),
         TEST(test_mistyped_fields_are_refused),
         TEST(test_a_claimed_count_allocates_nothing),
+        TEST(test_a_count_that_its_bytes_cannot_hold_allocates_nothing),
         TEST(test_nesting_is_bounded),
         TEST(test_no_message_is_nested_too_deep),
         TEST(test_a_mutated_message_is_refused_or_canonical),
