@@ -1,0 +1,27 @@
+/* Rows (time, kind, id) that say what to look at when. A row is a lower bound: whoever moves a
+ * real deadline later need not touch it; the sweep finds it due, asks its owner
+ * (machine/dispatch.h), and the owner puts it again where the deadline now is. Moving a deadline
+ * earlier means moving the row. */
+#ifndef MACHINE_DEADLINES_H
+#define MACHINE_DEADLINES_H
+
+#include "machine/state.h"
+
+/** Add a row. */
+HF_MUST_USE
+int deadline_put(struct machine *m, uint64_t at_ms, enum deadline_kind kind, struct slice id);
+
+/** Remove a row; one that is not there (it is being swept) is fine. */
+HF_MUST_USE
+int deadline_del(struct machine *m, uint64_t at_ms, enum deadline_kind kind, struct slice id);
+
+/** Move a row. `from_ms` 0 = there is none yet; `to_ms` 0 = none any more; equal = nothing. */
+HF_MUST_USE
+int deadline_move(struct machine *m, uint64_t from_ms, uint64_t to_ms, enum deadline_kind kind,
+                  struct slice id);
+
+/** Read the time of the first row into m->next_deadline_ms. */
+HF_MUST_USE
+int deadlines_refresh(struct machine *m);
+
+#endif

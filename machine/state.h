@@ -1,0 +1,145 @@
+/* The machine from inside: its struct, reading and writing rows, tokens and tickets.
+ *
+ * Memory: two arenas, no allocation per op. `scratch` holds what is decoded; loops over many rows
+ * give it back per turn (state_mark, state_reset). `keep` holds what must live to the end of an op
+ * or a sweep: names of queues to serve, deadline rows being swept. Both are emptied before each op.
+ *
+ * The session of the op that is being applied is decoded once, kept in `session` and written when
+ * the op ends; everybody reaches sessions through machine/sessions.h, which knows that. The meta
+ * row is kept decoded and is written when the entry ends. All else is written through at once. */
+#ifndef MACHINE_STATE_H
+#define MACHINE_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "machine/machine.h"
+#include "machine/rows.h"
+
+enum {
+    SCRATCH_BYTES = 24 * 1024 * 1024, /* a page of 1,000 holders; touched only when used */
+    KEEP_BYTES = 16 * 1024 * 1024,    /* names and deadline rows of the largest sweep */
+    GRANTS_A_SERVING_MAX = 1024,      /* the rest by a deadline row that is due at once */
+    SWEEP_ROWS_MIN = 1000,            /* rows that a sweep may touch, or twice the entry's ops */
+};
+
+/** A queue that may have become servable: a lock's or a record's. */
+struct serve_item {
+    uint64_t table;    /**< TABLE_LOCKS or TABLE_RECORDS */
+    struct slice name; /**< in `keep` */
+};
+
+/** A growing array of u64, kept from entry to entry. */
+struct u64_list {
+    uint64_t *items; /**< owned */
+    size_t count;    /**< in use */
+    size_t capacity; /**< allocated */
+};
+
+struct machine {
+    struct store *store;             /**< borrowed */
+    const struct machine_sink *sink; /**< borrowed, for the length of an entry; never NULL then */
+    struct row_meta meta;            /**< as it is now; written at the entry's end if it changed */
+    bool meta_changed;               /**< since it was written */
+    uint64_t next_deadline_ms;       /**< first row of TABLE_DEADLINES; UINT64_MAX = none */
+    struct arena scratch;            /**< see above */
+    struct arena keep;               /**< see above */
+    struct buffer row;               /**< a row being encoded */
+    struct buffer body;              /**< the op's answer */
+    struct buffer stored;            /**< what is kept of it for a retry, if it is not the same */
+    struct buffer woken;             /**< the answer of a parked request; body may be in use */
+    uint64_t session_id;             /**< of the op being applied; 0 = none is held here */
+    struct row_session session;      /**< its row; its list is in `scratch` */
+    struct serve_item *serve;        /**< owned; queues to serve when the op or phase ends */
+    size_t serve_count;              /**< in use */
+    size_t serve_capacity;           /**< allocated */
+    uint32_t grants_left;            /**< of this serving */
+    struct u64_list ending;          /**< tokens of grants that the sweep or a session ends */
+    struct u64_list ended_sessions;  /**< of the sweep, in order */
+};
+
+/** Cluster time of the entry being applied, milliseconds. */
+static inline uint64_t state_now(const struct machine *m)
+{
+    return m->meta.time_ms;
+}
+
+/** Milliseconds from now to `at_ms`, 0 if it is past. */
+static inline uint64_t state_left(const struct machine *m, uint64_t at_ms)
+{
+    return at_ms > m->meta.time_ms ? at_ms - m->meta.time_ms : 0;
+}
+
+/** Cluster time in `ms` milliseconds, within TIME_MS_MAX. */
+uint64_t state_later(const struct machine *m, uint64_t ms);
+
+/** Where scratch stands; state_reset() takes back what was taken since. For loops over rows. */
+static inline size_t state_mark(const struct machine *m)
+{
+    return m->scratch.size;
+}
+static inline void state_reset(struct machine *m, size_t mark)
+{
+    HF_ASSERT(mark <= m->scratch.size);
+    m->scratch.size = mark;
+}
+
+/** Copy bytes into scratch. \param out Out: borrowed until state_reset(). \retval HF_ENOMEM */
+HF_MUST_USE
+int state_copy(struct machine *m, struct slice bytes, struct slice *out);
+
+/** Read and decode a row. \param row Out: a struct of `type`; what it borrows is in scratch.
+ * \retval HF_ENOTFOUND; \retval HF_ECORRUPT, HF_EVERSION and the store's faults. */
+HF_MUST_USE
+int state_get(struct machine *m, enum machine_table table, struct slice key,
+              const struct codec_type *type, void *row);
+
+/** Decode a row's bytes (as a cursor gave them), copied to scratch first. Errors as state_get(). */
+HF_MUST_USE
+int state_decode(struct machine *m, const struct codec_type *type, struct slice value, void *row);
+
+/** Encode and write a row. */
+HF_MUST_USE
+int state_put(struct machine *m, enum machine_table table, struct slice key,
+              const struct codec_type *type, const void *row);
+
+/** Remove a row that must be there. \retval HF_ECORRUPT it is not. */
+HF_MUST_USE
+int state_del(struct machine *m, enum machine_table table, struct slice key);
+
+/** Read a bare u64. \retval HF_ENOTFOUND; faults. */
+HF_MUST_USE
+int state_get_u64(struct machine *m, enum machine_table table, struct slice key, uint64_t *number);
+
+/** Write a bare u64. */
+HF_MUST_USE
+int state_put_u64(struct machine *m, enum machine_table table, struct slice key, uint64_t number);
+
+/** Find the first key >= `from` that begins with `prefix` (which `from` does, too).
+ * \param key Out: copied to scratch. \param value Out: likewise. \retval HF_ENOTFOUND; faults. */
+HF_MUST_USE
+int state_first(struct machine *m, enum machine_table table, struct slice prefix, struct slice from,
+                struct slice *key, struct slice *value);
+
+/** The next fencing token: strictly rising over all names and for ever. */
+uint64_t state_issue_token(struct machine *m);
+
+/** A number above all tokens that were ever issued: no client can have it from us. */
+static inline bool state_token_is_future(const struct machine *m, uint64_t token)
+{
+    return token > (m->meta.restore_epoch << 48 | m->meta.token_counter);
+}
+
+/** The next ticket of a queue. */
+uint64_t state_issue_ticket(struct machine *m);
+
+/** Append to a list. \retval HF_ENOMEM */
+HF_MUST_USE
+int u64_list_add(struct u64_list *list, uint64_t number);
+
+/** Sort, rising. */
+void u64_list_sort(struct u64_list *list);
+
+#endif
