@@ -1,0 +1,83 @@
+/* See server/listener.h. Out of descriptors libuv itself accepts and closes with one that it keeps
+ * in reserve, so that the queue does not spin; here that is only told. */
+#include "server/listener.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "server/connection.h"
+#include "server/loop.h"
+
+enum { BACKLOG = 1024 };
+
+static void incoming(uv_stream_t *stream, int failed)
+{
+    struct listener *l = stream->data;
+    if (failed == 0) {
+        connection_accept(l);
+        return;
+    }
+    uint64_t now_ms = clock_elapsed_ms(&l->loop->clock);
+    l->refused_count++;
+    if (l->complained_ms != 0 && now_ms - l->complained_ms < 1000) return;
+    l->complained_ms = now_ms;
+    log_warn("accept failed", "reason=%s refused=%llu", uv_err_name(failed),
+             (unsigned long long)l->refused_count);
+}
+
+static int bind_to(struct listener *l, const char *host, uint16_t port)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address;
+    int rv = uv_ip4_addr(host, port, &address.v4);
+    if (rv != 0) rv = uv_ip6_addr(host, port, &address.v6);
+    if (rv != 0) return rv;
+    rv = uv_tcp_bind(&l->tcp, &address.any, 0);
+    return rv == 0 ? uv_listen((uv_stream_t *)&l->tcp, BACKLOG, incoming) : rv;
+}
+
+static void name_self(struct listener *l, const char *host)
+{
+    struct sockaddr_storage bound;
+    int size = sizeof bound;
+    unsigned port = 0;
+    if (uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&bound, &size) == 0)
+        port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                                 : ((struct sockaddr_in *)&bound)->sin_port);
+    bool v6 = bound.ss_family == AF_INET6;
+    snprintf(l->address, sizeof l->address, v6 ? "[%.200s]:%u" : "%.200s:%u", host, port);
+}
+
+int listener_open(struct listener *l, struct loop *loop, const char *address,
+                  uint32_t connections_max, char *sentence)
+{
+    *l = (struct listener){.loop = loop, .connections_max = connections_max};
+    char host[CONFIG_ADDRESS_BYTES];
+    uint16_t port = 0;
+    int rv = config_split_address(address, host, &port);
+    HF_ASSERT(rv == HF_OK); /* the configuration was checked */
+    rv = uv_tcp_init(&loop->uv, &l->tcp);
+    HF_ASSERT(rv == 0);
+    l->tcp.data = l;
+    l->open = true;
+    rv = bind_to(l, host, port);
+    if (rv != 0) {
+        snprintf(sentence, CONFIG_SENTENCE_BYTES, "cannot listen on %s: %s", address,
+                 uv_strerror(rv));
+        listener_close(l);
+        return HF_EINVAL;
+    }
+    name_self(l, host);
+    return HF_OK;
+}
+
+void listener_close(struct listener *l)
+{
+    if (!l->open) return;
+    l->open = false;
+    uv_close((uv_handle_t *)&l->tcp, NULL);
+}

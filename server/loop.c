@@ -1,0 +1,256 @@
+/* See server/loop.h. */
+#include "server/loop.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/prng.h"
+#include "base/status.h"
+#include "server/connection.h"
+
+void loop_must(int status, const char *what)
+{
+    if (status == HF_OK) return;
+    log_error("fault, stopping at once", "what=\"%s\" status=%s text=\"%s\"", what,
+              status_name(status), status_text(status));
+    _exit(EXIT_IO);
+}
+
+struct replica_now loop_now(const struct loop *l)
+{
+    return (struct replica_now){
+        .elapsed_ms = clock_elapsed_ms(&l->clock),
+        .wall_ms = clock_wall_ms(&l->clock),
+    };
+}
+
+static void wake_loop(void *data)
+{
+    struct loop *l = data;
+    uv_async_send(&l->wake);
+}
+
+/* ------------------------------------------------------------------ log lines */
+
+static void tell_changes(struct loop *l)
+{
+    static const char *const roles[] = {"none", "follower", "candidate", "leader"};
+    const struct replica_counts *counts = replica_count(l->replica);
+    if (counts->stall_count != l->stall_count) {
+        l->stall_count = counts->stall_count;
+        log_warn("the loop was stopped or stalled; leases stand still for a moment",
+                 "stalls=%" PRIu64, counts->stall_count);
+    }
+    if (replica_role(l->replica) != l->role) {
+        l->role = replica_role(l->replica);
+        log_info("role", "role=%s", roles[l->role]);
+    }
+    if (l->ready || !replica_is_ready(l->replica)) return;
+    l->ready = true;
+    char cluster[2 * CLUSTER_ID_BYTES + 1];
+    for (unsigned i = 0; i < CLUSTER_ID_BYTES; i++)
+        snprintf(cluster + (size_t)2 * i, 3, "%02x", replica_cluster_id(l->replica)[i]);
+    log_info("ready", "client=%s id=%" PRIu64 " cluster=%s version=" HF_VERSION,
+             l->listener.address, replica_node_id(l->replica), cluster);
+}
+
+/* ------------------------------------------------------------------ stopping */
+
+/* Once a pass while stopping: what is in flight is answered, then SHUTDOWN, then the store's
+ * flush; then the end. */
+static void go_on_stopping(struct loop *l, struct replica_now now)
+{
+    if (now.elapsed_ms >= l->stop_ms) {
+        log_warn("stopped", "how=\"time is up; the log holds what the store does not\"");
+        _exit(EXIT_SUCCESS);
+    }
+    if (!replica_is_idle(l->replica)) return;
+    if (!l->said_goodbye) {
+        l->said_goodbye = true;
+        door_say_goodbye(&l->door);
+    }
+    int status = HF_OK;
+    bool wanted = replica_checkpoint_wanted(l->replica, now, &status);
+    loop_must(status, "the last checkpoint");
+    if (!wanted && l->listener.connection_count == 0) uv_stop(&l->uv);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct loop *l = handle->data;
+    if (l->stop_ms != 0) return;
+    log_info("stopping", "signal=%s", signum == SIGTERM ? "TERM" : "INT");
+    l->stop_ms = clock_elapsed_ms(&l->clock) + LOOP_STOP_MS_MAX;
+    replica_stop(l->replica);
+    listener_close(&l->listener);
+}
+
+/* ------------------------------------------------------------------ the pass */
+
+static void take_finished_jobs(struct loop *l)
+{
+    struct replica_now now = loop_now(l);
+    loop_must(wal_threads_poll(&l->wal_threads), "the log");
+    loop_must(replica_log_progress(l->replica, now), "applying the log");
+    int status = HF_OK;
+    if (!flusher_poll(&l->flusher, &status)) return;
+    l->flushing = false;
+    loop_must(replica_flush_done(l->replica, now, status), "the store's flush");
+}
+
+static void on_wake(uv_async_t *handle)
+{
+    take_finished_jobs(handle->data);
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+    (void)handle; /* its only purpose was to end the wait */
+}
+
+static void end_pass(uv_check_t *handle)
+{
+    struct loop *l = handle->data;
+    struct replica_now now = loop_now(l);
+    door_tick(&l->door, now);
+    loop_must(replica_pass_end(l->replica, now), "the replica");
+    if (l->stop_ms != 0) go_on_stopping(l, now);
+    wal_threads_kick(&l->wal_threads);
+    if (!l->flushing && replica_flush_wanted(l->replica, now)) {
+        l->flushing = true;
+        flusher_start(&l->flusher);
+    }
+    struct door_connection *c = NULL;
+    while ((c = door_next_ready(&l->door)) != NULL) connection_flush(c);
+    tell_changes(l);
+}
+
+static void arm_timer(uv_prepare_t *handle)
+{
+    struct loop *l = handle->data;
+    uint64_t wake_ms = replica_next_wake(l->replica);
+    uint64_t door_ms = door_next_wake(&l->door);
+    if (door_ms < wake_ms) wake_ms = door_ms;
+    if (l->stop_ms != 0 && l->stop_ms < wake_ms) wake_ms = l->stop_ms;
+    if (wake_ms == UINT64_MAX) {
+        uv_timer_stop(&l->timer);
+        return;
+    }
+    uint64_t now_ms = clock_elapsed_ms(&l->clock);
+    uv_update_time(&l->uv); /* the timer counts from libuv's idea of now */
+    uv_timer_start(&l->timer, on_timer, wake_ms > now_ms ? wake_ms - now_ms : 0, 0);
+}
+
+/* ------------------------------------------------------------------ begin and end */
+
+static void open_handles(struct loop *l)
+{
+    static const int signums[] = {SIGTERM, SIGINT};
+    int rv = uv_loop_init(&l->uv);
+    HF_ASSERT(rv == 0);
+    uv_prepare_init(&l->uv, &l->prepare);
+    uv_check_init(&l->uv, &l->check);
+    uv_timer_init(&l->uv, &l->timer);
+    rv = uv_async_init(&l->uv, &l->wake, on_wake);
+    HF_ASSERT(rv == 0);
+    l->prepare.data = l->check.data = l->timer.data = l->wake.data = l;
+    for (unsigned i = 0; i < HF_ARRAY_COUNT(signums); i++) {
+        uv_signal_init(&l->uv, &l->signals[i]);
+        l->signals[i].data = l;
+        uv_signal_start(&l->signals[i], on_signal, signums[i]);
+    }
+}
+
+static void close_handle(uv_handle_t *handle, void *data)
+{
+    (void)data;
+    if (uv_is_closing(handle) == 0) uv_close(handle, NULL);
+}
+
+static void close_connections(struct loop *l)
+{
+    LIST_FOR_SAFE(link, &l->door.connections)
+    {
+        struct door_connection *c = HF_CONTAINER_OF(link, struct door_connection, link);
+        c->broken = true;
+        connection_flush(c);
+    }
+}
+
+static void close_handles(struct loop *l)
+{
+    uv_walk(&l->uv, close_handle, NULL);
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+    int rv = uv_loop_close(&l->uv);
+    HF_ASSERT(rv == 0);
+}
+
+static int open_replica(struct loop *l)
+{
+    struct refusal why = {{0}};
+    struct replica_config config = {
+        .node_id = l->config->id,
+        .client_address = l->listener.address,
+        .disk = &l->dir->disk.disk,
+        .store = l->dir->store,
+        .segment_bytes = l->config->segment_mib * 1024 * 1024,
+        .limits = REPLICA_LIMITS_DEFAULT,
+        .ports = door_ports(&l->door),
+    };
+    random_bytes(&config.seed, sizeof config.seed);
+    int rv = replica_open(&config, loop_now(l), &l->replica, &why);
+    if (rv == HF_OK) {
+        door_set_replica(&l->door, l->replica);
+        return 0;
+    }
+    log_error("refused to start", "status=%s reason=\"%s\"", status_name(rv), why.text);
+    return data_dir_exit_code(rv);
+}
+
+static void serve(struct loop *l)
+{
+    loop_must(wal_threads_start(&l->wal_threads, replica_wal(l->replica), &l->dir->disk.disk,
+                                wake_loop, l),
+              "the log's threads");
+    loop_must(flusher_open(&l->flusher, l->dir->store, wake_loop, l), "the store's thread");
+    uv_prepare_start(&l->prepare, arm_timer);
+    uv_check_start(&l->check, end_pass);
+    wal_threads_kick(&l->wal_threads);
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+    flusher_close(&l->flusher);
+    loop_must(wal_threads_stop(&l->wal_threads), "the log");
+    log_info("stopped", "how=\"as asked\"");
+}
+
+int loop_run(const struct config *config, struct data_dir *dir)
+{
+    struct loop *l = calloc(1, sizeof *l);
+    if (l == NULL) return EXIT_IO;
+    l->config = config;
+    l->dir = dir;
+    l->clock = clock_real();
+    open_handles(l);
+    loop_must(door_init(&l->door, "holdfastd " HF_VERSION), "the door");
+
+    char sentence[CONFIG_SENTENCE_BYTES];
+    int code = 0;
+    if (listener_open(&l->listener, l, config->client, config->connections_max, sentence) !=
+        HF_OK) {
+        log_error("refused to start", "reason=\"%s\"", sentence);
+        code = EXIT_UNAVAILABLE;
+    }
+    if (code == 0) code = open_replica(l);
+    if (code == 0) serve(l);
+    close_connections(l);
+    listener_close(&l->listener);
+    close_handles(l);
+    replica_close(l->replica);
+    door_close(&l->door);
+    free(l);
+    return code;
+}
