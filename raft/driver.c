@@ -306,6 +306,9 @@ int driver_tick(struct driver *d, uint64_t now_ms)
 
 uint64_t driver_next_timeout(const struct driver *d)
 {
+    /* Nobody to send to, nobody to hear from: an idle server alone must sleep. */
+    if (d->lone_voter && d->raft.configuration.n == 1 && driver_state(d) == DRIVER_LEADER)
+        return UINT64_MAX;
     return raft_timeout(&d->raft);
 }
 

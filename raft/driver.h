@@ -141,7 +141,8 @@ HF_MUST_USE
 int driver_tick(struct driver *d, uint64_t now_ms);
 
 /** When driver_tick() must be called next, exactly: no earlier and no periodic tick (libraft then
- * takes live peers for lost). Ask again after every call that changes something. */
+ * takes live peers for lost). Ask again after every call that changes something. UINT64_MAX: never,
+ * as things are, for a leader without other servers. */
 uint64_t driver_next_timeout(const struct driver *d);
 
 /** Go on applying after the apply port said HF_ETOOBUSY. Faults. */
