@@ -13,9 +13,11 @@
  *   ended. So (1) ask hf_grant_valid() right before every outside effect, and (2) send the fencing
  *   token with every write to the protected resource, which refuses a token below the greatest
  *   that it has seen. Only (2) is certain. A virtual machine restored from a snapshot may not see
- *   that time has passed: there (1) lies, and (2) still holds.
- *
- * CALLS
+ *   that time has passed: there (1) lies, and (2) still holds. */
+#ifndef HOLDFAST_H
+#define HOLDFAST_H
+
+/* CALLS
  *   Every call that talks to a server BLOCKS its thread, at most for the client's timeout_ms (plus
  *   wait_ms where a call has one). All calls may be made from any thread; one handle (hf_lock,
  *   hf_record, hf_request) serves one thread at a time. Strings are UTF-8, NUL-terminated, borrowed
@@ -31,9 +33,6 @@
  *   an acquire or a begin is cancelled and what it still brought is given back (HF_ETIMEOUT: no
  *   ghost holder stays behind), a release is repeated (HF_ETIMEOUT), everything else is repeated,
  *   too, but answers HF_EUNKNOWN, as its effect may come. */
-#ifndef HOLDFAST_H
-#define HOLDFAST_H
-
 #include <stddef.h>
 #include <stdint.h>
 
@@ -202,7 +201,7 @@ typedef struct hf_lock hf_lock; /**< an owner: one user at a time; opaque */
 /** One holding of a lock. A plain value; copies are equally good, until hf_client_close(). */
 typedef struct hf_grant {
     uint64_t fencing_token; /**< Send with every write to the protected resource; only grows. */
-    uint64_t lease_ms;      /**< Milliseconds left when the request was SENT: a safe lower bound. */
+    uint64_t lease_ms;      /**< Milliseconds left when the answer came; 0 = not known. */
     hf_client *client;      /**< The library's. */
     uint32_t slot;          /**< The library's. */
     uint32_t generation;    /**< The library's. */
@@ -423,10 +422,12 @@ HF_API HF_NODISCARD int hf_record_checkpoint(hf_record *record, const char *name
 
 /** Finish the attempt. Blocks. Repeating it with the same result is HF_OK. It is sent also after
  * the attempt was declared lost: the servers decide whether a late completion stands (HF_OK) or
- * came too late (HF_ESTALE). \param outcome  enum hf_outcome. \param result borrowed; NULL = code
- * 0, nothing more. \retval HF_ESTALE    taken over, resolved or ended; the late result was kept as
- * evidence. \retval HF_ECONFLICT completed before with another result, which stands. \retval
- * HF_ETOOLARGE nothing changed, the attempt goes on: complete it with a smaller body. */
+ * came too late (HF_ESTALE).
+ * \param outcome  enum hf_outcome.
+ * \param result   borrowed; NULL = code 0, nothing more.
+ * \retval HF_ESTALE    taken over, resolved or ended; the late result was kept as evidence.
+ * \retval HF_ECONFLICT completed before with another result, which stands.
+ * \retval HF_ETOOLARGE nothing changed, the attempt goes on: complete it with a smaller body. */
 HF_API HF_NODISCARD int hf_record_complete(hf_record *record, int outcome, const hf_result *result,
                                            hf_request *request);
 

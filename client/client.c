@@ -1,0 +1,190 @@
+/* Opening and closing a client, and its settings. hf_client_open() checks them, makes the core and
+ * starts the thread; no session yet. hf_client_close() closes the session in the order of what was
+ * asked before (releases, ABANDONs and completions still under way go first), waits for the answer
+ * at most one time-out, and takes everything down. */
+#include "client/shell.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/prng.h"
+#include "client/io.h"
+
+enum { TTL_MS_DEFAULT = 10000, TIMEOUT_MS_DEFAULT = 10000, TIMEOUT_MS_MAX = 3600000 };
+enum { MARGIN_MS_DEFAULT = 20, DRIFT_PPM_DEFAULT = 10000 };
+
+const char *hf_status_text(int status)
+{
+    return status_text(status);
+}
+
+const char *hf_status_name(int status)
+{
+    return status_name(status);
+}
+
+void hf_options_init(hf_options *options)
+{
+    *options = (hf_options){.ttl_ms = TTL_MS_DEFAULT,
+                            .timeout_ms = TIMEOUT_MS_DEFAULT,
+                            .margin_ms = MARGIN_MS_DEFAULT,
+                            .drift_ppm = DRIFT_PPM_DEFAULT};
+}
+
+static void draw(void *out, size_t bytes, void *data)
+{
+    (void)data;
+    random_bytes(out, bytes);
+}
+
+static void find_program(char *out, size_t bytes)
+{
+    FILE *file = fopen("/proc/self/comm", "re");
+    if (file == NULL || fgets(out, (int)bytes, file) == NULL) out[0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    if (file != NULL) (void)fclose(file);
+}
+
+/* PROGRAM@HOST:PID */
+static size_t make_name(char *out, size_t bytes)
+{
+    char program[32];
+    find_program(program, sizeof program);
+    char host[64] = "?";
+    if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+    int size = snprintf(out, bytes, "%.100s@%s:%ld", program, host, (long)getpid());
+    return size > 0 && (size_t)size < bytes ? (size_t)size : 0;
+}
+
+static int configure(const hf_options *options, struct core_config *config, char *name)
+{
+    const char *servers = options->servers;
+    if (servers == NULL) servers = getenv("HOLDFAST_SERVERS");
+    if (servers == NULL || servers[0] == '\0') servers = "127.0.0.1:7420";
+    *config = (struct core_config){
+        .servers = servers,
+        .name = shell_text(options->name),
+        .meta = slice_make(options->meta, options->meta != NULL ? options->meta_bytes : 0),
+        .ttl_ms = options->ttl_ms,
+        .margin_ms = options->margin_ms,
+        .drift_ppm = options->drift_ppm,
+        .random_cb = draw,
+    };
+    if (options->name == NULL) config->name = slice_make(name, make_name(name, NAME_BYTES_MAX));
+    if (options->timeout_ms < 1 || options->timeout_ms > TIMEOUT_MS_MAX) return HF_EINVAL;
+    struct msg_hello hello = {1, 1, config->name};
+    return codec_check(&msg_hello_type, &hello) == HF_OK ? HF_OK : HF_EINVAL;
+}
+
+int hf_client_open(const hf_options *options, hf_client **out)
+{
+    hf_options defaults;
+    struct core_config config;
+    char name[NAME_BYTES_MAX];
+    hf_options_init(&defaults);
+    if (options == NULL) options = &defaults;
+    if (out == NULL || configure(options, &config, name) != HF_OK) return HF_EINVAL;
+    hf_client *client = calloc(1, sizeof *client);
+    if (client == NULL) return HF_ENOMEM;
+    client->clock = clock_real();
+    client->fork_count = shell_fork_count();
+    client->timeout_ms = options->timeout_ms;
+    client->lost_cb = options->lost_cb;
+    client->lost_data = options->lost_data;
+    pthread_mutex_init(&client->lock, NULL);
+    int rv = core_init(&client->core, &config);
+    if (rv == HF_OK) {
+        rv = io_start(client);
+        if (rv == HF_OK) {
+            *out = client;
+            return HF_OK;
+        }
+        core_close(&client->core);
+    }
+    pthread_mutex_destroy(&client->lock);
+    free(client);
+    return rv;
+}
+
+static void close_session(hf_client *client)
+{
+    static const struct msg_empty nothing;
+    struct call *call;
+    if (shell_enter(client) != HF_OK) return;
+    client->core.closing = true;
+    if (client->core.session.phase == SESSION_NONE ||
+        core_call_new(&client->core, OP_CODE_CLOSE, &nothing, &call) != HF_OK) {
+        pthread_mutex_unlock(&client->lock);
+        return;
+    }
+    call->fate = FATE_REPEAT;
+    int verdict = shell_run(client, call, 0);
+    verdict = shell_end(client, call, verdict, NULL);
+    (void)verdict; /* no answer: the session ends by its lease */
+}
+
+void hf_client_close(hf_client *client)
+{
+    if (client == NULL) return;
+    bool forked = client->fork_count != shell_fork_count();
+    if (!forked) close_session(client);
+    io_stop(client, forked);
+    core_close(&client->core);
+    if (!forked) pthread_mutex_destroy(&client->lock);
+    free(client);
+}
+
+uint64_t hf_client_session(const hf_client *client)
+{
+    hf_client *c = (hf_client *)(uintptr_t)client; /* the lock is no part of what is looked at */
+    if (shell_enter(c) != HF_OK) return 0;
+    uint64_t session = c->core.session.phase == SESSION_LIVE ? c->core.session.id : 0;
+    pthread_mutex_unlock(&c->lock);
+    return session;
+}
+
+/* ------------------------------------------------------------------ requests of unknown outcome */
+
+static int take_outputs(struct call *call, int verdict)
+{
+    if (call->op->code == OP_CODE_ACQUIRE) return lock_take(call, verdict);
+    if (call->op->code == OP_CODE_BEGIN) return record_take(call, verdict);
+    return verdict;
+}
+
+/* Lock the client and find the request. */
+static int find(hf_request *request, struct call **call)
+{
+    if (request == NULL || request->client == NULL) return HF_EINVAL;
+    int rv = shell_enter(request->client);
+    if (rv != HF_OK) return rv;
+    *call = core_call_find(&request->client->core, request->id);
+    if (*call != NULL) return HF_OK;
+    pthread_mutex_unlock(&request->client->lock);
+    return HF_EINVAL;
+}
+
+int hf_request_retry(hf_request *request)
+{
+    struct call *call;
+    int rv = find(request, &call);
+    if (rv != HF_OK) return rv;
+    hf_client *client = request->client;
+    uint64_t now_ns = shell_now(client);
+    core_call_retry(&client->core, call, shell_deadline(client, 0, now_ns), now_ns);
+    int verdict = take_outputs(call, shell_wait(client, call));
+    return shell_end(client, call, verdict, request);
+}
+
+int hf_request_cancel(hf_request *request)
+{
+    struct call *call;
+    int rv = find(request, &call);
+    if (rv != HF_OK) return rv;
+    hf_client *client = request->client;
+    uint64_t now_ns = shell_now(client);
+    core_call_cancel(&client->core, call, shell_deadline(client, 0, now_ns), now_ns);
+    int verdict = shell_wait(client, call);
+    return shell_end(client, call, verdict, NULL);
+}

@@ -1,0 +1,182 @@
+/* Lock handles: owners that acquire and release. The handle's owner id is spent when an acquire
+ * ended without an answer, as its waiter may still stand in a queue; the next call draws another.
+ * Grants remember the owner that they were acquired under. docs/contract.md, sections 2 and 4. */
+#include "client/shell.h"
+
+#include <stdlib.h>
+
+struct hf_lock {
+    hf_client *client; /**< its client */
+    uint64_t owner;    /**< 0 = to be drawn */
+};
+
+static struct grant_ref ref_of(const hf_grant *grant)
+{
+    return (struct grant_ref){grant->slot, grant->generation};
+}
+
+int hf_lock_new(hf_client *client, hf_lock **lock)
+{
+    if (client == NULL || lock == NULL) return HF_EINVAL;
+    hf_lock *l = calloc(1, sizeof *l);
+    if (l == NULL) return HF_ENOMEM;
+    l->client = client;
+    *lock = l;
+    return HF_OK;
+}
+
+/* Ended here at once; the servers hear of it now or later. With the lock held. */
+static int release_slot(hf_client *client, struct slot *s, struct call **call)
+{
+    struct msg_release release = {.fencing_token = s->token, .owner = s->owner};
+    struct call *made;
+    int rv = core_call_new(&client->core, OP_CODE_RELEASE, &release, &made);
+    if (rv != HF_OK) return rv;
+    made->fate = FATE_REPEAT_SURE;
+    s->count -= 1;
+    if (s->count == 0) grants_end(&client->core.grants, s, SLOT_ENDED);
+    *call = made;
+    return HF_OK;
+}
+
+void hf_lock_free(hf_lock *lock)
+{
+    if (lock == NULL) return;
+    hf_client *client = lock->client;
+    if (shell_enter(client) == HF_OK) {
+        uint64_t now_ns = shell_now(client);
+        LIST_FOR_SAFE(item, &client->core.grants.alive)
+        {
+            struct slot *s = HF_CONTAINER_OF(item, struct slot, link);
+            bool held = s->handle == lock;
+            for (uint32_t left = held ? s->count : 0; left > 0; left--) {
+                struct call *call;
+                if (release_slot(client, s, &call) != HF_OK) break; /* its session will end */
+                call->attached = false;
+                core_submit(&client->core, call, CORE_NEVER, now_ns);
+            }
+        }
+        shell_leave(client);
+    }
+    free(lock);
+}
+
+int lock_take(struct call *call, int verdict)
+{
+    hf_lock *lock = call->handle;
+    hf_grant *grant = call->output;
+    if (verdict != HF_OK) {
+        if (!call->over) lock->owner = 0; /* spent */
+        return verdict;
+    }
+    *grant = (hf_grant){.fencing_token = call->token,
+                        .lease_ms = call->lease_left_ms,
+                        .client = lock->client,
+                        .slot = call->grant.slot,
+                        .generation = call->grant.generation};
+    return HF_OK;
+}
+
+int hf_lock_acquire_with(hf_lock *lock, const char *name, const hf_acquire *how, hf_grant *grant,
+                         hf_request *request)
+{
+    if (lock == NULL || name == NULL || how == NULL || grant == NULL) return HF_EINVAL;
+    if (how->mode != HF_EXCLUSIVE && how->mode != HF_SHARED) return HF_EINVAL;
+    hf_client *client = lock->client;
+    struct slice names[1] = {slice_of(name)};
+    if (lock->owner == 0) lock->owner = core_draw_owner(&client->core); /* draws from the kernel */
+    struct msg_acquire acquire = {
+        .names = {names, 1},
+        .owner = lock->owner,
+        .mode = (uint64_t)how->mode,
+        .wait_ms = how->wait_ms,
+        .hold_max_ms = how->hold_max_ms,
+        .delay_ms = how->delay_ms,
+        .reentrant = how->reentrant != 0,
+        .meta = slice_make(how->meta, how->meta != NULL ? how->meta_bytes : 0),
+    };
+    struct call *call;
+    int rv = shell_begin(client, OP_CODE_ACQUIRE, &acquire, &call);
+    if (rv != HF_OK) return rv;
+    call->fate = request != NULL ? FATE_HOLD : FATE_CANCEL;
+    call->owner = lock->owner;
+    call->hold_ms = how->hold_max_ms;
+    call->output = grant;
+    call->handle = lock;
+    int verdict = shell_run(client, call, how->wait_ms);
+    return shell_end(client, call, lock_take(call, verdict), request);
+}
+
+int hf_lock_acquire(hf_lock *lock, const char *name, uint64_t wait_ms, hf_grant *grant,
+                    hf_request *request)
+{
+    hf_acquire how = {.wait_ms = wait_ms};
+    return hf_lock_acquire_with(lock, name, &how, grant, request);
+}
+
+/* What to say of a grant that is not alive any more. */
+static int why_gone(hf_client *client, const hf_grant *grant)
+{
+    enum grants_word word = grants_state(&client->core.grants, ref_of(grant), shell_now(client));
+    return word == GRANTS_LOST ? HF_ELOST : HF_ENOTHELD;
+}
+
+int hf_lock_release(hf_lock *lock, hf_grant *grant, hf_request *request)
+{
+    if (lock == NULL || grant == NULL || grant->client != lock->client) return HF_EINVAL;
+    hf_client *client = lock->client;
+    int rv = shell_enter(client);
+    if (rv != HF_OK) return rv;
+    uint64_t now_ns = shell_now(client);
+    core_expire(&client->core, now_ns); /* what is past its deadline is lost, told or not */
+    struct slot *s = grants_alive(&client->core.grants, ref_of(grant));
+    if (s == NULL || s->handle != lock) {
+        rv = s == NULL ? why_gone(client, grant) : HF_ENOTOWNER;
+        shell_leave(client);
+        return rv;
+    }
+    struct call *call;
+    rv = client->core.closing ? HF_ECLOSED : release_slot(client, s, &call);
+    if (rv != HF_OK) {
+        shell_leave(client);
+        return rv;
+    }
+    if (request != NULL) call->fate = FATE_HOLD;
+    return shell_end(client, call, shell_run(client, call, 0), request);
+}
+
+/* ------------------------------------------------------------------ looking, without the lock */
+
+static uint64_t left_ns(const hf_grant *grant)
+{
+    if (grant == NULL || grant->client == NULL) return 0;
+    const hf_client *client = grant->client;
+    uint64_t now_ns = shell_now(client); /* first: whatever is seen after can only be newer */
+    if (client->fork_count != shell_fork_count()) return 0;
+    return grants_left_ns(&client->core.grants, ref_of(grant), now_ns);
+}
+
+int hf_grant_valid(const hf_grant *grant, uint64_t need_ms)
+{
+    uint64_t left = left_ns(grant);
+    return left > 0 && left / 1000000 >= need_ms;
+}
+
+uint64_t hf_grant_left_ms(const hf_grant *grant)
+{
+    return left_ns(grant) / 1000000;
+}
+
+int hf_grant_state(const hf_grant *grant)
+{
+    if (grant == NULL || grant->client == NULL) return HF_GRANT_ENDED;
+    const hf_client *client = grant->client;
+    uint64_t now_ns = shell_now(client);
+    if (client->fork_count != shell_fork_count()) return HF_GRANT_ENDED;
+    return (int)grants_state(&client->core.grants, ref_of(grant), now_ns);
+}
+
+_Static_assert((int)GRANTS_HELD == (int)HF_GRANT_HELD, "one numbering");
+_Static_assert((int)GRANTS_SUSPECT == (int)HF_GRANT_SUSPECT, "likewise");
+_Static_assert((int)GRANTS_LOST == (int)HF_GRANT_LOST, "likewise");
+_Static_assert((int)GRANTS_ENDED == (int)HF_GRANT_ENDED, "likewise");

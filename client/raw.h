@@ -1,0 +1,30 @@
+/* Reads and door ops as the servers answer them, for programs of this repository that print more
+ * than the public header offers (the command line, the checker). Not installed. */
+#ifndef CLIENT_RAW_H
+#define CLIENT_RAW_H
+
+#include "client/include/holdfast.h"
+
+#include "base/arena.h"
+#include "base/assert.h"
+#include "protocol/messages.h"
+
+enum { RAW_ARENA_BYTES = 2 * 1024 * 1024 }; /* room for the largest answer, copied and decoded */
+
+/** Ask a server. Blocks up to the client's timeout_ms; opens a session only if the op wants one.
+ * \param op       an op with OP_READ or OP_DOOR: STATUS, LIST, INFO, CHECK, RECORD_GET, ...
+ * \param request  a struct of op_find(op)->request; borrowed.
+ * \param arena    holds what the answer points to, until it is reset.
+ * \param answer   Out: a struct of op_find(op)->answer. Written only on HF_OK.
+ * \retval HF_EINVAL the request is out of its ranges; \retval HF_ECORRUPT the answer is;
+ * \retval HF_ECONNECT, HF_ETIMEOUT no answer in time; \retval others the server's. */
+HF_MUST_USE
+int raw_call(hf_client *client, uint16_t op, const void *request, struct arena *arena,
+             void *answer);
+
+/** The server that the client talks to, or tries next, as "host:port".
+ * \param out  Out: NUL-terminated, at least ADDRESS_BYTES_MAX + 1 bytes.
+ * \return true if a connection stands. */
+bool raw_endpoint(hf_client *client, char *out);
+
+#endif

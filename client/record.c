@@ -1,0 +1,256 @@
+/* Attempts at records: begun, marked, extended, completed, or given back. A record's struct owns
+ * the bytes of the answer to its BEGIN, and the view that hf_record_look() shows points into them.
+ * The key lives in it, too, for the calls under its token. docs/contract.md, section 6. */
+#include "client/shell.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+
+struct hf_record {
+    hf_client *client;                   /**< its client */
+    struct grant_ref grant;              /**< the attempt; generation 0 = a replay */
+    struct buffer reply;                 /**< owned: what `view` points to */
+    hf_record_view view;                 /**< for hf_record_look() */
+    char key[NAME_BYTES_MAX + 1];        /**< the record's */
+    char checkpoint[NAME_BYTES_MAX + 1]; /**< the last one's name, NUL-terminated */
+};
+
+void hf_fingerprint(const void *data, size_t bytes, uint8_t out[HF_FINGERPRINT_BYTES])
+{
+    sha256(data, bytes, out);
+}
+
+/* ------------------------------------------------------------------ begin */
+
+static void fill_view(hf_record *record, const struct msg_begin_reply *begun)
+{
+    if (begun->checkpoint.size > 0)
+        memcpy(record->checkpoint, begun->checkpoint.data, begun->checkpoint.size);
+    record->view = (hf_record_view){
+        .verdict = (int)begun->verdict,
+        .fencing_token = begun->verdict == BEGIN_REPLAY ? 0 : begun->fencing_token,
+        .attempt = (uint32_t)begun->attempt,
+        .checkpoint = record->checkpoint,
+        .checkpoint_number = begun->checkpoint_number,
+        .external = (int)begun->external,
+        .checkpoint_data = begun->checkpoint_data.data,
+        .checkpoint_bytes = begun->checkpoint_data.size,
+        .outcome = (int)begun->outcome,
+        .code = (uint32_t)begun->code,
+        .headers = begun->headers.data,
+        .headers_bytes = begun->headers.size,
+        .body = begun->body.data,
+        .body_bytes = begun->body.size,
+        .done_at_ms = begun->done_at_ms,
+    };
+}
+
+static int make_record(struct call *call, hf_record **out)
+{
+    hf_record *record = calloc(1, sizeof *record);
+    if (record == NULL) return HF_ENOMEM;
+    record->client = call->handle;
+    record->grant = call->grant;
+    record->reply = call->reply; /* taken over, the call gets an empty one */
+    buffer_init(&call->reply, FRAME_BYTES_MAX);
+    struct msg_begin request;
+    struct msg_begin_reply begun;
+    int rv = codec_decode(&msg_begin_type, buffer_slice(&call->body), NULL, &request);
+    HF_ASSERT(rv == HF_OK);
+    rv = codec_decode(&msg_begin_reply_type, buffer_slice(&record->reply), NULL, &begun);
+    HF_ASSERT(rv == HF_OK); /* the core has decoded it before */
+    memcpy(record->key, request.key.data, request.key.size);
+    fill_view(record, &begun);
+    *out = record;
+    return HF_OK;
+}
+
+int record_take(struct call *call, int verdict)
+{
+    if (verdict != HF_OK) return verdict;
+    int rv = make_record(call, call->output);
+    hf_client *client = call->handle;
+    if (rv != HF_OK) core_drop_grant(&client->core, call->grant, shell_now(client));
+    return rv;
+}
+
+static void fill_begin(struct msg_begin *begin, const char *key, const hf_begin *how)
+{
+    *begin = (struct msg_begin){
+        .key = slice_of(key),
+        .fingerprint = slice_make(how->fingerprint, HF_FINGERPRINT_BYTES),
+        .lease_ms = how->lease_ms,
+        .retain_ms = how->retain_ms != 0 ? how->retain_ms : RETAIN_MS_DEFAULT,
+        .takeover = (uint64_t)(int64_t)how->takeover,
+        .wait_ms = how->wait_ms,
+        .born_ms = how->born_ms,
+        .secret_id = shell_text(how->secret_id),
+        .guard_name = shell_text(how->guard_name),
+        .guard_token = how->guard_token,
+        .meta = slice_make(how->meta, how->meta != NULL ? how->meta_bytes : 0),
+    };
+}
+
+int hf_record_begin(hf_client *client, const char *key, const hf_begin *how, hf_record **record,
+                    hf_request *request)
+{
+    if (client == NULL || key == NULL || how == NULL || record == NULL) return HF_EINVAL;
+    struct msg_begin begin;
+    struct call *call;
+    fill_begin(&begin, key, how);
+    int rv = shell_begin(client, OP_CODE_BEGIN, &begin, &call);
+    if (rv != HF_OK) return rv;
+    call->fate = request != NULL ? FATE_HOLD : FATE_CANCEL;
+    call->hold_ms = how->lease_ms;
+    call->wants_reply = true;
+    call->output = record;
+    call->handle = client;
+    int verdict = shell_run(client, call, how->wait_ms);
+    return shell_end(client, call, record_take(call, verdict), request);
+}
+
+const hf_record_view *hf_record_look(const hf_record *record)
+{
+    return &record->view;
+}
+
+void hf_record_free(hf_record *record)
+{
+    if (record == NULL) return;
+    hf_client *client = record->client;
+    if (record->grant.generation != 0 && shell_enter(client) == HF_OK) {
+        core_drop_grant(&client->core, record->grant, shell_now(client));
+        shell_leave(client);
+    }
+    buffer_close(&record->reply);
+    free(record);
+}
+
+/* ------------------------------------------------------------------ under the attempt's token */
+
+/* Is there an attempt, and may this call still be of use? With `late`, also when it was declared
+ * lost: the servers decide. */
+static int look_first(const hf_record *record, bool late)
+{
+    if (record == NULL) return HF_EINVAL;
+    if (record->view.fencing_token == 0) return HF_EBADSTATE; /* a replay */
+    return !late && hf_record_state(record) == HF_GRANT_LOST ? HF_ELOST : HF_OK;
+}
+
+static int run(const hf_record *record, uint16_t op, const void *message, uint64_t lease_ms,
+               hf_request *request)
+{
+    hf_client *client = record->client;
+    struct call *call;
+    int rv = shell_begin(client, op, message, &call);
+    if (rv != HF_OK) return rv;
+    call->fate = request != NULL ? FATE_HOLD : FATE_REPEAT;
+    call->grant = record->grant;
+    call->hold_ms = lease_ms;
+    return shell_end(client, call, shell_run(client, call, 0), request);
+}
+
+int hf_record_extend(hf_record *record, uint64_t lease_ms, hf_request *request)
+{
+    int rv = look_first(record, false);
+    if (rv != HF_OK) return rv;
+    struct msg_extend extend = {slice_of(record->key), record->view.fencing_token, lease_ms};
+    return run(record, OP_CODE_EXTEND, &extend, lease_ms, request);
+}
+
+int hf_record_checkpoint(hf_record *record, const char *name, uint64_t number, int mark,
+                         const void *data, size_t bytes, hf_request *request)
+{
+    int rv = look_first(record, false);
+    if (rv != HF_OK) return rv;
+    if (data == NULL && bytes > 0) return HF_EINVAL;
+    struct msg_checkpoint checkpoint = {
+        .key = slice_of(record->key),
+        .fencing_token = record->view.fencing_token,
+        .name = shell_text(name),
+        .number = number,
+        .data = slice_make(data, bytes),
+        .external = (uint64_t)(int64_t)mark,
+    };
+    return run(record, OP_CODE_CHECKPOINT, &checkpoint, 0, request);
+}
+
+static const hf_result nothing;
+
+int hf_record_complete(hf_record *record, int outcome, const hf_result *result, hf_request *request)
+{
+    int rv = look_first(record, true);
+    if (rv != HF_OK) return rv;
+    if (result == NULL) result = &nothing;
+    struct msg_complete complete = {
+        .key = slice_of(record->key),
+        .fencing_token = record->view.fencing_token,
+        .outcome = (uint64_t)(int64_t)outcome,
+        .code = result->code,
+        .headers = slice_make(result->headers, result->headers != NULL ? result->headers_bytes : 0),
+        .body = slice_make(result->body, result->body != NULL ? result->body_bytes : 0),
+    };
+    return run(record, OP_CODE_COMPLETE, &complete, 0, request);
+}
+
+int hf_record_resolve(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
+                      const hf_result *result, const char *evidence, const char *operator_name,
+                      hf_request *request)
+{
+    if (client == NULL || key == NULL || operator_name == NULL) return HF_EINVAL;
+    if (result == NULL) result = &nothing;
+    struct msg_resolve resolve = {
+        .key = slice_of(key),
+        .fencing_token = fencing_token,
+        .outcome = (uint64_t)(int64_t)outcome,
+        .code = result->code,
+        .headers = slice_make(result->headers, result->headers != NULL ? result->headers_bytes : 0),
+        .body = slice_make(result->body, result->body != NULL ? result->body_bytes : 0),
+        .evidence = shell_text(evidence),
+        .operator_name = slice_of(operator_name),
+    };
+    struct call *call;
+    int rv = shell_begin(client, OP_CODE_RESOLVE, &resolve, &call);
+    if (rv != HF_OK) return rv;
+    call->fate = request != NULL ? FATE_HOLD : FATE_REPEAT;
+    return shell_end(client, call, shell_run(client, call, 0), request);
+}
+
+/* ------------------------------------------------------------------ looking, without the lock */
+
+static uint64_t left_ns(const hf_record *record)
+{
+    if (record == NULL || record->grant.generation == 0) return 0;
+    const hf_client *client = record->client;
+    uint64_t now_ns = shell_now(client); /* first, as in hf_grant_valid() */
+    if (client->fork_count != shell_fork_count()) return 0;
+    return grants_left_ns(&client->core.grants, record->grant, now_ns);
+}
+
+int hf_record_valid(const hf_record *record, uint64_t need_ms)
+{
+    uint64_t left = left_ns(record);
+    return left > 0 && left / 1000000 >= need_ms;
+}
+
+uint64_t hf_record_left_ms(const hf_record *record)
+{
+    return left_ns(record) / 1000000;
+}
+
+int hf_record_state(const hf_record *record)
+{
+    if (record == NULL || record->grant.generation == 0) return HF_GRANT_ENDED;
+    const hf_client *client = record->client;
+    uint64_t now_ns = shell_now(client);
+    if (client->fork_count != shell_fork_count()) return HF_GRANT_ENDED;
+    return (int)grants_state(&client->core.grants, record->grant, now_ns);
+}
+
+_Static_assert((int)HF_STARTED == (int)BEGIN_STARTED, "the wire's numbers");
+_Static_assert((int)HF_REPLAY == (int)BEGIN_REPLAY, "likewise");
+_Static_assert((int)HF_TAKEOVER == (int)BEGIN_TAKEOVER, "likewise");
+_Static_assert((int)HF_DONE == (int)OUTCOME_DONE, "likewise");
+_Static_assert((int)HF_RETRYABLE == (int)OUTCOME_RETRYABLE, "likewise");
+_Static_assert((int)HF_FINGERPRINT_BYTES == (int)SHA256_BYTES, "a fingerprint is a SHA-256");
