@@ -9,7 +9,10 @@
  * \param file  borrowed; \param line  1-based; \param func  borrowed; \param claim  borrowed. */
 _Noreturn void hf_assert_fail(const char *file, int line, const char *func, const char *claim);
 
-#define HF_ASSERT(claim) ((claim) ? (void)0 : hf_assert_fail(__FILE__, __LINE__, __func__, #claim))
+#define HF_ASSERT(claim)                                                    \
+    do {                                                                    \
+        if (!(claim)) hf_assert_fail(__FILE__, __LINE__, __func__, #claim); \
+    } while (0)
 
 /** A branch that no input may reach. */
 #define HF_UNREACHABLE() hf_assert_fail(__FILE__, __LINE__, __func__, "unreachable")

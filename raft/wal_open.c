@@ -339,6 +339,7 @@ static int begin_segment(struct opening *o, uint64_t previous_bytes)
                            });
         s = wal_segment_find(w, number);
     }
+    HF_ASSERT(s != NULL);
     struct wal_head head = {
         .segment = number,
         .next_index = w->last_index + 1,

@@ -362,6 +362,7 @@ static uint32_t fill_members(const struct replica *r, struct member *members)
     (void)driver_configuration(r->driver, &bytes);
     if (!configuration_check(bytes)) return 0;
     size_t count = configuration_decode(bytes, servers);
+    HF_ASSERT(count <= CONFIGURATION_SERVERS_MAX);
     for (size_t i = 0; i < count && i < REPLICA_MEMBERS_MAX; i++) {
         bool self = servers[i].id == r->vote.state.node_id;
         members[i] = (struct member){
