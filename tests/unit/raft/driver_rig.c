@@ -69,7 +69,7 @@ static void changed(void *data)
 struct slice rig_configuration(unsigned slot, unsigned voters, uint64_t extra, uint8_t role)
 {
     static struct buffer encoded[8];
-    static char names[16][8];
+    static char names[16][16];
     struct configuration_server servers[16];
     unsigned count = 0;
     for (; count < voters; count++) {

@@ -64,7 +64,7 @@ static void close_shell(struct shell *s)
 static int setup(void **state)
 {
     struct shell *s = calloc(1, sizeof *s);
-    strcpy(s->path, "/tmp/holdfast-wal-XXXXXX");
+    snprintf(s->path, sizeof s->path, "/tmp/holdfast-wal-XXXXXX");
     assert_non_null(mkdtemp(s->path));
     open_shell(s);
     *state = s;
