@@ -159,7 +159,6 @@ static void apply_op(struct machine *m, uint32_t position, const struct entry_op
     HF_ASSERT(codec_decode(op_find(op->op)->request, op->body, &m->arena, request) == HF_OK);
     if (e.renews != 0 && op->op != OP_CODE_OPEN) (void)renew(m, e.session);
     struct msg_release_reply released = {.count_left = 0};
-    struct msg_empty empty = {0};
     struct machine_reply reply;
     switch (op->op) {
     case OP_CODE_OPEN: reply = open_session(m, (const void *)request); break;
@@ -179,7 +178,6 @@ static void apply_op(struct machine *m, uint32_t position, const struct entry_op
         break;
     default: reply = encode(m, op->op, HF_EBADSTATE, &(struct msg_state){0}); break;
     }
-    (void)empty;
     sink->reply_cb(position, &reply, sink->data);
 }
 
@@ -200,7 +198,11 @@ int machine_apply(struct machine *m, struct slice entry, const struct machine_si
 int machine_read(struct machine *m, uint16_t op, const void *request, uint64_t elapsed_ms,
                  struct buffer *body, int *status)
 {
-    HF_ASSERT(op == OP_CODE_CHECK && request != NULL);
+    HF_ASSERT(request != NULL);
+    if (op != OP_CODE_CHECK) {
+        *status = HF_ENOTFOUND;
+        return codec_encode(op_reply_type(op, *status), &(struct msg_empty){0}, body);
+    }
     struct msg_check_reply reply = {.verdict = CHECK_VALID, .lease_left_ms = counter(m, 'k')};
     (void)elapsed_ms;
     *status = HF_OK;

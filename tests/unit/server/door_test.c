@@ -1,0 +1,371 @@
+/* The door against clients that break the rules, by accident or not: each loses its own
+ * connection at most, and nothing that it sends reaches the machine undecoded. */
+#include "base/prng.h"
+#include "base/status.h"
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/server/fake_machine.h"
+#include "tests/unit/server/world.h"
+
+static void expect_status(struct client *c, uint64_t request_id, int status)
+{
+    struct got got;
+    assert_true(client_take(c, &got));
+    assert_int_equal(got.request_id, request_id);
+    assert_int_equal(got.status, status);
+}
+
+static void expect_complaint(struct client *c, uint64_t request_id, const char *part)
+{
+    struct got got;
+    struct msg_complaint complaint;
+    char text[NAME_BYTES_MAX + 1] = {0};
+    assert_true(client_take(c, &got));
+    assert_int_equal(got.request_id, request_id);
+    assert_int_equal(got.status, HF_EBADREQUEST);
+    assert_int_equal(codec_decode(&msg_complaint_type, got.body, NULL, &complaint), HF_OK);
+    memcpy(text, complaint.sentence.data, complaint.sentence.size);
+    assert_non_null(strstr(text, part));
+}
+
+/* A frame by hand: an empty envelope, and a body as it is. */
+static void send_raw(struct client *c, uint16_t op, uint64_t request_id, const void *body,
+                     size_t body_size)
+{
+    static const uint8_t envelope[] = {0x96, 0, 0, 0, 0x90, 0, 0xa0};
+    uint8_t frame[1024];
+    size_t size = FRAME_HEADER_BYTES + sizeof envelope + body_size;
+    assert_true(size <= sizeof frame);
+    put_u32(frame, (uint32_t)size);
+    put_u16(frame + 4, op);
+    put_u16(frame + 6, 0);
+    put_u64(frame + 8, request_id);
+    memcpy(frame + FRAME_HEADER_BYTES, envelope, sizeof envelope);
+    memcpy(frame + FRAME_HEADER_BYTES + sizeof envelope, body, body_size);
+    client_send_bytes(c, frame, size);
+}
+
+/* ------------------------------------------------------------------ HELLO */
+
+/* Whoever does not say HELLO first is answered and closed. */
+static void test_request_before_hello_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+    client_connect_silently(&c, w);
+    client_open(&c, 10000);
+    expect_complaint(&c, 1, "HELLO comes first");
+    assert_true(c.connection.closing);
+    client_close(&c);
+}
+
+/* HELLO is said once. */
+static void test_second_hello_is_a_bad_request(void **state)
+{
+    struct world *w = *state;
+    struct msg_hello hello = {.version_min = 1, .version_max = 1};
+    struct client c;
+    client_connect(&c, w);
+    uint64_t id = client_send(&c, OP_CODE_HELLO, &hello, 0);
+    expect_complaint(&c, id, "HELLO was said already");
+    assert_false(c.connection.closing);
+    client_close(&c);
+}
+
+/* Versions that do not meet end it with VERSION. */
+static void test_hello_without_a_common_version_is_closed(void **state)
+{
+    struct world *w = *state;
+    struct msg_hello hello = {.version_min = 2, .version_max = 9};
+    struct client c;
+    client_connect_silently(&c, w);
+    uint64_t id = client_send(&c, OP_CODE_HELLO, &hello, 0);
+    expect_status(&c, id, HF_EVERSION);
+    assert_true(c.connection.closing);
+    client_close(&c);
+}
+
+/* Before HELLO nobody gets memory for more than 4 KiB. */
+static void test_large_frame_before_hello_is_closed(void **state)
+{
+    struct world *w = *state;
+    uint8_t header[FRAME_HEADER_BYTES] = {0};
+    struct client c;
+    client_connect_silently(&c, w);
+    put_u32(header, FRAME_HELLO_BYTES_MAX + 1);
+    client_send_bytes(&c, header, sizeof header);
+    assert_true(c.connection.closing);
+    client_close(&c);
+}
+
+/* Five seconds to say HELLO, ten to end a frame that has begun; an idle client has all day. */
+static void test_slow_clients_are_given_up(void **state)
+{
+    struct world *w = *state;
+    uint8_t half[] = {0, 0, 0};
+    struct client silent, slow, idle;
+    client_connect_silently(&silent, w);
+    client_connect(&slow, w);
+    client_connect(&idle, w);
+    client_send_bytes(&slow, half, sizeof half);
+    assert_int_equal(door_next_wake(&w->door), w->now.elapsed_ms + DOOR_HELLO_MS_MAX);
+    world_sleep(w, DOOR_HELLO_MS_MAX - 1);
+    world_pass(w);
+    assert_false(silent.connection.broken);
+    world_sleep(w, 1);
+    world_pass(w);
+    assert_true(silent.connection.broken);
+    assert_false(slow.connection.broken);
+    world_sleep(w, DOOR_PARTIAL_MS_MAX - DOOR_HELLO_MS_MAX);
+    world_pass(w);
+    assert_true(slow.connection.broken);
+    world_sleep(w, 86400000);
+    world_pass(w);
+    assert_false(idle.connection.broken);
+    assert_int_equal(door_next_wake(&w->door), UINT64_MAX);
+    client_close(&silent);
+    client_close(&slow);
+    client_close(&idle);
+}
+
+/* ------------------------------------------------------------------ bad requests */
+
+/* An op that does not exist, a body that is another op's: answered, and the connection goes on. */
+static void test_bad_requests_are_answered_and_survived(void **state)
+{
+    struct world *w = *state;
+    static const uint8_t empty[] = {0x90};
+    static const uint8_t number[] = {0x91, 0x01};
+    struct client c;
+    client_connect(&c, w);
+    send_raw(&c, 99, 71, empty, sizeof empty);
+    expect_complaint(&c, 71, "no such op");
+    send_raw(&c, OP_CODE_OPEN, 72, number, sizeof number);
+    expect_complaint(&c, 72, "body");
+    send_raw(&c, OP_CODE_KEEP, 73, number, sizeof number);
+    expect_complaint(&c, 73, "");
+    send_raw(&c, OP_CODE_STATUS, 74, empty, sizeof empty);
+    expect_status(&c, 74, HF_OK);
+    assert_false(c.connection.closing);
+    assert_true(batches_first_waiting(&w->replica->batches) == NULL);
+    client_close(&c);
+}
+
+/* The sixteenth bad request ends the connection. */
+static void test_sixteenth_bad_request_closes(void **state)
+{
+    struct world *w = *state;
+    static const uint8_t empty[] = {0x90};
+    struct client c;
+    client_connect(&c, w);
+    for (uint64_t i = 1; i < DOOR_COMPLAINTS_MAX; i++) {
+        send_raw(&c, 99, i, empty, sizeof empty);
+        expect_complaint(&c, i, "no such op");
+    }
+    assert_false(c.connection.closing);
+    send_raw(&c, 99, 99, empty, sizeof empty);
+    expect_complaint(&c, 99, "no such op");
+    assert_true(c.connection.closing);
+    client_close(&c);
+}
+
+/* Broken framing closes its own connection and no other. */
+static void test_broken_framing_closes_one_connection(void **state)
+{
+    struct world *w = *state;
+    static const uint8_t huge[FRAME_HEADER_BYTES] = {0xff, 0xff, 0xff, 0xff};
+    struct client bad, good;
+    client_connect(&bad, w);
+    client_connect(&good, w);
+    client_send_bytes(&bad, huge, sizeof huge);
+    assert_true(bad.connection.closing);
+    uint64_t id = client_open(&good, 10000);
+    world_settle(w);
+    expect_status(&good, id, HF_OK);
+    client_close(&bad);
+    client_close(&good);
+}
+
+/* ------------------------------------------------------------------ bytes as they come */
+
+/* Cut anywhere, requests are the same requests. */
+static void test_requests_may_come_byte_by_byte(void **state)
+{
+    struct world *w = *state;
+    struct msg_hello hello = {.version_min = 1, .version_max = 1};
+    struct client_envelope envelope = {0};
+    uint8_t secret[SESSION_SECRET_BYTES] = {2};
+    struct msg_open open = {.secret = slice_make(secret, sizeof secret), .ttl_ms = 9000};
+    struct buffer bytes;
+    buffer_init(&bytes, FRAME_BYTES_MAX);
+    assert_int_equal(frame_write_request(&bytes, OP_CODE_HELLO, 1, &envelope, &hello), HF_OK);
+    for (uint64_t id = 2; id < 10; id++)
+        assert_int_equal(frame_write_request(&bytes, OP_CODE_OPEN, id, &envelope, &open), HF_OK);
+
+    struct client c;
+    client_connect_silently(&c, w);
+    for (size_t i = 0; i < bytes.size; i++) client_send_bytes(&c, bytes.data + i, 1);
+    world_settle(w);
+    for (uint64_t id = 1; id < 10; id++) expect_status(&c, id, HF_OK);
+    assert_int_equal(w->door.in_bytes, 0);
+    buffer_close(&bytes);
+    client_close(&c);
+}
+
+/* Random bytes, and valid frames with bytes changed, crash nothing and leave nothing behind. */
+static void test_random_and_mutated_bytes_are_survived(void **state)
+{
+    struct world *w = *state;
+    struct prng p;
+    prng_seed(&p, 7);
+    struct client_envelope envelope = {.session = 1, .seq = 1};
+    struct slice name = slice_of("name");
+    struct msg_acquire acquire = {.names = {.items = &name, .count = 1}, .owner = 1};
+    struct buffer valid;
+    buffer_init(&valid, FRAME_BYTES_MAX);
+    assert_int_equal(frame_write_request(&valid, OP_CODE_ACQUIRE, 5, &envelope, &acquire), HF_OK);
+
+    for (int round = 0; round < 2000; round++) {
+        struct client c;
+        uint8_t bytes[256];
+        client_connect(&c, w);
+        size_t size = valid.size;
+        memcpy(bytes, valid.data, size);
+        if (round % 2 == 0) size = 1 + prng_below(&p, sizeof bytes);
+        for (size_t i = 0; i < size; i++) {
+            if (round % 2 == 0 || prng_below(&p, 20) == 0) bytes[i] = (uint8_t)prng_next(&p);
+        }
+        client_send_bytes(&c, bytes, size);
+        world_settle(w);
+        client_close(&c);
+    }
+    assert_int_equal(w->door.in_bytes, 0);
+    assert_int_equal(w->door.by_id.count, 0);
+    buffer_close(&valid);
+}
+
+/* ------------------------------------------------------------------ limits */
+
+/* A client that asks and never reads is closed once a megabyte waits for it. */
+static void test_reader_that_never_reads_is_closed(void **state)
+{
+    struct world *w = *state;
+    struct msg_empty empty = {0};
+    struct client c;
+    client_connect(&c, w);
+    for (int i = 0; i < 20000 && !c.connection.broken; i++)
+        client_send(&c, OP_CODE_STATUS, &empty, 0);
+    assert_true(c.connection.broken);
+    assert_true(c.connection.out.size < DOOR_OUT_BYTES_MAX + FRAME_BYTES_MAX);
+    client_close(&c);
+}
+
+/* The 1,025th unanswered request is told to come back; its connection lives on. */
+static void test_unanswered_requests_of_a_connection_are_bounded(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+    client_connect(&c, w);
+    for (int i = 0; i < CONNECTION_REQUESTS_MAX; i++) client_open(&c, 10000);
+    uint64_t refused = client_open(&c, 10000);
+    expect_status(&c, refused, HF_ETOOBUSY);
+    world_settle(w);
+    expect_status(&c, 2, HF_OK);
+    assert_int_equal(c.connection.unanswered, 0);
+    client_close(&c);
+}
+
+/* ------------------------------------------------------------------ sessions and the end */
+
+/* RESUME on a new connection tells the old one that it is superseded. */
+static void test_resume_tells_the_older_connection(void **state)
+{
+    struct world *w = *state;
+    uint8_t secret[SESSION_SECRET_BYTES] = {1};
+    struct msg_resume resume = {.secret = slice_make(secret, sizeof secret)};
+    struct client a, b;
+    client_connect(&a, w);
+    client_begin_session(&a, 60000);
+    client_acquire(&a, 0, 0);
+    world_settle(w);
+    expect_status(&a, a.request_id, HF_OK);
+
+    client_connect(&b, w);
+    b.session = a.session;
+    uint64_t id = client_send(&b, OP_CODE_RESUME, &resume, 0);
+    world_settle(w);
+    expect_status(&b, id, HF_OK);
+    expect_status(&a, 0, HF_ESUPERSEDED);
+    id = client_send(&b, OP_CODE_RESUME, &resume, 0); /* again on the same one: nobody is told */
+    world_settle(w);
+    expect_status(&b, id, HF_OK);
+    assert_int_equal(b.connection.out.size, 0);
+    client_close(&a);
+    client_close(&b);
+}
+
+/* A stopping server says so on every connection, and closes it. */
+static void test_goodbye_is_said_to_all(void **state)
+{
+    struct world *w = *state;
+    struct client a, b;
+    client_connect(&a, w);
+    client_connect(&b, w);
+    door_say_goodbye(&w->door);
+    expect_status(&a, 0, HF_ESHUTDOWN);
+    expect_status(&b, 0, HF_ESHUTDOWN);
+    assert_true(a.connection.closing && b.connection.closing);
+    client_close(&a);
+    client_close(&b);
+}
+
+/* STATUS tells who leads and where things stand. */
+static void test_status_tells_where_things_stand(void **state)
+{
+    struct world *w = *state;
+    struct msg_empty empty = {0};
+    struct msg_status_reply reply;
+    struct arena arena;
+    struct got got;
+    struct client c;
+    assert_int_equal(arena_init(&arena, 65536), HF_OK);
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    client_send(&c, OP_CODE_STATUS, &empty, 0);
+    assert_true(client_take(&c, &got));
+    assert_int_equal(got.status, HF_OK);
+    assert_int_equal(codec_decode(&msg_status_reply_type, got.body, &arena, &reply), HF_OK);
+    assert_int_equal(reply.role, ROLE_LEADER);
+    assert_int_equal(reply.leader_id, 1);
+    assert_int_equal(reply.applied_index, reply.commit_index);
+    assert_int_equal(reply.session_count, 1);
+    assert_int_equal(reply.members.count, 1);
+    const struct member *self = reply.members.items;
+    assert_true(slice_equal(self->client, slice_of("127.0.0.1:7420")));
+    assert_int_equal(self->reachable, 1);
+    arena_close(&arena);
+    client_close(&c);
+}
+
+#define WORLD_TEST(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WORLD_TEST(test_request_before_hello_is_refused),
+        WORLD_TEST(test_second_hello_is_a_bad_request),
+        WORLD_TEST(test_hello_without_a_common_version_is_closed),
+        WORLD_TEST(test_large_frame_before_hello_is_closed),
+        WORLD_TEST(test_slow_clients_are_given_up),
+        WORLD_TEST(test_bad_requests_are_answered_and_survived),
+        WORLD_TEST(test_sixteenth_bad_request_closes),
+        WORLD_TEST(test_broken_framing_closes_one_connection),
+        WORLD_TEST(test_requests_may_come_byte_by_byte),
+        WORLD_TEST(test_random_and_mutated_bytes_are_survived),
+        WORLD_TEST(test_reader_that_never_reads_is_closed),
+        WORLD_TEST(test_unanswered_requests_of_a_connection_are_bounded),
+        WORLD_TEST(test_resume_tells_the_older_connection),
+        WORLD_TEST(test_goodbye_is_said_to_all),
+        WORLD_TEST(test_status_tells_where_things_stand),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
