@@ -1,12 +1,15 @@
 /* The generation's B+tree (Comer, "The Ubiquitous B-Tree", 1979): rows in linked leaves, branches
- * above. Nothing is ever removed, so a lower bound in a branch may point at the row that was the
- * first of its leaf at the split, for good. A full node is split on the way down, before it is
- * needed, so that an insertion never has to climb; a split at the far right leaves the left node
- * full, since keys that only grow (tickets, deadlines, event numbers) come there. */
+ * above. A full node is split on the way down, before it is needed, so that an insertion never has
+ * to climb; a split at the far right leaves the left node full, since keys that only grow (tickets,
+ * deadlines, event numbers) come there. A node is given back when it is empty, and not merged with
+ * its neighbour before: a generation lives for a second. A lower bound in a branch points at the
+ * row that was the first of its child at the split, even after that row has left. */
 #include "storage/gen_tree.h"
 
 #include "base/assert.h"
 #include "base/status.h"
+
+enum { GEN_HEIGHT_MAX = 16 }; /* splits leave half a node: 31^15 rows */
 
 /* Where (table, key) lies as seen from `row`: negative before, positive behind. */
 static int compare(uint8_t table, struct slice key, const struct gen_row *row)
@@ -59,6 +62,8 @@ static struct gen_leaf *split_leaf(struct generation *g, struct gen_leaf *leaf, 
     right->count = GEN_FANOUT - low;
     memcpy(right->rows, leaf->rows + low, right->count * sizeof right->rows[0]);
     right->next = leaf->next;
+    right->prev = leaf;
+    if (right->next != NULL) right->next->prev = right;
     leaf->next = right;
     leaf->count = low;
     return right;
@@ -122,6 +127,7 @@ static int prepare_root(struct generation *g)
         struct gen_leaf *leaf = pool_take(&g->pool, sizeof *leaf);
         if (leaf == NULL) return HF_ENOMEM;
         leaf->next = NULL;
+        leaf->prev = NULL;
         leaf->count = 0;
         g->root = leaf;
         HF_ASSERT(g->height == 0);
@@ -135,6 +141,7 @@ static int prepare_root(struct generation *g)
     root->children[0] = g->root;
     g->root = root;
     g->height += 1;
+    HF_ASSERT(g->height < GEN_HEIGHT_MAX);
     return HF_OK;
 }
 
@@ -163,6 +170,62 @@ int gen_tree_insert(struct generation *g, struct gen_row *row)
     leaf->rows[at] = row;
     leaf->count += 1;
     return HF_OK;
+}
+
+/* The way down to a leaf. */
+struct path {
+    struct gen_branch *branch[GEN_HEIGHT_MAX]; /**< by height; [0] is not used */
+    uint32_t at[GEN_HEIGHT_MAX];               /**< child taken */
+};
+
+static struct gen_leaf *find_leaf(const struct generation *g, uint8_t table, struct slice key,
+                                  struct path *path)
+{
+    HF_ASSERT(g->root != NULL);
+    HF_ASSERT(g->height < GEN_HEIGHT_MAX);
+    void *node = g->root;
+    for (unsigned height = g->height; height > 0; height--) {
+        struct gen_branch *b = node;
+        uint32_t at = child_of(b, table, key);
+        path->branch[height] = b;
+        path->at[height] = at;
+        node = b->children[at];
+    }
+    return node;
+}
+
+/* Give back a leaf that has become empty, and the branches that do so with it. */
+static void drop_leaf(struct generation *g, struct gen_leaf *leaf, const struct path *path)
+{
+    HF_ASSERT(leaf->count == 0);
+    if (leaf->prev != NULL) leaf->prev->next = leaf->next;
+    if (leaf->next != NULL) leaf->next->prev = leaf->prev;
+    pool_give(&g->pool, leaf, sizeof *leaf);
+    for (unsigned height = 1; height <= g->height; height++) {
+        struct gen_branch *b = path->branch[height];
+        uint32_t at = path->at[height];
+        HF_ASSERT(at < b->count);
+        b->count -= 1;
+        memmove(b->first + at, b->first + at + 1, (b->count - at) * sizeof b->first[0]);
+        memmove(b->children + at, b->children + at + 1, (b->count - at) * sizeof b->children[0]);
+        if (b->count > 0) return;
+        pool_give(&g->pool, b, sizeof *b);
+    }
+    g->root = NULL; /* nothing is left */
+    g->height = 0;
+}
+
+void gen_tree_remove(struct generation *g, struct gen_row *row)
+{
+    struct path path;
+    struct slice key = gen_row_key(row);
+    struct gen_leaf *leaf = find_leaf(g, row->key[0], key, &path);
+    uint32_t at = place_in(leaf, row->key[0], key, false);
+    HF_ASSERT(at < leaf->count);
+    HF_ASSERT(leaf->rows[at] == row);
+    leaf->count -= 1;
+    memmove(leaf->rows + at, leaf->rows + at + 1, (leaf->count - at) * sizeof leaf->rows[0]);
+    if (leaf->count == 0) drop_leaf(g, leaf, &path);
 }
 
 struct gen_position generation_seek(const struct generation *g, uint8_t table, struct slice key,

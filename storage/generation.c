@@ -96,7 +96,28 @@ static int reserve_undo(struct generation *g)
     return HF_OK;
 }
 
-/* Insert a ghost: a row that changes nothing until it is set. */
+/* Put a row into the order, where it is a ghost still. */
+static int link_row(struct generation *g, struct gen_row *row)
+{
+    HF_ASSERT(row->state == GEN_GHOST);
+    HF_ASSERT(!row->in_order);
+    g->version += 1; /* even a failed insertion may split nodes */
+    int rv = gen_tree_insert(g, row);
+    if (rv == HF_OK) row->in_order = true;
+    return rv;
+}
+
+/* A row that may have become a ghost leaves the order, unless a rollback could revive it. */
+static void unlink_ghost(struct generation *g, struct gen_row *row)
+{
+    if (row->state != GEN_GHOST || !row->in_order || g->in_savepoint) return;
+    HF_ASSERT(row->value == NULL);
+    gen_tree_remove(g, row);
+    g->version += 1;
+    row->in_order = false;
+}
+
+/* Make a ghost in the index: a row that changes nothing until it is set. */
 static int insert(struct generation *g, uint8_t table, struct slice key, uint64_t hash, bool covers,
                   struct gen_row **out)
 {
@@ -111,12 +132,6 @@ static int insert(struct generation *g, uint8_t table, struct slice key, uint64_
         .key_bytes = (uint16_t)(key.size + 1), .state = GEN_GHOST, .covers = covers};
     row->key[0] = table;
     memcpy(row->key + 1, key.data, key.size);
-    g->version += 1; /* even a failed insertion may split nodes */
-    rv = gen_tree_insert(g, row);
-    if (rv != HF_OK) {
-        pool_give(&g->pool, row, row_bytes);
-        return rv;
-    }
     slot_insert(g->slots, g->slot_count, hash, row);
     g->row_count += 1;
     *out = row;
@@ -161,6 +176,10 @@ int generation_put(struct generation *g, struct gen_row *row, uint8_t table, str
         rv = insert(g, table, key, hash, covers, &row);
         if (rv != HF_OK) return rv;
     }
+    if (!row->in_order) {
+        rv = link_row(g, row);
+        if (rv != HF_OK) return rv;
+    }
     bool remembering = must_remember(g, row);
     uint8_t *block = row->value;
     uint32_t capacity = row->value_capacity;
@@ -197,6 +216,10 @@ int generation_del(struct generation *g, struct gen_row *row, uint8_t table, str
         rv = insert(g, table, key, hash, covers, &row);
         if (rv != HF_OK) return rv;
     }
+    if (!row->in_order) {
+        rv = link_row(g, row);
+        if (rv != HF_OK) return rv;
+    }
     if (must_remember(g, row)) {
         remember(g, row);
     } else {
@@ -206,6 +229,7 @@ int generation_del(struct generation *g, struct gen_row *row, uint8_t table, str
     row->value_capacity = 0;
     row->value_bytes = 0;
     row->state = row->covers ? GEN_TOMBSTONE : GEN_GHOST;
+    unlink_ghost(g, row);
     return HF_OK;
 }
 
@@ -221,6 +245,7 @@ void generation_savepoint(struct generation *g)
 void generation_rollback(struct generation *g)
 {
     HF_ASSERT(g->in_savepoint);
+    g->in_savepoint = false;
     while (g->undo_count > 0) {
         g->undo_count -= 1;
         const struct gen_undo *u = &g->undo[g->undo_count];
@@ -233,20 +258,21 @@ void generation_rollback(struct generation *g)
         row->value_capacity = u->value_capacity;
         row->epoch = u->epoch;
         row->state = u->state;
+        unlink_ghost(g, row);
     }
-    g->in_savepoint = false;
 }
 
 void generation_release(struct generation *g)
 {
     HF_ASSERT(g->in_savepoint);
+    g->in_savepoint = false;
     for (size_t i = 0; i < g->undo_count; i++) {
         const struct gen_undo *u = &g->undo[i];
         HF_ASSERT(u->value == NULL || u->value != u->row->value);
         give_value(g, u->value, u->value_capacity);
+        unlink_ghost(g, u->row);
     }
     g->undo_count = 0;
-    g->in_savepoint = false;
 }
 
 uint64_t generation_bytes(const struct generation *g)

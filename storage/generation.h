@@ -1,7 +1,9 @@
 /* A generation: the changes between two checkpoints, in memory, in key order. A hash index answers
  * point lookups in one probe; a B+tree keeps the order for cursors and for the flush; rows and
- * values live in a pool. Rows are never taken out before the reset: a deletion is a tombstone, and
- * a row whose insertion was undone is a ghost, through which the layers below shine.
+ * values live in a pool. A row's memory stays until the reset: a deletion is a tombstone, and a row
+ * whose insertion was undone or deleted again is a ghost, through which the layers below shine.
+ * A ghost stays in the index, to be used again, but leaves the order: whoever looks for the first
+ * waiter of a busy queue must not wade through those that were served.
  * The loop's thread changes it; once it is flushing nobody does, and two threads may read it.
  * Failure modes: memory alone (HF_ENOMEM, nothing changed). */
 #ifndef STORAGE_GENERATION_H
@@ -21,8 +23,8 @@ enum gen_state {
     GEN_TOMBSTONE, /* deleted, and something below is hidden by it */
 };
 
-/* A leaf fills a block of 512 bytes, a branch one of 1,024 but for 24. */
-enum { GEN_FANOUT = 62 };
+/* A leaf fills a block of 512 bytes, a branch one of 1,024 but for 40. */
+enum { GEN_FANOUT = 61 };
 
 struct gen_row {
     struct hash128 hash;     /**< row_hash(), while state is GEN_VALUE */
@@ -33,6 +35,7 @@ struct gen_row {
     uint16_t key_bytes;      /**< bytes of `key`, the table's byte included */
     uint8_t state;           /**< enum gen_state */
     bool covers;             /**< the layers below hold a row under this key */
+    bool in_order;           /**< in the B+tree: always but for ghosts outside a savepoint */
     uint8_t key[];           /**< table, then key: what LMDB gets, too */
 };
 
@@ -43,6 +46,7 @@ struct gen_slot {
 
 struct gen_leaf {
     struct gen_leaf *next;            /**< in order; NULL = last */
+    struct gen_leaf *prev;            /**< NULL = first */
     uint32_t count;                   /**< rows in use */
     struct gen_row *rows[GEN_FANOUT]; /**< ascending */
 };

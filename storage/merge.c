@@ -34,6 +34,7 @@ struct merge {
     uint64_t cursor_version; /**< of the layers, when the cursor was used last */
     uint8_t table;           /**< walked */
     bool on_disk;            /**< `row` is valid */
+    unsigned passed_over;    /**< deleted rows that the last step met */
     struct place place;      /**< where the walk stands */
 };
 
@@ -187,11 +188,16 @@ static bool resolve(const struct merge *m, struct slice key, struct slice *value
     return true;
 }
 
+unsigned merge_passed_over(const struct merge *m)
+{
+    return m->passed_over;
+}
+
 int merge_next(struct merge *m, struct slice *key, struct slice *value)
 {
     HF_ASSERT(m->next == NULL);
     struct place last; /* where the last row was, once something was passed over */
-    bool passed_over = false;
+    m->passed_over = 0;
     for (;;) {
         struct slice found;
         int rv = find_heads(m);
@@ -199,14 +205,14 @@ int merge_next(struct merge *m, struct slice *key, struct slice *value)
         if (!smallest(m, &found)) break;
         bool is_row = resolve(m, found, value);
         if (is_row) *key = found;
-        if (!is_row && !passed_over) {
-            last = m->place;
-            passed_over = true;
+        if (!is_row) {
+            if (m->passed_over == 0) last = m->place;
+            m->passed_over += 1;
         }
         set_place(&m->place, found, true);
         if (is_row) return HF_OK;
     }
-    if (passed_over)
+    if (m->passed_over > 0)
         m->place = last; /* what was passed over may come to life before the next call */
     m->version = 0;
     return HF_ENOTFOUND;

@@ -33,6 +33,9 @@ int merge_open(struct layers *l, uint8_t table, struct slice from, struct merge 
 HF_MUST_USE
 int merge_next(struct merge *m, struct slice *key, struct slice *value);
 
+/** Deleted rows that the last merge_next() passed over. */
+unsigned merge_passed_over(const struct merge *m);
+
 /** End a walk. */
 void merge_close(struct merge *m);
 

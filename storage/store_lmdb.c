@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/status.h"
+#include "storage/hints.h"
 #include "storage/lmdb_check.h"
 #include "storage/lmdb_rows.h"
 #include "storage/merge.h"
@@ -33,7 +34,9 @@ struct store_lmdb {
     uint8_t *pending;           /**< owned; NULL = empty */
     uint8_t *current;           /**< owned; NULL = empty */
     uint64_t index_seed;        /**< of the generations' hash index */
-    int fault;                  /**< first fault; HF_OK = none */
+    struct recent recent;       /**< last lookups on disk */
+    struct dead_range dead[STORE_TABLE_COUNT_MAX]; /**< by table */
+    int fault;                                     /**< first fault; HF_OK = none */
 };
 
 /* What a key has in the layers. */
@@ -70,6 +73,22 @@ static void view_value(struct view *v, struct slice value, struct hash128 hash)
     v->value_hash = hash;
 }
 
+static int look_on_disk(struct store_lmdb *l, uint8_t table, struct slice key, struct view *v)
+{
+    uint64_t version = l->layers.version;
+    const struct recent_entry *e = recent_find(&l->recent, version, table, key, v->hash);
+    if (e != NULL) {
+        if (e->found) view_value(v, e->value, e->value_hash);
+        return HF_OK;
+    }
+    struct lmdb_row row;
+    int rv = lmdb_rows_get(&l->rows, table, key, &row);
+    if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
+    recent_learn(&l->recent, version, table, key, v->hash, rv == HF_OK ? &row : NULL);
+    if (rv == HF_OK) view_value(v, row.value, row.hash);
+    return HF_OK;
+}
+
 /* Look below the active generation. */
 static int look_below(struct store_lmdb *l, uint8_t table, struct slice key, struct view *v)
 {
@@ -81,11 +100,7 @@ static int look_below(struct store_lmdb *l, uint8_t table, struct slice key, str
         }
         if (row != NULL && (row->state == GEN_TOMBSTONE || !row->covers)) return HF_OK;
     }
-    struct lmdb_row found;
-    int rv = lmdb_rows_get(&l->rows, table, key, &found);
-    if (rv == HF_ENOTFOUND) return HF_OK;
-    if (rv == HF_OK) view_value(v, found.value, found.hash);
-    return rv;
+    return look_on_disk(l, table, key, v);
 }
 
 /* Look a key up in all layers. \retval HF_OK seen, whether there is something or not; faults. */
@@ -137,6 +152,7 @@ static int put(struct store *s, uint8_t table, struct slice key, struct slice va
     struct hash128 hash = row_hash(table, key, value);
     rv = generation_put(l->layers.active, v.row, table, key, v.hash, v.covers, value, hash);
     if (rv != HF_OK) return note(l, rv);
+    if (!v.found) dead_range_put(&l->dead[table], key);
     subtract(l, table, &v);
     l->totals.counts[table] += 1;
     l->totals.digest = digest_add(l->totals.digest, hash);
@@ -179,11 +195,17 @@ static int seek(struct store *s, uint8_t table, struct slice from, struct store_
     HF_ASSERT(c->store == s);
     HF_ASSERT(c->private[0] == 0);
     struct store_lmdb *l = lmdb_of(s);
+    struct dead_range *dead = &l->dead[table];
+    struct slice start;
+    if (!dead_range_start(dead, from, &start)) return HF_ENOTFOUND;
     struct merge *m;
-    int rv = merge_open(&l->layers, table, from, &m);
+    int rv = merge_open(&l->layers, table, start, &m);
     if (rv != HF_OK) return note(l, rv);
     c->private[0] = (uint64_t)(uintptr_t)m;
     rv = next(c, key, value);
+    if ((rv == HF_OK || rv == HF_ENOTFOUND) && merge_passed_over(m) >= DEAD_ROWS_MIN) {
+        dead_range_learn(dead, start, rv == HF_OK ? *key : slice_make(NULL, 0));
+    }
     if (rv != HF_OK) cursor_close(c);
     return rv;
 }
@@ -202,6 +224,8 @@ static int rollback(struct store *s)
     struct store_lmdb *l = lmdb_of(s);
     generation_rollback(l->layers.active);
     l->totals = l->saved;
+    for (unsigned i = 0; i < STORE_TABLE_COUNT_MAX; i++)
+        l->dead[i].known = false; /* rows are back */
     return l->fault;
 }
 

@@ -81,10 +81,31 @@ static void pair_flush(struct pair *p)
     assert_false(store_is_flushing(p->disk));
 }
 
+/* As the machine takes what is due: the first row of a table, away with it, and again. */
+static void pair_sweep(struct pair *p)
+{
+    uint8_t table = (uint8_t)prng_below(&p->prng, FIXTURE_TABLES);
+    for (uint64_t i = prng_below(&p->prng, 40); i > 0; i--) {
+        struct store_cursor ca, cb;
+        struct slice ka, kb, va, vb;
+        int rv = store_seek(p->disk, table, slice_make(NULL, 0), &ca, &ka, &va);
+        assert_int_equal(store_seek(p->memory, table, slice_make(NULL, 0), &cb, &kb, &vb), rv);
+        if (rv == HF_OK) {
+            assert_true(slice_equal(ka, kb));
+            assert_int_equal(store_del(p->disk, table, ka), HF_OK);
+            assert_int_equal(store_del(p->memory, table, kb), HF_OK);
+        }
+        store_cursor_close(&ca);
+        store_cursor_close(&cb);
+        if (prng_below(&p->prng, 4) == 0) random_change(p->disk, p->memory, &p->prng, p->space);
+    }
+}
+
 static void pair_savepoint(struct pair *p)
 {
     store_savepoint(p->disk);
     store_savepoint(p->memory);
+    if (prng_below(&p->prng, 3) == 0) pair_sweep(p);
     for (uint64_t i = prng_below(&p->prng, 30); i > 0; i--) {
         random_change(p->disk, p->memory, &p->prng, p->space);
     }
@@ -132,6 +153,8 @@ static void pair_step(struct pair *p)
         expect_same_lookups(p->disk, p->memory, &p->prng, p->space);
     } else if (dice < 960) {
         pair_savepoint(p);
+    } else if (dice < 965) {
+        pair_sweep(p);
     } else if (dice < 990) {
         if (store_is_flushing(p->disk)) {
             pair_flush(p);
