@@ -154,7 +154,6 @@ static void remember(struct generation *g, struct gen_row *row)
                                                .value = row->value,
                                                .value_bytes = row->value_bytes,
                                                .value_capacity = row->value_capacity,
-                                               .epoch = row->epoch,
                                                .state = row->state};
     g->undo_count += 1;
     row->epoch = g->epoch;
@@ -256,7 +255,6 @@ void generation_rollback(struct generation *g)
         row->value = u->value;
         row->value_bytes = u->value_bytes;
         row->value_capacity = u->value_capacity;
-        row->epoch = u->epoch;
         row->state = u->state;
         unlink_ghost(g, row);
     }

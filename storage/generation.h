@@ -64,7 +64,6 @@ struct gen_undo {
     uint8_t *value;          /**< its block, kept untouched */
     uint32_t value_bytes;    /**< bytes in use */
     uint32_t value_capacity; /**< bytes of the block */
-    uint32_t epoch;          /**< of the change before */
     uint8_t state;           /**< enum gen_state */
 };
 

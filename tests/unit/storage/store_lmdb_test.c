@@ -209,6 +209,45 @@ static void test_a_large_generation_arrives_whole(void **state)
     pair_close(&p);
 }
 
+/* Queues and logs come and go in whole stretches: leaves of the order become empty, anywhere. */
+static void test_stretches_come_and_go_within_a_generation(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_open(&p, 5, 100);
+    bool here[2000] = {false};
+    for (unsigned round = 0; round < 300; round++) {
+        uint64_t from = prng_below(&p.prng, HF_ARRAY_COUNT(here));
+        uint64_t to = from + prng_below(&p.prng, 400);
+        if (to > HF_ARRAY_COUNT(here)) to = HF_ARRAY_COUNT(here);
+        bool put = prng_below(&p.prng, 2) == 0;
+        for (uint64_t i = from; i < to; i++) {
+            uint8_t bytes[8];
+            put_u64(bytes, i);
+            struct slice key = slice_make(bytes, 8);
+            int want = put || here[i] ? HF_OK : HF_ENOTFOUND;
+            for (unsigned s = 0; s < 2; s++) {
+                struct store *store = s == 0 ? p.disk : p.memory;
+                int rv = put ? store_put(store, 1, key, key) : store_del(store, 1, key);
+                assert_int_equal(rv, want);
+            }
+            here[i] = put;
+        }
+        expect_same(p.disk, p.memory, true);
+        if (round % 50 == 49) {
+            pair_checkpoint(&p);
+            pair_flush(&p);
+            for (uint64_t i = 0; i < HF_ARRAY_COUNT(here); i++) { /* a crash may have gone back */
+                uint8_t bytes[8];
+                struct slice value;
+                put_u64(bytes, i);
+                here[i] = store_get(p.memory, 1, slice_make(bytes, 8), &value) == HF_OK;
+            }
+        }
+    }
+    pair_close(&p);
+}
+
 /* The digest is a function of the rows, not of the way that led to them. */
 static void test_the_digest_does_not_depend_on_the_order(void **state)
 {
@@ -372,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_two_stores_show_the_same),
         cmocka_unit_test(test_a_large_generation_arrives_whole),
+        cmocka_unit_test(test_stretches_come_and_go_within_a_generation),
         cmocka_unit_test(test_the_digest_does_not_depend_on_the_order),
         cmocka_unit_test(test_the_digest_is_bound_to_table_and_key),
         cmocka_unit_test(test_a_borrowed_value_can_be_put),
