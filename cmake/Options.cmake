@@ -23,8 +23,10 @@ if(HF_SANITIZE)
         -fno-sanitize-recover=all)
     target_link_options(holdfast_options INTERFACE -fsanitize=${HF_SANITIZE})
     # What sanitizers insert hides values from gcc, which then warns of ranges that cannot be.
-    target_compile_options(holdfast_options INTERFACE -Wno-format-truncation
-        $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    if(CMAKE_C_COMPILER_ID STREQUAL GNU)
+        target_compile_options(holdfast_options INTERFACE
+            -Wno-format-truncation -Wno-maybe-uninitialized)
+    endif()
 endif()
 if(HF_FUZZ)
     target_compile_options(holdfast_options INTERFACE -fsanitize=fuzzer-no-link)

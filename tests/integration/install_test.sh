@@ -56,11 +56,12 @@ cmake --build "$tmp/project/build" > "$tmp/project.log" || { cat "$tmp/project.l
 "$tmp/project/build/shared"
 "$tmp/project/build/static"
 
-# Nothing but the public interface is visible in the shared library.
-nm -D --defined-only "$libdir/libholdfast.so" | awk '$2 == "T" && $3 !~ /^hf_/ { print; bad = 1 }
-    END { exit bad }'
+# Nothing but the public interface is visible, in the archive neither.
+{ nm -D --defined-only "$libdir/libholdfast.so" && nm --defined-only "$libdir/libholdfast.a"; } |
+    awk '$2 ~ /[TDBR]/ && $3 !~ /^hf_/ { print; bad = 1 } END { exit bad }'
 
 for binary in holdfast holdfastd; do
+    [ -e "$tmp/usr/bin/$binary" ] || continue
     "$tmp/usr/bin/$binary" --help > "$tmp/help"
     [ -s "$tmp/help" ] || { echo "$binary --help printed nothing"; exit 1; }
 done
