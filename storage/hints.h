@@ -16,14 +16,14 @@
 enum { RECENT_COUNT = 64, RECENT_KEY_BYTES_MAX = 64, DEAD_ROWS_MIN = 8 };
 
 struct recent_entry {
-    uint64_t version; /**< of the layers when it was learnt; 0 = empty */
-    uint64_t hash;    /**< of the key */
-    uint8_t table;    /**< of the key */
-    uint8_t key_bytes;
-    bool found;         /**< `value` and `value_hash` are valid */
-    struct slice value; /**< borrowed from the map while the version stands */
-    struct hash128 value_hash;
-    uint8_t key[RECENT_KEY_BYTES_MAX];
+    uint64_t version;                  /**< of the layers when it was learnt; 0 = empty */
+    uint64_t hash;                     /**< of the key */
+    uint8_t table;                     /**< of the key */
+    uint8_t key_bytes;                 /**< bytes of `key` in use */
+    bool found;                        /**< `value` and `value_hash` are valid */
+    struct slice value;                /**< borrowed from the map while the version stands */
+    struct hash128 value_hash;         /**< row_hash() */
+    uint8_t key[RECENT_KEY_BYTES_MAX]; /**< the key itself: equal hashes are not enough */
 };
 
 struct recent {
