@@ -5,7 +5,7 @@
 
 void grants_init(struct grants *g)
 {
-    *g = (struct grants){0};
+    *g = (struct grants){.chunk_count = 0};
     list_init(&g->free);
     list_init(&g->alive);
 }
@@ -17,7 +17,7 @@ void grants_close(struct grants *g)
         for (uint32_t k = 0; k < GRANTS_CHUNK_SLOTS; k++) free(chunk[k].key);
         free(chunk);
     }
-    *g = (struct grants){0};
+    *g = (struct grants){.chunk_count = 0};
 }
 
 static void add_chunk(struct grants *g)

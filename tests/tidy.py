@@ -270,8 +270,7 @@ def check_docs(source, tree):
                 continue  # a table of operations is described as a whole
             if re.match(r'(?:struct|enum) (?:\w+_)?(\w+) \1$', field):
                 continue  # `struct message_vote vote` is what it says
-            above = line - 1
-            if not source.has_comment_starting_on(line) and not source.comment_ending_on(above):
+            if not (source.has_comment_starting_on(line) or source.comment_alone_above(line)):
                 yield line, f'say what `{field}` is, with its unit, in a phrase to its right'
 
 

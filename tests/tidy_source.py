@@ -137,6 +137,11 @@ class Source:
         """The comment that ends on this line, None if there is none."""
         return next((c for c in self.comments if c[1] == line), None)
 
+    def comment_alone_above(self, line):
+        """A comment ends right above that is not the end of a line of code."""
+        above = self.comment_ending_on(line - 1)
+        return above is not None and not self.code.split('\n')[above[0] - 1].strip()
+
     def has_comment_starting_on(self, line):
         return any(c[0] == line for c in self.comments)
 

@@ -134,6 +134,7 @@ PLANTED = [
     ('base/a.h', header('void f(void);\n'), 'document f'),
     ('base/a.h', header(DOC + 'void f(void);\n\nvoid g(void);\n'), 'document g'),
     ('base/a.h', header('struct a {\n    int b;\n};\n'), 'say what `int b` is'),
+    ('base/a.h', header('struct a {\n    int b; /**< x */\n    int c;\n};\n'), '`int c` is'),
     ('base/a.h', header(DOC + 'int a_open(void);\n'), 'mark a_open with HF_MUST_USE'),
     (HF_H, header('/** Go. \\retval HF_EBUSY */\nHF_API int hf_go(int a);\n'), '\\param a'),
     (HF_H, header('/** \\param b x */\nHF_API void hf_go(int a);\n'), '\\param b is no parameter'),
