@@ -208,7 +208,7 @@ static int open_replica(struct loop *l)
         door_set_replica(&l->door, l->replica);
         return 0;
     }
-    log_error("refused to start", "status=%s reason=\"%s\"", status_name(rv), why.text);
+    fprintf(stderr, "holdfastd: %s\n", why.text);
     return data_dir_exit_code(rv);
 }
 
@@ -241,7 +241,7 @@ int loop_run(const struct config *config, struct data_dir *dir)
     int code = 0;
     if (listener_open(&l->listener, l, config->client, config->connections_max, sentence) !=
         HF_OK) {
-        log_error("refused to start", "reason=\"%s\"", sentence);
+        fprintf(stderr, "holdfastd: %s\n", sentence);
         code = EXIT_UNAVAILABLE;
     }
     if (code == 0) code = open_replica(l);
