@@ -1,0 +1,128 @@
+#include "client/cli/args.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct arg_option *find(const struct arg_option *options, size_t count,
+                                     const char *name, size_t size)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(options[i].name) == size && memcmp(options[i].name, name, size) == 0) {
+            return &options[i];
+        }
+    }
+    return NULL;
+}
+
+static int take_number(const struct verb *verb, const struct arg_option *option, const char *text)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    bool digits = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
+    if (!digits || value < option->min || value > option->max) {
+        return cli_fail(CLI_USAGE,
+                        "%s of `%s` takes a whole number from %" PRIu64 " to %" PRIu64
+                        ", not \"%s\"; see `holdfast %s --help`",
+                        option->name, verb->name, option->min, option->max, text, verb->name);
+    }
+    *option->number = value;
+    return CLI_OK;
+}
+
+/* Take the option at argv[*at]; moves *at to its last word. */
+static int take_option(const struct verb *verb, const struct arg_option *options, size_t count,
+                       int argc, char **argv, int *at)
+{
+    const char *word = argv[*at];
+    const char *equals = strchr(word, '=');
+    size_t size = equals != NULL ? (size_t)(equals - word) : strlen(word);
+    const struct arg_option *option = find(options, count, word, size);
+    if (option == NULL) {
+        return cli_fail(CLI_USAGE, "`%s` has no option %.*s; see `holdfast %s --help`", verb->name,
+                        (int)size, word, verb->name);
+    }
+    if (option->flag != NULL) {
+        if (equals != NULL) {
+            return cli_fail(CLI_USAGE, "%s of `%s` takes no value; leave \"%s\" away", option->name,
+                            verb->name, equals);
+        }
+        *option->flag = true;
+        return CLI_OK;
+    }
+    if (equals == NULL && (*at + 1 >= argc || strcmp(argv[*at + 1], "--") == 0)) {
+        return cli_fail(CLI_USAGE, "%s of `%s` needs a value behind it; see `holdfast %s --help`",
+                        option->name, verb->name, verb->name);
+    }
+    const char *value = equals != NULL ? equals + 1 : argv[++*at];
+    if (option->number != NULL) return take_number(verb, option, value);
+    *option->text = value;
+    return CLI_OK;
+}
+
+static int take_word(const struct verb *verb, struct args *args, const char *word)
+{
+    if (args->word_count == ARGS_WORDS_MAX) {
+        return cli_fail(CLI_USAGE, "\"%s\" is one argument too many; use: holdfast %s %s", word,
+                        verb->name, verb->synopsis);
+    }
+    args->words[args->word_count++] = word;
+    return CLI_OK;
+}
+
+int args_parse(struct cli *cli, const struct verb *verb, int argc, char **argv,
+               const struct arg_option *options, size_t count, struct args *args)
+{
+    const struct arg_option everywhere[] = {
+        {.name = "--servers", .text = &cli->servers},
+        {.name = "--json", .flag = &cli->json},
+        {.name = "--help", .flag = &args->help},
+    };
+    HF_ASSERT(argc >= 1);
+    *args = (struct args){.word_count = 0};
+    for (int i = 1; i < argc; i++) {
+        int rv = CLI_OK;
+        size_t name_size = strcspn(argv[i], "=");
+        if (strcmp(argv[i], "--") == 0) {
+            args->command = &argv[i + 1];
+            return CLI_OK;
+        }
+        if (strcmp(argv[i], "-h") == 0) {
+            args->help = true;
+        } else if (argv[i][0] != '-' || argv[i][1] == '\0') {
+            rv = take_word(verb, args, argv[i]);
+        } else if (find(everywhere, HF_ARRAY_COUNT(everywhere), argv[i], name_size) != NULL) {
+            rv = take_option(verb, everywhere, HF_ARRAY_COUNT(everywhere), argc, argv, &i);
+        } else {
+            rv = take_option(verb, options, count, argc, argv, &i);
+        }
+        if (rv != CLI_OK) return rv;
+    }
+    return CLI_OK;
+}
+
+int args_expect(const struct verb *verb, const struct args *args, int min, int max,
+                bool wants_command)
+{
+    const char *problem = NULL;
+    if (args->word_count < min) problem = "an argument is missing";
+    if (args->word_count > max) problem = "there is one argument too many";
+    if (wants_command && args->command == NULL)
+        problem = "there is no `--` with a command behind it";
+    if (wants_command && args->command != NULL && args->command[0] == NULL) {
+        problem = "there is no command behind the `--`";
+    }
+    if (!wants_command && args->command != NULL) problem = "it runs no command";
+    if (problem == NULL) return CLI_OK;
+    return cli_fail(CLI_USAGE, "`%s` cannot begin, %s; use: holdfast %s %s", verb->name, problem,
+                    verb->name, verb->synopsis);
+}
+
+int args_help(const struct verb *verb)
+{
+    printf("holdfast %s %s\n  %s\n\n%s", verb->name, verb->synopsis, verb->summary, verb->help);
+    return CLI_OK;
+}

@@ -1,0 +1,101 @@
+/* Failures as sentences: a status of the library becomes what happened, what to do, and the exit
+ * code. Pure but for standard error. */
+#include "client/cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct advice {
+    int status;       /* of the library */
+    int exit_code;    /* enum cli_exit */
+    const char *todo; /* what to do, a clause */
+};
+
+static const struct advice advices[] = {
+    {HF_EBUSY, CLI_TRY_AGAIN, "try again later, or wait with --wait MS"},
+    {HF_EWAITTIMEOUT, CLI_TRY_AGAIN, "try again later, or wait longer"},
+    {HF_EDELAYED, CLI_TRY_AGAIN, "try again when the lock-delay is over, or wait with --wait MS"},
+    {HF_EDEADLOCK, CLI_TRY_AGAIN, "release another lock first"},
+    {HF_ELIMIT, CLI_TRY_AGAIN, "try again when its present holders are gone"},
+    {HF_EFROZEN, CLI_TRY_AGAIN, "try again after the thaw"},
+    {HF_EQUOTA, CLI_TRY_AGAIN, "use fewer at once, or try again later"},
+    {HF_ENOSPACE, CLI_TRY_AGAIN, "free disk space on the servers, then try again"},
+    {HF_ETOOBUSY, CLI_TRY_AGAIN, "try again later"},
+    {HF_EUNACKED, CLI_TRY_AGAIN, "try again later"},
+    {HF_ERUNNING, CLI_TRY_AGAIN, "try again later, or wait longer with --wait MS"},
+    {HF_ESESSION, CLI_TRY_AGAIN, "try again: it was not done"},
+    {HF_ELOST, CLI_TRY_AGAIN, "try again: the answer came too late to be used"},
+    {HF_EMISMATCH, CLI_MISMATCH, "use another key, or the request it was first used with"},
+    {HF_ESTALE, CLI_MISMATCH, "look at the present token and state"},
+    {HF_ECONFLICT, CLI_MISMATCH, "look at the result that stands"},
+    {HF_EBADSTATE, CLI_MISMATCH, "look at its present state"},
+    {HF_ENOTFOUND, CLI_ABSENT, "check the spelling: names match exactly"},
+    {HF_EKEYEXPIRED, CLI_ABSENT, "do not run it again; use a longer --retain next time"},
+    {HF_EKEYTOOOLD, CLI_ABSENT, "do not run it"},
+    {HF_ERECORDUNKNOWN, CLI_UNKNOWN, "find out whether it happened, then use `holdfast resolve`"},
+    {HF_EUNKNOWN, CLI_UNKNOWN, "look at the state before you try again"},
+    {HF_ECONNECT, CLI_UNKNOWN, "check that holdfastd runs there, or name others with --servers"},
+    {HF_ENOTLEADER, CLI_UNKNOWN, "try again when the servers have a leader"},
+    {HF_ESHUTDOWN, CLI_UNKNOWN, "try again when it is back"},
+    {HF_ETIMEOUT, CLI_UNKNOWN, "check that holdfastd answers, then try again"},
+    {HF_EREPLYGONE, CLI_UNKNOWN, "look at the state before you try again"},
+    {HF_ESESSIONUNKNOWN, CLI_UNKNOWN, "look at the state before you try again"},
+    {HF_EVERSION, CLI_REFUSED, "use a command line and servers of the same version"},
+    {HF_EBADREQUEST, CLI_REFUSED,
+     "check names and numbers; they are limited to 255 bytes of UTF-8"},
+    {HF_EINVAL, CLI_USAGE, "names have 1 to 255 bytes of UTF-8; see --help for the numbers"},
+    {HF_ETOOLARGE, CLI_REFUSED, "make it smaller"},
+    {HF_ENOMEM, CLI_SYSTEM, "free memory on this machine"},
+    {HF_EIO, CLI_SYSTEM, "check this machine's limits on files and processes"},
+};
+
+const char *text_of_errno(int error)
+{
+    static char text[128]; /* one failure ends a process: nobody asks twice at once */
+    if (strerror_r(error, text, sizeof text) != 0) return "the system gave no reason";
+    return text;
+}
+
+static const struct advice *find(int status)
+{
+    static const struct advice other = {HF_EINTERNAL, CLI_REFUSED, "report it as a defect"};
+    for (size_t i = 0; i < HF_ARRAY_COUNT(advices); i++) {
+        if (advices[i].status == status) return &advices[i];
+    }
+    return &other;
+}
+
+static void print(const char *format, va_list arguments)
+{
+    char sentence[1024];
+    (void)vsnprintf(sentence, sizeof sentence, format, arguments);
+    size_t size = strlen(sentence);
+    const char *stop = size > 0 && sentence[size - 1] == '.' ? "" : ".";
+    (void)fprintf(stderr, "holdfast: %s%s\n", sentence, stop);
+}
+
+int cli_fail(int exit_code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print(format, arguments);
+    va_end(arguments);
+    return exit_code;
+}
+
+void cli_warn(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print(format, arguments);
+    va_end(arguments);
+}
+
+int cli_fail_status(const struct cli *cli, int status, const char *what)
+{
+    HF_ASSERT(status != HF_OK);
+    const struct advice *advice = find(status);
+    return cli_fail(advice->exit_code, "could not %s: %s (%s, servers %s); %s", what,
+                    hf_status_text(status), hf_status_name(status), cli->servers, advice->todo);
+}

@@ -1,0 +1,138 @@
+/* holdfast: the command line. Finds the verb, opens nothing before the verb's arguments are known
+ * to make sense, closes what the verb opened, and checks that standard output took everything. */
+#include "client/cli/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/args.h"
+
+static const struct verb *const verbs[] = {
+    &verb_status,   &verb_locks, &verb_records, &verb_record, &verb_resolve,
+    &verb_sessions, &verb_lock,  &verb_once,    &verb_bench,
+};
+
+static const char help_tail[] =
+    "  help       [VERB]                         this text, or a verb's\n"
+    "\n"
+    "Options, before the verb or among its own:\n"
+    "  --servers HOST:PORT,...   the cluster's client addresses; else $HOLDFAST_SERVERS, else\n"
+    "                            127.0.0.1:7420\n"
+    "  --json                    one JSON document on standard output, for programs; fencing\n"
+    "                            tokens and session ids are strings in it\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit codes:\n"
+    "    0  done. `lock` and `once`: the exit code of COMMAND, 128 + N if signal N ended it\n"
+    "   64  the arguments make no sense; nothing was done\n"
+    "   65  another fingerprint (once) or another token or state (resolve) is stored\n"
+    "   66  nothing is stored under that name, or its result is no longer kept\n"
+    "   69  UNKNOWN: an attempt died and may have had its effect; or no server answered\n"
+    "   70  the lease was lost: COMMAND was stopped, or its result came too late to count\n"
+    "   71  this machine refused memory, a process or a pipe\n"
+    "   74  `once`: COMMAND had succeeded, but only the first 64 KiB of its output were kept\n"
+    "   75  not acquired, still running elsewhere, or the servers are busy: try again\n"
+    "   76  the server refused the request or answered what this version does not understand\n"
+    "  126  COMMAND cannot be run    127  there is no such COMMAND\n"
+    "Every failure prints one sentence on standard error.\n";
+
+static int print_help(void)
+{
+    printf("holdfast: locks with fencing tokens and idempotency records, from the shell\n\n"
+           "  holdfast [--servers HOST:PORT,...] [--json] VERB ...\n\nVerbs:\n");
+    for (size_t i = 0; i < HF_ARRAY_COUNT(verbs); i++) {
+        printf("  %-10s %s\n  %10s   %s\n", verbs[i]->name, verbs[i]->synopsis, "",
+               verbs[i]->summary);
+    }
+    printf("%s", help_tail);
+    return CLI_OK;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < HF_ARRAY_COUNT(verbs); i++) {
+        if (strcmp(verbs[i]->name, name) == 0) return verbs[i];
+    }
+    return NULL;
+}
+
+static int run_verb(struct cli *cli, int argc, char **argv)
+{
+    const struct verb *verb = find_verb(argv[0]);
+    if (verb == NULL) {
+        return cli_fail(CLI_USAGE, "there is no verb \"%s\"; `holdfast help` lists them", argv[0]);
+    }
+    int rv = verb->run(cli, verb, argc, argv);
+    hf_client_close(cli->client);
+    return rv;
+}
+
+static int run_help(int argc, char **argv)
+{
+    if (argc < 2) return print_help();
+    const struct verb *verb = find_verb(argv[1]);
+    if (verb != NULL) return args_help(verb);
+    return cli_fail(CLI_USAGE, "there is no verb \"%s\"; `holdfast help` lists them", argv[1]);
+}
+
+/* The options before the verb, then the verb. */
+static int run(struct cli *cli, int argc, char **argv)
+{
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            cli->json = true;
+        } else if (strcmp(argv[i], "--servers") == 0 && i + 1 < argc) {
+            cli->servers = argv[++i];
+        } else if (strncmp(argv[i], "--servers=", 10) == 0) {
+            cli->servers = argv[i] + 10;
+        } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            return print_help();
+        } else if (strcmp(argv[i], "--version") == 0) {
+            printf("holdfast %s\n", HOLDFAST_VERSION);
+            return CLI_OK;
+        } else {
+            return cli_fail(CLI_USAGE,
+                            "%s is no option that may stand before a verb, or lacks its "
+                            "value; see `holdfast help`",
+                            argv[i]);
+        }
+    }
+    if (i == argc) {
+        return cli_fail(CLI_USAGE, "no verb was given; `holdfast help` lists them");
+    }
+    if (strcmp(argv[i], "help") == 0) return run_help(argc - i, argv + i);
+    return run_verb(cli, argc - i, argv + i);
+}
+
+int cli_open(struct cli *cli, uint64_t ttl_ms, uint64_t timeout_ms,
+             void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data))
+{
+    hf_options options;
+    hf_options_init(&options);
+    options.servers = cli->servers;
+    options.lost_cb = lost_cb;
+    if (ttl_ms != 0) options.ttl_ms = ttl_ms;
+    if (timeout_ms != 0) options.timeout_ms = timeout_ms;
+    int rv = hf_client_open(&options, &cli->client);
+    if (rv == HF_OK) return CLI_OK;
+    if (rv != HF_EINVAL) return cli_fail_status(cli, rv, "start the client");
+    return cli_fail(CLI_USAGE,
+                    "the servers \"%s\" cannot be used; name them as HOST:PORT,HOST:PORT",
+                    cli->servers);
+}
+
+int main(int argc, char **argv)
+{
+    const char *servers = getenv("HOLDFAST_SERVERS");
+    struct cli cli = {
+        .servers = servers != NULL && servers[0] != '\0' ? servers : "127.0.0.1:7420",
+    };
+    int rv = run(&cli, argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE && rv == CLI_OK) {
+        rv = cli_fail(CLI_SYSTEM, "standard output did not take everything; make room and repeat");
+    }
+    return rv;
+}

@@ -1,0 +1,284 @@
+/* records: every record under a prefix, one line each, by state and age. record: all that is known
+ * of one key. What a caller stored (its response) is shown by `record`, never by the list. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "client/cli/args.h"
+#include "client/cli/output.h"
+#include "client/cli/words.h"
+
+static const char *state_shown(const struct record_line *r)
+{
+    return r->lapsed != 0 ? "LAPSED" : word_of_state(r->state);
+}
+
+/* The members that a list's line and a whole record have in common. */
+static void print_line_json(struct json *j, const struct record_line *r)
+{
+    json_text(j, "key", r->key);
+    json_text(j, "state", slice_of(word_of_state(r->state)));
+    json_bool(j, "lapsed", r->lapsed != 0);
+    json_token(j, "fencing_token", r->fencing_token);
+    json_number(j, "attempt", r->attempt);
+    json_number(j, "code", r->code);
+    json_number(j, "since_ms", r->since_ms);
+    json_number(j, "left_ms", r->left_ms);
+    json_text(j, "open_mark", slice_of(word_of_mark(r->external)));
+    json_text(j, "checkpoint", r->checkpoint);
+    json_text(j, "client_name", r->client_name);
+    json_text(j, "peer", r->peer);
+}
+
+static void print_line(struct table *t, const struct record_line *r)
+{
+    char left[24];
+    table_text(t, r->key);
+    table_cell(t, "%s", state_shown(r));
+    table_cell(t, "%" PRIu64, r->attempt);
+    table_cell(t, "%" PRIu64, r->code);
+    table_cell(t, "%" PRIu64, r->fencing_token);
+    table_cell(t, "%s", r->left_ms > 0 ? text_of_ms(r->left_ms, left) : "-");
+    table_text(t, r->checkpoint);
+    table_text(t, r->client_name);
+}
+
+static int list_records(struct cli *cli, struct arena *arena, struct msg_record_list *request,
+                        struct table *t, struct json *j)
+{
+    char kept[NAME_BYTES_MAX + 1];
+    do {
+        struct msg_record_list_reply page;
+        arena_reset(arena);
+        int rv = raw_call(cli->client, OP_CODE_RECORD_LIST, request, arena, &page);
+        if (rv != HF_OK) return rv;
+        const struct record_line *lines = page.records.items;
+        for (uint32_t i = 0; i < page.records.count; i++) {
+            if (cli->json) {
+                json_object(j, NULL);
+                print_line_json(j, &lines[i]);
+                json_end(j);
+            } else {
+                print_line(t, &lines[i]);
+            }
+        }
+        request->cursor = cursor_keep(page.cursor, kept);
+    } while (request->cursor.size > 0);
+    return HF_OK;
+}
+
+static int print_list(struct cli *cli, struct arena *arena, struct msg_record_list *request)
+{
+    static const char *const headings[] = {"RECORD", "STATE", ">ATTEMPT",   ">CODE",
+                                           ">TOKEN", ">LEFT", "CHECKPOINT", "CLIENT"};
+    struct table t;
+    struct json j = {.depth = 0};
+    table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
+    if (cli->json) {
+        json_object(&j, NULL);
+        json_array(&j, "records");
+    }
+    int rv = list_records(cli, arena, request, &t, &j);
+    if (cli->json) {
+        json_end(&j);
+        json_end(&j);
+        buffer_close(&t.text);
+    } else {
+        table_close(&t);
+    }
+    return rv == HF_OK ? CLI_OK : cli_fail_status(cli, rv, "list the records");
+}
+
+static int run_records(struct cli *cli, const struct verb *verb, int argc, char **argv)
+{
+    const char *state = NULL;
+    struct msg_record_list request = {.cursor = slice_of(""), .count_max = PAGE_ITEMS_MAX};
+    const struct arg_option options[] = {
+        {.name = "--state", .text = &state},
+        {.name = "--older-than", .number = &request.older_than_ms, .max = TIME_MS_MAX},
+    };
+    struct args args;
+    struct arena arena = {.data = NULL};
+    int rv = args_parse(cli, verb, argc, argv, options, HF_ARRAY_COUNT(options), &args);
+    if (rv != CLI_OK) return rv;
+    if (args.help) return args_help(verb);
+    rv = args_expect(verb, &args, 0, 1, false);
+    const char *prefix = args.word_count > 0 ? args.words[0] : "";
+    if (rv == CLI_OK) rv = name_check(verb, prefix, 0);
+    if (rv == CLI_OK && state != NULL) {
+        int number = state_of_word(state);
+        if (number < 0) {
+            return cli_fail(CLI_USAGE,
+                            "there is no state \"%s\"; use RUNNING, DONE, FAILED, "
+                            "RETRYABLE, UNKNOWN or TOMBSTONE",
+                            state);
+        }
+        request.state = (uint64_t)number;
+    }
+    request.prefix = slice_of(prefix);
+    if (rv == CLI_OK) rv = reading_open(cli, &arena);
+    if (rv != CLI_OK) return rv;
+    rv = print_list(cli, &arena, &request);
+    arena_close(&arena);
+    return rv;
+}
+
+const struct verb verb_records = {
+    .name = "records",
+    .synopsis = "[PREFIX] [--state STATE] [--older-than MS]",
+    .summary = "idempotency records, with their state",
+    .help = "  PREFIX            only keys that begin with it; without it all\n"
+            "  --state STATE     RUNNING, DONE, FAILED, RETRYABLE, UNKNOWN or TOMBSTONE\n"
+            "  --older-than MS   only those whose state has not changed for so long\n"
+            "`records --state UNKNOWN` lists what waits for `resolve`. LAPSED: RUNNING, but its\n"
+            "lease has ended; the next caller takes over. With --json: {records: [{key, state,\n"
+            "  lapsed, fencing_token, attempt, code, since_ms, left_ms, open_mark, checkpoint,\n"
+            "  client_name, peer}]}.\n",
+    .run = run_records,
+};
+
+/* ------------------------------------------------------------------ one record */
+
+/* A whole record begins with the fields of a list's line (protocol/messages.h). */
+static struct record_line line_of(const struct msg_record_reply *r)
+{
+    return (struct record_line){
+        .key = r->key,
+        .state = r->state,
+        .lapsed = r->lapsed,
+        .fencing_token = r->fencing_token,
+        .attempt = r->attempt,
+        .code = r->code,
+        .since_ms = r->since_ms,
+        .left_ms = r->left_ms,
+        .external = r->external,
+        .checkpoint = r->checkpoint,
+        .client_name = r->client_name,
+        .peer = r->peer,
+    };
+}
+
+static void print_record_json(const struct msg_record_reply *r)
+{
+    struct json j = {.depth = 0};
+    struct record_line line = line_of(r);
+    const struct late_item *late = r->late.items;
+    json_object(&j, NULL);
+    print_line_json(&j, &line);
+    json_text(&j, "takeover", slice_of(word_of_takeover(r->takeover)));
+    json_number(&j, "retain_ms", r->retain_ms);
+    json_number(&j, "born_ms", r->born_ms);
+    json_number(&j, "done_at_ms", r->done_at_ms);
+    json_token(&j, "session", r->session);
+    json_number(&j, "checkpoint_number", r->checkpoint_number);
+    json_text(&j, "checkpoint_data", r->checkpoint_data);
+    json_text(&j, "meta", r->meta);
+    json_text(&j, "headers", r->headers);
+    json_text(&j, "body", r->body);
+    json_text(&j, "evidence", r->evidence);
+    json_text(&j, "operator", r->operator_name);
+    json_number(&j, "parked", r->parked_count);
+    json_array(&j, "late_completions");
+    for (uint32_t i = 0; i < r->late.count; i++) {
+        json_object(&j, NULL);
+        json_token(&j, "fencing_token", late[i].fencing_token);
+        json_text(&j, "outcome", slice_of(word_of_state(late[i].outcome)));
+        json_number(&j, "code", late[i].code);
+        json_number(&j, "at_ms", late[i].at_ms);
+        json_end(&j);
+    }
+    json_end(&j);
+    json_end(&j);
+}
+
+static void add_row(struct table *t, const char *name, struct slice value)
+{
+    if (value.size == 0) return;
+    table_cell(t, "%s", name);
+    table_text(t, value);
+}
+
+static void add_number(struct table *t, const char *name, uint64_t value)
+{
+    table_cell(t, "%s", name);
+    table_cell(t, "%" PRIu64, value);
+}
+
+static void print_record(const struct msg_record_reply *r)
+{
+    static const char *const headings[] = {"FIELD", "VALUE"};
+    struct record_line line = line_of(r);
+    const struct late_item *late = r->late.items;
+    struct table t;
+    char text[24];
+    table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
+    add_row(&t, "key", r->key);
+    add_row(&t, "state", slice_of(state_shown(&line)));
+    add_number(&t, "attempt", r->attempt);
+    add_number(&t, "token", r->fencing_token);
+    add_number(&t, "code", r->code);
+    if (r->left_ms > 0) add_row(&t, "left", slice_of(text_of_ms(r->left_ms, text)));
+    add_row(&t, "takeover", slice_of(word_of_takeover(r->takeover)));
+    add_row(&t, "retained for", slice_of(text_of_ms(r->retain_ms, text)));
+    add_row(&t, "checkpoint", r->checkpoint);
+    if (r->external != 0) add_row(&t, "open mark", slice_of(word_of_mark(r->external)));
+    if (r->parked_count > 0) add_number(&t, "callers waiting", r->parked_count);
+    add_row(&t, "client", r->client_name);
+    add_row(&t, "peer", r->peer);
+    add_row(&t, "headers", r->headers);
+    add_row(&t, "body", r->body);
+    add_row(&t, "evidence", r->evidence);
+    add_row(&t, "operator", r->operator_name);
+    for (uint32_t i = 0; i < r->late.count; i++) {
+        table_cell(&t, "late completion");
+        table_cell(&t, "%s, code %" PRIu64 ", token %" PRIu64, word_of_state(late[i].outcome),
+                   late[i].code, late[i].fencing_token);
+    }
+    table_close(&t);
+    if (r->state == RECORD_UNKNOWN) {
+        printf("\nIts effect may have happened. Find out, then: holdfast resolve KEY --token "
+               "%" PRIu64 " --done|--failed|--retryable\n",
+               r->fencing_token);
+    }
+}
+
+static int run_record(struct cli *cli, const struct verb *verb, int argc, char **argv)
+{
+    struct args args;
+    struct arena arena = {.data = NULL};
+    int rv = args_parse(cli, verb, argc, argv, NULL, 0, &args);
+    if (rv != CLI_OK) return rv;
+    if (args.help) return args_help(verb);
+    rv = args_expect(verb, &args, 1, 1, false);
+    if (rv == CLI_OK) rv = name_check(verb, args.words[0], 1);
+    if (rv == CLI_OK) rv = reading_open(cli, &arena);
+    if (rv != CLI_OK) return rv;
+
+    struct msg_record_get request = {.key = slice_of(args.words[0])};
+    struct msg_record_reply record;
+    int called = raw_call(cli->client, OP_CODE_RECORD_GET, &request, &arena, &record);
+    if (called == HF_ENOTFOUND) {
+        rv = cli_fail(CLI_ABSENT,
+                      "no record is stored under \"%s\"; check the spelling: keys match "
+                      "exactly",
+                      args.words[0]);
+    } else if (called != HF_OK) {
+        rv = cli_fail_status(cli, called, "look at the record");
+    } else if (cli->json) {
+        print_record_json(&record);
+    } else {
+        print_record(&record);
+    }
+    arena_close(&arena);
+    return rv;
+}
+
+const struct verb verb_record = {
+    .name = "record",
+    .synopsis = "KEY",
+    .summary = "all that is known of one record, its stored response too",
+    .help = "With --json: the members of `records`, and takeover, retain_ms, born_ms, done_at_ms,\n"
+            "  session, checkpoint_number, checkpoint_data, meta, headers, body, evidence,\n"
+            "  operator, parked, late_completions. Bytes that are no UTF-8 stand as\n"
+            "  {\"base64\": ...}. Exit code 66: nothing is stored under KEY.\n",
+    .run = run_record,
+};

@@ -1,0 +1,87 @@
+#include "client/cli/words.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "protocol/scan.h"
+
+static const char *const states[] = {"ABSENT",    "RUNNING", "DONE",     "FAILED",
+                                     "RETRYABLE", "UNKNOWN", "TOMBSTONE"};
+_Static_assert(HF_ARRAY_COUNT(states) == RECORD_STATE_MAX + 1, "a word for each state");
+
+static const char *const reasons[] = {"",          "released", "expired", "closed",
+                                      "abandoned", "hold_max", "forced",  "restored"};
+_Static_assert(HF_ARRAY_COUNT(reasons) == END_REASON_MAX + 1, "a word for each reason");
+
+static const char *pick(const char *const *words, size_t count, uint64_t number)
+{
+    return number < count ? words[number] : "?";
+}
+
+const char *word_of_mode(uint64_t mode)
+{
+    static const char *const words[] = {"exclusive", "shared", "permits"};
+    return pick(words, HF_ARRAY_COUNT(words), mode);
+}
+
+const char *word_of_state(uint64_t state)
+{
+    return pick(states, HF_ARRAY_COUNT(states), state);
+}
+
+int state_of_word(const char *word)
+{
+    for (size_t i = 1; i < HF_ARRAY_COUNT(states); i++) {
+        if (strcasecmp(states[i], word) == 0) return (int)i;
+    }
+    return -1;
+}
+
+const char *word_of_reason(uint64_t reason)
+{
+    return pick(reasons, HF_ARRAY_COUNT(reasons), reason);
+}
+
+const char *word_of_mark(uint64_t mark)
+{
+    static const char *const words[] = {"none", "once", "derived"};
+    return pick(words, HF_ARRAY_COUNT(words), mark);
+}
+
+const char *word_of_takeover(uint64_t policy)
+{
+    static const char *const words[] = {"auto", "manual", "never"};
+    return pick(words, HF_ARRAY_COUNT(words), policy);
+}
+
+const char *word_of_role(uint64_t role)
+{
+    static const char *const words[] = {"voter", "standby", "spare"};
+    return pick(words, HF_ARRAY_COUNT(words), role);
+}
+
+int reading_open(struct cli *cli, struct arena *arena)
+{
+    if (arena_init(arena, RAW_ARENA_BYTES) != HF_OK) {
+        return cli_fail(CLI_SYSTEM, "there is no memory for an answer; free some on this machine");
+    }
+    int rv = cli_open(cli, 0, READING_TIMEOUT_MS, NULL);
+    if (rv != CLI_OK) arena_close(arena);
+    return rv;
+}
+
+int name_check(const struct verb *verb, const char *name, size_t min)
+{
+    size_t size = strlen(name);
+    if (size >= min && size <= NAME_BYTES_MAX && scan_is_text(slice_of(name))) return CLI_OK;
+    return cli_fail(CLI_USAGE,
+                    "`%s` was given a name of %zu bytes; names have %zu to %d bytes of UTF-8",
+                    verb->name, size, min, NAME_BYTES_MAX);
+}
+
+struct slice cursor_keep(struct slice cursor, char *kept)
+{
+    HF_ASSERT(cursor.size <= NAME_BYTES_MAX);
+    if (cursor.size > 0) memcpy(kept, cursor.data, cursor.size);
+    return slice_make(kept, cursor.size);
+}

@@ -1,0 +1,46 @@
+/* Words of the contract for people and for JSON, and the pieces that several reading verbs share.
+ */
+#ifndef CLIENT_CLI_WORDS_H
+#define CLIENT_CLI_WORDS_H
+
+#include "client/cli/cli.h"
+#include "client/raw.h"
+
+enum { READING_TIMEOUT_MS = 5000 }; /* a restart is waited for, a person not kept long */
+
+/** "exclusive", "shared", "permits". \param mode  enum lock_mode. */
+const char *word_of_mode(uint64_t mode);
+
+/** "RUNNING", "DONE", ...; "ABSENT" for 0. \param state  enum record_state. */
+const char *word_of_state(uint64_t state);
+
+/** The enum record_state of a word, in any case; -1 if there is none. */
+HF_MUST_USE
+int state_of_word(const char *word);
+
+/** "released", "expired", ...; "" for 0. \param reason  enum end_reason. */
+const char *word_of_reason(uint64_t reason);
+
+/** "none", "once", "derived". \param mark  enum external_mark. */
+const char *word_of_mark(uint64_t mark);
+
+/** "auto", "manual", "never". \param policy  enum takeover_policy. */
+const char *word_of_takeover(uint64_t policy);
+
+/** "voter", "standby", "spare". \param role  enum member_role. */
+const char *word_of_role(uint64_t role);
+
+/** Open the client and an arena for raw_call(). \return CLI_OK, or an exit code after a sentence.
+ */
+HF_MUST_USE
+int reading_open(struct cli *cli, struct arena *arena);
+
+/** `name` fits a lock, a key or a prefix of one. \param min  least bytes.
+ * \return CLI_OK, or CLI_USAGE after a sentence. */
+HF_MUST_USE
+int name_check(const struct verb *verb, const char *name, size_t min);
+
+/** Keep a page's cursor beyond the page: `kept` has NAME_BYTES_MAX + 1 bytes. */
+struct slice cursor_keep(struct slice cursor, char *kept);
+
+#endif
