@@ -1,0 +1,487 @@
+/* What the core believes of its leases: deadlines that follow only from sends that were
+ * acknowledged, losses told once, and nothing that a dead grant could still achieve. */
+#include "base/status.h"
+#include "tests/unit/client/scripted.h"
+#include "tests/unit/cmocka_all.h"
+
+static struct script s;
+
+/* ttl 10 s, drift 1 %, margin 20 ms */
+#define LEASE (9900 * MS - 20 * MS)
+
+static int setup(void **state)
+{
+    (void)state;
+    script_open(&s, "a:1");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    script_close(&s);
+    return 0;
+}
+
+/* Take lock "a" under `token`; the answer comes at once. */
+static struct grant_ref hold(uint64_t token)
+{
+    struct call *call = script_acquire(&s, 0, 0, FATE_CANCEL);
+    if (s.core.link.state != LINK_READY) script_open_session(&s);
+    script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), token);
+    struct grant_ref ref = call->grant;
+    script_finish(&s, call, HF_OK);
+    return ref;
+}
+
+static uint64_t left(struct grant_ref ref)
+{
+    return grants_left_ns(&s.core.grants, ref, s.now_ns);
+}
+
+static enum grants_word word(struct grant_ref ref)
+{
+    return grants_state(&s.core.grants, ref, s.now_ns);
+}
+
+static uint32_t count_losses(uint64_t token, bool locally)
+{
+    struct grant_loss loss;
+    uint32_t count = 0;
+    while (core_take_loss(&s.core, &loss)) {
+        assert_int_equal(loss.token, token);
+        assert_int_equal(loss.locally, locally);
+        count += 1;
+    }
+    return count;
+}
+
+/* OPEN may have been applied at its first send: a repeated one grants no more. */
+static void test_open_counts_from_its_first_send(void **state)
+{
+    (void)state;
+    struct call *call = script_acquire(&s, 10000, 0, FATE_CANCEL);
+    uint64_t first = s.now_ns;
+    script_connect(&s);
+    struct msg_open before;
+    struct msg_open after;
+    script_decode(&s, script_expect(&s, OP_CODE_OPEN), &before);
+    s.now_ns += 2 * SEC;
+    script_cut(&s);
+    script_pass(&s, 200 * MS);
+    script_connect(&s);
+    struct request *again = script_expect(&s, OP_CODE_OPEN);
+    script_decode(&s, again, &after);
+    assert_true(slice_equal(before.secret, after.secret));
+    struct msg_open_reply opened = {77, 10000};
+    script_reply(&s, again, HF_OK, &opened);
+    assert_int_equal(s.core.session.deadline_ns, first + LEASE);
+    script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), 5);
+    assert_int_equal(left(call->grant), first + LEASE - s.now_ns);
+    script_finish(&s, call, HF_OK);
+}
+
+/* The lease runs from the moment when the renewal was sent, not from when its answer came. */
+static void test_keep_counts_from_its_send(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    script_pass(&s, 3400 * MS);
+    struct request *keep = script_expect(&s, OP_CODE_KEEP);
+    uint64_t sent = s.core.session.send_ns;
+    assert_in_range(sent, 1000 * SEC + 2990 * MS, 1000 * SEC + 3334 * MS);
+    s.now_ns += SEC;
+    struct msg_keep_reply kept = script_kept();
+    script_reply(&s, keep, HF_OK, &kept);
+    assert_int_equal(left(ref), sent + LEASE - s.now_ns);
+}
+
+/* A renewal whose answer is lost may have been applied; the old deadline stands all the same. */
+static void test_lost_renewal_reply_keeps_the_old_deadline(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    uint64_t deadline = s.core.session.deadline_ns;
+    script_pass(&s, 3400 * MS);
+    (void)script_expect(&s, OP_CODE_KEEP);
+    script_cut(&s);
+    assert_int_equal(s.core.session.deadline_ns, deadline);
+    assert_int_equal(left(ref), deadline - s.now_ns);
+}
+
+/* What arrives from a connection that was left renews nothing. */
+static void test_answer_from_an_older_connection_is_not_used(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    uint64_t deadline = s.core.session.deadline_ns;
+    script_pass(&s, 3400 * MS);
+    struct request *keep = script_expect(&s, OP_CODE_KEEP);
+    uint64_t old = s.core.link.epoch;
+    script_cut(&s);
+    struct buffer frame;
+    uint8_t body[64];
+    struct buffer encoded = {.data = body, .capacity = sizeof body, .bytes_max = sizeof body};
+    struct msg_keep_reply kept = script_kept();
+    assert_int_equal(codec_encode(&msg_keep_reply_type, &kept, &encoded), HF_OK);
+    buffer_init(&frame, 1024);
+    struct reply_frame reply = {.request_id = keep->id, .body = buffer_slice(&encoded)};
+    assert_int_equal(frame_write_reply(&frame, &reply), HF_OK);
+    core_received(&s.core, old, buffer_slice(&frame), s.now_ns);
+    buffer_close(&frame);
+    assert_int_equal(s.core.session.deadline_ns, deadline);
+    assert_int_equal(left(ref), deadline - s.now_ns);
+}
+
+/* Other answers tell nothing of the lease, though the request renewed it at the server. */
+static void test_answers_to_other_requests_renew_nothing(void **state)
+{
+    (void)state;
+    (void)hold(5);
+    uint64_t deadline = s.core.session.deadline_ns;
+    s.now_ns += 2 * SEC;
+    (void)hold(6);
+    assert_int_equal(s.core.session.deadline_ns, deadline);
+}
+
+/* Without any network the grant is SUSPECT after half its lease, and LOST at its deadline, once. */
+static void test_lost_fires_once_without_network(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    script_pass(&s, 100 * MS);
+    script_cut(&s);
+    assert_int_equal(word(ref), GRANTS_HELD);
+    script_pass(&s, 5 * SEC);
+    assert_int_equal(word(ref), GRANTS_SUSPECT);
+    assert_int_not_equal(left(ref), 0);
+    assert_int_equal(count_losses(5, true), 0);
+    script_pass(&s, 5 * SEC);
+    assert_int_equal(word(ref), GRANTS_LOST);
+    assert_int_equal(left(ref), 0);
+    assert_int_equal(count_losses(5, true), 1);
+    script_pass(&s, 20 * SEC);
+    assert_int_equal(count_losses(5, true), 0);
+}
+
+/* hf_grant_valid() needs no timer: past the deadline it is false before anything ran. */
+static void test_validity_ends_before_any_callback_runs(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    s.now_ns += 60 * SEC;
+    assert_int_equal(left(ref), 0);
+    assert_int_equal(word(ref), GRANTS_LOST);
+}
+
+/* The servers keep all leases over an outage: what was declared lost is given back, repeatedly. */
+static void test_lost_grant_is_abandoned_until_answered(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    script_cut(&s);
+    script_pass(&s, 12 * SEC);
+    s.next = s.count;
+    script_pass(&s, 3 * SEC);
+    script_resume(&s);
+    struct msg_abandon abandon;
+    script_decode(&s, script_expect(&s, OP_CODE_ABANDON), &abandon);
+    assert_int_equal(abandon.fencing_token, 5);
+    script_cut(&s);
+    script_pass(&s, 200 * MS);
+    script_resume(&s);
+    struct request *again = script_expect(&s, OP_CODE_ABANDON);
+    script_reply(&s, again, HF_OK, NULL);
+    script_cut(&s);
+    script_pass(&s, 200 * MS);
+    script_resume(&s);
+    script_expect_nothing(&s);
+    assert_int_equal(word(ref), GRANTS_LOST);
+}
+
+/* A late renewal does not bring a lost grant back, even if no tick came between. */
+static void test_lost_grant_never_returns(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    script_pass(&s, 3400 * MS);
+    struct request *keep = script_expect(&s, OP_CODE_KEEP);
+    s.now_ns += 9 * SEC;
+    struct msg_keep_reply kept = script_kept();
+    script_reply(&s, keep, HF_OK, &kept);
+    assert_true(s.core.session.deadline_ns > s.now_ns);
+    assert_int_equal(word(ref), GRANTS_LOST);
+    assert_int_equal(count_losses(5, true), 1);
+    (void)script_expect(&s, OP_CODE_ABANDON);
+}
+
+/* A loss that KEEP tells ends the grant at once, is acknowledged at once, and nothing else is. */
+static void test_loss_told_by_keep_is_acknowledged(void **state)
+{
+    (void)state;
+    struct grant_ref lost = hold(5);
+    struct grant_ref other = hold(6);
+    script_pass(&s, 3400 * MS);
+    struct lost_item items[1] = {{5, END_FORCED, 1}};
+    struct msg_keep_reply kept = script_kept();
+    kept.lost = (struct codec_list){items, 1};
+    script_reply(&s, script_expect(&s, OP_CODE_KEEP), HF_OK, &kept);
+    assert_int_equal(word(lost), GRANTS_LOST);
+    assert_int_equal(word(other), GRANTS_HELD);
+    assert_int_equal(count_losses(5, false), 1);
+    struct msg_keep keep;
+    script_decode(&s, script_expect(&s, OP_CODE_KEEP), &keep);
+    assert_int_equal(keep.losses_acked.count, 1);
+    assert_int_equal(keep.losses_acked.items[0], 5);
+}
+
+/* While more losses are to come any grant may be among them: no deadline moves. */
+static void test_keep_that_says_more_moves_no_deadline(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    uint64_t deadline = s.core.session.deadline_ns;
+    script_pass(&s, 3400 * MS);
+    struct lost_item items[1] = {{900, END_EXPIRED, 1}};
+    struct msg_keep_reply kept = script_kept();
+    kept.lost = (struct codec_list){items, 1};
+    kept.more = 1;
+    script_reply(&s, script_expect(&s, OP_CODE_KEEP), HF_OK, &kept);
+    assert_int_equal(left(ref), deadline - s.now_ns);
+    kept = script_kept();
+    script_reply(&s, script_expect(&s, OP_CODE_KEEP), HF_OK, &kept);
+    assert_true(left(ref) > deadline - s.now_ns);
+}
+
+/* KEEP tells the loss of a token whose ACQUIRE's answer is still on its way: it is dead on
+ * arrival. */
+static void test_token_lost_before_its_answer_came_is_dead(void **state)
+{
+    (void)state;
+    (void)hold(5);
+    struct call *call = script_acquire(&s, 20000, 0, FATE_CANCEL);
+    struct request *acquire = script_expect(&s, OP_CODE_ACQUIRE);
+    script_pass(&s, 3400 * MS);
+    struct lost_item items[1] = {{9, END_FORCED, 1}};
+    struct msg_keep_reply kept = script_kept();
+    kept.lost = (struct codec_list){items, 1};
+    script_reply(&s, script_expect(&s, OP_CODE_KEEP), HF_OK, &kept);
+    script_grant(&s, acquire, 9);
+    script_finish(&s, call, HF_ELOST);
+}
+
+/* hold_max of a grant that was given at once runs from the first send of its ACQUIRE. */
+static void test_hold_counts_from_the_first_send(void **state)
+{
+    (void)state;
+    (void)hold(4);
+    struct call *call = script_acquire(&s, 0, 2000, FATE_CANCEL);
+    uint64_t sent = s.now_ns;
+    s.now_ns += 300 * MS;
+    script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), 5);
+    assert_int_equal(left(call->grant), sent + 1980 * MS - 20 * MS - s.now_ns);
+    struct grant_ref ref = call->grant;
+    script_finish(&s, call, HF_OK);
+    script_pass(&s, 2 * SEC);
+    assert_int_equal(word(ref), GRANTS_LOST);
+    assert_int_equal(count_losses(5, true), 1);
+}
+
+/* After a wait nobody here knows when the hold began: not valid until a KEEP that was sent later
+ * tells what is left. */
+static void test_hold_after_a_wait_is_suspect_until_keep(void **state)
+{
+    (void)state;
+    (void)hold(4);
+    struct call *call = script_acquire(&s, 60000, 2000, FATE_CANCEL);
+    struct request *acquire = script_expect(&s, OP_CODE_ACQUIRE);
+    s.now_ns += SEC;
+    struct msg_granted granted = {.fencing_token = 5, .waited = 1, .count = 1};
+    script_reply(&s, acquire, HF_OK, &granted);
+    assert_int_equal(word(call->grant), GRANTS_SUSPECT);
+    assert_int_equal(left(call->grant), 0);
+    assert_null(core_take_finished(&s.core));
+    uint64_t sent = s.now_ns;
+    struct request *keep = script_expect(&s, OP_CODE_KEEP);
+    s.now_ns += 100 * MS;
+    struct left_item holds[1] = {{5, 1500}};
+    struct msg_keep_reply kept = script_kept();
+    kept.holds = (struct codec_list){holds, 1};
+    script_reply(&s, keep, HF_OK, &kept);
+    assert_int_equal(left(call->grant), sent + 1485 * MS - 20 * MS - s.now_ns);
+    script_finish(&s, call, HF_OK);
+}
+
+/* Its caller does not wait longer than it said: the grant comes back SUSPECT. */
+static void test_suspect_hold_is_handed_out_at_the_time_out(void **state)
+{
+    (void)state;
+    (void)hold(4);
+    struct call *call = script_acquire(&s, 1000, 2000, FATE_CANCEL);
+    struct msg_granted granted = {.fencing_token = 5, .waited = 1, .count = 1};
+    script_reply(&s, script_expect(&s, OP_CODE_ACQUIRE), HF_OK, &granted);
+    script_cut(&s);
+    script_pass(&s, 7 * SEC);
+    assert_int_equal(word(call->grant), GRANTS_SUSPECT);
+    script_finish(&s, call, HF_OK);
+}
+
+/* When the session is gone all its grants are, told once each, and the next call opens another
+ * under another secret. */
+static void test_expired_session_loses_all_and_is_replaced(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    uint8_t secret[SESSION_SECRET_BYTES];
+    memcpy(secret, s.core.session.secret, sizeof secret);
+    script_pass(&s, 3400 * MS);
+    struct msg_ended ended = {END_EXPIRED, 1};
+    script_reply(&s, script_expect(&s, OP_CODE_KEEP), HF_ESESSION, &ended);
+    assert_int_equal(word(ref), GRANTS_LOST);
+    assert_int_equal(count_losses(5, false), 1);
+    script_expect_nothing(&s);
+    struct call *call = script_acquire(&s, 0, 0, FATE_CANCEL);
+    struct request *open = script_expect(&s, OP_CODE_OPEN);
+    struct msg_open body;
+    script_decode(&s, open, &body);
+    assert_memory_not_equal(secret, body.secret.data, sizeof secret);
+    struct msg_open_reply opened = {78, 10000};
+    script_reply(&s, open, HF_OK, &opened);
+    struct request *acquire = script_expect(&s, OP_CODE_ACQUIRE);
+    assert_int_equal(acquire->envelope.session, 78);
+    assert_int_equal(acquire->envelope.seq, 1);
+    script_grant(&s, acquire, 6);
+    script_finish(&s, call, HF_OK);
+}
+
+/* Somebody else resumed the session: a copy of this client. Its grants are not ours any more. */
+static void test_superseded_session_is_given_up(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    script_pass(&s, 2 * SEC);
+    struct request nobody = {.op = OP_CODE_KEEP};
+    script_reply(&s, &nobody, HF_ESUPERSEDED, NULL);
+    assert_int_equal(word(ref), GRANTS_LOST);
+    assert_int_equal(s.core.session.phase, SESSION_NONE);
+}
+
+/* An attempt with a lease of its own is extended in time; a lost answer keeps the old deadline. */
+static void test_own_lease_is_extended_in_the_background(void **state)
+{
+    (void)state;
+    struct call *call = script_begin(&s, 3000);
+    script_open_session(&s);
+    uint64_t sent = s.now_ns;
+    struct msg_begin_reply begun = {.verdict = BEGIN_STARTED, .fencing_token = 5, .attempt = 1};
+    script_reply(&s, script_expect(&s, OP_CODE_BEGIN), HF_OK, &begun);
+    struct grant_ref ref = call->grant;
+    assert_int_equal(left(ref), sent + 2970 * MS - 20 * MS - s.now_ns);
+    script_finish(&s, call, HF_OK);
+    script_pass(&s, 1000 * MS);
+    struct request *extend = script_expect(&s, OP_CODE_EXTEND);
+    struct msg_extend body;
+    script_decode(&s, extend, &body);
+    assert_int_equal(body.fencing_token, 5);
+    assert_true(slice_equal(body.key, slice_of("k")));
+    uint64_t extended = s.now_ns;
+    script_cut(&s);
+    script_pass(&s, 200 * MS);
+    assert_int_equal(left(ref), sent + 2950 * MS - s.now_ns);
+    script_resume(&s);
+    struct request *again = script_expect(&s, OP_CODE_EXTEND);
+    assert_int_equal(again->envelope.seq, extend->envelope.seq);
+    struct msg_extend_reply answer = {3000};
+    script_reply(&s, again, HF_OK, &answer);
+    assert_int_equal(left(ref), extended + 2950 * MS - s.now_ns);
+}
+
+/* The next of a row of extensions finds that somebody took over: the attempt is lost. */
+static void test_stale_extension_loses_the_attempt(void **state)
+{
+    (void)state;
+    struct call *call = script_begin(&s, 3000);
+    script_open_session(&s);
+    struct msg_begin_reply begun = {.verdict = BEGIN_STARTED, .fencing_token = 5, .attempt = 1};
+    script_reply(&s, script_expect(&s, OP_CODE_BEGIN), HF_OK, &begun);
+    struct grant_ref ref = call->grant;
+    script_finish(&s, call, HF_OK);
+    script_pass(&s, 1000 * MS);
+    script_reply(&s, script_expect(&s, OP_CODE_EXTEND), HF_ESTALE, NULL);
+    assert_int_equal(word(ref), GRANTS_LOST);
+    assert_int_equal(count_losses(5, false), 1);
+}
+
+/* After a long wait for the record the lease that was asked for is mostly gone: it is extended
+ * before the caller goes on. */
+static void test_late_begin_is_extended_before_it_is_handed_out(void **state)
+{
+    (void)state;
+    (void)hold(4);
+    struct call *call = script_begin(&s, 1000);
+    struct request *begin = script_expect(&s, OP_CODE_BEGIN);
+    s.now_ns += 1500 * MS;
+    struct msg_begin_reply begun = {.verdict = BEGIN_STARTED, .fencing_token = 5, .attempt = 1};
+    script_reply(&s, begin, HF_OK, &begun);
+    assert_null(core_take_finished(&s.core));
+    assert_int_equal(left(call->grant), 0);
+    uint64_t sent = s.now_ns;
+    struct msg_extend_reply answer = {1000};
+    script_reply(&s, script_expect(&s, OP_CODE_EXTEND), HF_OK, &answer);
+    assert_int_equal(left(call->grant), sent + 970 * MS - s.now_ns);
+    script_finish(&s, call, HF_OK);
+}
+
+/* A reused slot tells nothing to who still has a reference to its last use. */
+static void test_old_reference_sees_nothing_of_the_next_grant(void **state)
+{
+    (void)state;
+    struct grants g;
+    grants_init(&g);
+    struct slot *slot = grants_take(&g);
+    struct grant_ref old = grants_ref(slot);
+    grants_publish(slot, 100, 50);
+    assert_int_equal(grants_left_ns(&g, old, 40), 60);
+    assert_int_equal(grants_state(&g, old, 40), GRANTS_HELD);
+    grants_end(&g, slot, SLOT_LOST);
+    assert_int_equal(grants_state(&g, old, 40), GRANTS_LOST);
+    struct slot *next = NULL;
+    for (int i = 0; i < 1000 && next != slot; i++) {
+        next = grants_take(&g);
+        if (next != slot) grants_end(&g, next, SLOT_ENDED);
+    }
+    assert_ptr_equal(next, slot);
+    grants_publish(next, 100, 50);
+    assert_int_equal(grants_left_ns(&g, old, 40), 0);
+    assert_int_equal(grants_state(&g, old, 40), GRANTS_ENDED);
+    grants_close(&g);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(test_open_counts_from_its_first_send),
+        CASE(test_keep_counts_from_its_send),
+        CASE(test_lost_renewal_reply_keeps_the_old_deadline),
+        CASE(test_answer_from_an_older_connection_is_not_used),
+        CASE(test_answers_to_other_requests_renew_nothing),
+        CASE(test_lost_fires_once_without_network),
+        CASE(test_validity_ends_before_any_callback_runs),
+        CASE(test_lost_grant_is_abandoned_until_answered),
+        CASE(test_lost_grant_never_returns),
+        CASE(test_loss_told_by_keep_is_acknowledged),
+        CASE(test_keep_that_says_more_moves_no_deadline),
+        CASE(test_token_lost_before_its_answer_came_is_dead),
+        CASE(test_hold_counts_from_the_first_send),
+        CASE(test_hold_after_a_wait_is_suspect_until_keep),
+        CASE(test_suspect_hold_is_handed_out_at_the_time_out),
+        CASE(test_expired_session_loses_all_and_is_replaced),
+        CASE(test_superseded_session_is_given_up),
+        CASE(test_own_lease_is_extended_in_the_background),
+        CASE(test_stale_extension_loses_the_attempt),
+        CASE(test_late_begin_is_extended_before_it_is_handed_out),
+        CASE(test_old_reference_sees_nothing_of_the_next_grant),
+    };
+    return cmocka_run_group_tests_name("lease", tests, NULL, NULL);
+}
