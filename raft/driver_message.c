@@ -104,7 +104,7 @@ static int check_append(const struct driver *d, const struct message *m)
         return HF_EBADREQUEST;
     if (a->previous_index > UINT64_MAX / 2 || a->previous_term > m->term) return HF_EBADREQUEST;
     if ((a->previous_index == 0) != (a->previous_term == 0)) return HF_EBADREQUEST;
-    if (m->term == d->term && raft_state((struct raft *)&d->raft) == RAFT_LEADER) {
+    if (m->term == d->term && d->raft.state == RAFT_LEADER) {
         return HF_EBADREQUEST; /* two leaders in one term */
     }
     bool stale = m->term < d->term; /* will be rejected by its term alone */
@@ -130,7 +130,9 @@ static int check(const struct driver *d, const struct message *m)
     switch (m->type) {
     case MESSAGE_APPEND: return check_append(d, m);
     case MESSAGE_APPEND_RESULT:
+        /* to an earlier life of ours it may be true: that led this term and lost entries since */
         if (m->append_result.rejected_index == 0 && m->term == d->term &&
+            d->raft.state == RAFT_LEADER &&
             m->append_result.last_index > entries_last(d->entries)) {
             return HF_EBADREQUEST;
         }
