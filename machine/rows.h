@@ -41,7 +41,8 @@ enum machine_table {
     TABLE_TOMBSTONES = 16,   /**< key -> row_tombstone */
     TABLE_ATTEMPTS = 17,     /**< fencing token of a current attempt -> its record's key */
     TABLE_BOUND = 18,        /**< session, token of an attempt bound to it -> the record's key */
-    TABLE_END = 19,
+    TABLE_CHECKPOINTS = 19,  /**< key -> the data of its record's last checkpoint, bare */
+    TABLE_END = 20,
 };
 _Static_assert((int)TABLE_END <= 32, "the store's tables are numbered 0 to 31");
 
@@ -176,10 +177,11 @@ CODEC_STRUCT(row_loss, ROW_LOSS_FIELDS)
     F(T, U64, lapsed, 0, 1)                    /* RUNNING, and its lease has ended */       \
     F(T, U64, fencing_token, 1, TOKEN_END - 1) /* of the current or last attempt */         \
     F(T, U64, attempt, 1, UINT32_MAX)                                                       \
-    F(T, U64, session, 1, UINT64_MAX)         /* of the attempt */                          \
-    F(T, U64, bound, 0, 1)                    /* its lease is the session's */              \
-    F(T, U64, lease_until_ms, 0, TIME_MS_MAX) /* 0 if bound */                              \
-    F(T, U64, deadline_ms, 0, TIME_MS_MAX)    /* where its deadline row stands; 0 = none */ \
+    F(T, U64, session, 1, UINT64_MAX)              /* of the attempt */                     \
+    F(T, U64, bound, 0, 1)                         /* its lease is the session's */         \
+    F(T, U64, lease_until_ms, 0, TIME_MS_MAX)      /* 0 if bound */                         \
+    F(T, U64, deadline_ms, 0, TIME_MS_MAX)         /* where its deadline row stands */      \
+    F(T, U64, deadline_kind, 0, DEADLINE_KIND_MAX) /* lease or retention; 0 = none */       \
     F(T, U64, takeover, 0, 2)                                                               \
     F(T, U64, retain_ms, RETAIN_MS_MIN, RETAIN_MS_MAX)                                      \
     F(T, U64, born_ms, 0, TIME_MS_MAX)    /* wall clock, as BEGIN told */                   \
@@ -192,9 +194,9 @@ CODEC_STRUCT(row_loss, ROW_LOSS_FIELDS)
     F(T, BIN, meta, 0, META_BYTES_MAX)                                                      \
     F(T, STR, checkpoint, 0, NAME_BYTES_MAX)                                                \
     F(T, U64, checkpoint_number, 0, UINT64_MAX)                                             \
-    F(T, BIN, checkpoint_data, 0, CHECKPOINT_BYTES_MAX)                                     \
-    F(T, U64, external, 0, 2) /* mark that is open */                                       \
-    F(T, U64, marked, 0, 1)   /* a mark was ever made */                                    \
+    F(T, U64, external, 0, 2)               /* mark that is open */                         \
+    F(T, U64, marked, 0, 1)                 /* a mark was ever made */                      \
+    F(T, BIN, completion, 0, HASH128_BYTES) /* hash of what the attempt itself completed */ \
     F(T, U64, code, 0, UINT32_MAX)                                                          \
     F(T, BIN, headers, 0, HEADERS_BYTES_MAX)                                                \
     F(T, BIN, body, 0, BODY_BYTES_MAX)                                                      \

@@ -62,8 +62,9 @@ enum {
     TOMBSTONE_FACTOR = 10,      /* a record's tombstone lives so many retentions */
 };
 
-#define RETAIN_MS_MAX (UINT64_C(3650) * 86400000) /* ten years */
-#define TOKEN_END     (UINT64_C(1) << 63)         /* fencing tokens are below */
-#define TIME_MS_MAX   (UINT64_C(1) << 53)         /* exact in a JSON reader's double, too */
+#define RETAIN_MS_MAX   (UINT64_C(3650) * 86400000) /* ten years */
+#define BORN_AGE_MS_MAX (UINT64_C(30) * 86400000)   /* older requests: KEY_TOO_OLD */
+#define TOKEN_END       (UINT64_C(1) << 63)         /* fencing tokens are below */
+#define TIME_MS_MAX     (UINT64_C(1) << 53)         /* exact in a JSON reader's double, too */
 
 #endif

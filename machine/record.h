@@ -1,0 +1,120 @@
+/* Idempotency records (docs/contract.md, section 6): one row a key, one attempt at a time.
+ *
+ *   ABSENT -> RUNNING -> DONE | FAILED | RETRYABLE | UNKNOWN;  DONE, FAILED -> TOMBSTONE -> ABSENT
+ *
+ * An attempt whose lease ended under TAKEOVER_AUTO is lapsed: still RUNNING, still good to
+ * complete, until the next BEGIN takes over: log order decides. The files: record.c reads, writes
+ * and moves a record between states; record_begin.c is BEGIN, parked or not, and its retry;
+ * record_attempt.c what an attempt does; record_end.c what ends it; record_reads.c shows.
+ *
+ * Rows of a record: row_record by key; its checkpoint's data by key, apart, so that an EXTEND does
+ * not copy it; while RUNNING its token in TABLE_ATTEMPTS, and in TABLE_BOUND if its lease is the
+ * session's; one deadline row at most (row.deadline_kind), for its lease or its retention. */
+#ifndef MACHINE_RECORD_H
+#define MACHINE_RECORD_H
+
+#include "machine/dispatch.h"
+#include "machine/state.h"
+
+/** Who begins: a request that just came, or one that was parked. */
+struct begin_call {
+    const struct msg_begin *request; /**< borrowed */
+    uint64_t session;                /**< whose; alive */
+    struct slice peer;               /**< the caller's address */
+    struct slice traceparent;        /**< of the request */
+};
+
+/** Read a record. \retval HF_ENOTFOUND; faults. */
+HF_MUST_USE
+int record_get(struct machine *m, struct slice key, struct row_record *row);
+
+/** Write it, after its deadline row was put where its state wants it. */
+HF_MUST_USE
+int record_put(struct machine *m, struct slice key, struct row_record *row);
+
+/** Remove a record and all its rows; nobody waits for it (asserted). */
+HF_MUST_USE
+int record_del(struct machine *m, struct slice key, struct row_record *row);
+
+/** The next attempt begins: new token, new holder, RUNNING. Not written yet. */
+HF_MUST_USE
+int record_start(struct machine *m, struct slice key, struct row_record *row,
+                 const struct begin_call *call);
+
+/** The attempt is over: RUNNING no more, its token and binding are forgotten. `state` is what it
+ * becomes. Marks that were open are closed unless it becomes UNKNOWN. Not written yet. */
+HF_MUST_USE
+int record_stop(struct machine *m, struct slice key, struct row_record *row,
+                enum record_state state);
+
+/** The attempt's lease has ended: by its marks and policy it becomes UNKNOWN, FAILED, or lapses.
+ * Written, and whoever waits is served. */
+HF_MUST_USE
+int record_lease_end(struct machine *m, struct slice key, struct row_record *row);
+
+/** The data of the last checkpoint, copied to scratch; empty if there is none. */
+HF_MUST_USE
+int record_checkpoint_data(struct machine *m, struct slice key, struct slice *data);
+
+/** Milliseconds until the attempt's lease ends, its own or its session's; 0 if lapsed. */
+HF_MUST_USE
+int record_lease_left(struct machine *m, const struct row_record *row, uint64_t *left_ms);
+
+/** When its retention ends. UINT64_MAX: never, or not while it is as it is. */
+uint64_t record_reaped_at(const struct row_record *row);
+
+/* BEGIN, and the retry, end of wait and serving of parked ones. */
+HF_MUST_USE
+int record_begin(struct machine *m, const struct op_context *ctx, const void *request,
+                 struct reply_out *out);
+HF_MUST_USE
+int record_begin_repeat(struct machine *m, uint64_t session, const struct row_reply *stored,
+                        struct reply_out *out);
+HF_MUST_USE
+int record_wait_over(struct machine *m, const struct parked *p, struct reply_out *out);
+HF_MUST_USE
+int record_left(struct machine *m, const struct parked *p);
+
+/** Answer those parked at `key`, in order, as its state allows.
+ * \retval HF_ETOOBUSY the serving's budget ended with more to do; faults. */
+HF_MUST_USE
+int record_serve(struct machine *m, struct slice key);
+
+/* EXTEND, CHECKPOINT, COMPLETE, RESOLVE. */
+HF_MUST_USE
+int record_extend(struct machine *m, const struct op_context *ctx, const void *request,
+                  struct reply_out *out);
+HF_MUST_USE
+int record_checkpoint(struct machine *m, const struct op_context *ctx, const void *request,
+                      struct reply_out *out);
+HF_MUST_USE
+int record_complete(struct machine *m, const struct op_context *ctx, const void *request,
+                    struct reply_out *out);
+HF_MUST_USE
+int record_resolve(struct machine *m, const struct op_context *ctx, const void *request,
+                   struct reply_out *out);
+
+/** ABANDON of an attempt's token by the session that holds it.
+ * \retval HF_ENOTFOUND it is no running attempt's; \retval HF_ENOTOWNER another session's. */
+HF_MUST_USE
+int record_abandon(struct machine *m, uint64_t session, uint64_t token);
+
+/** A session has ended: attempts bound to it end their leases, in token order. */
+HF_MUST_USE
+int record_session_ended(struct machine *m, uint64_t session);
+
+/* DEADLINE_ATTEMPT, DEADLINE_RETENTION, DEADLINE_TOMBSTONE. */
+HF_MUST_USE
+int record_attempt_due(struct machine *m, struct slice id);
+HF_MUST_USE
+int record_retention_due(struct machine *m, struct slice id);
+HF_MUST_USE
+int record_tombstone_due(struct machine *m, struct slice id);
+
+/* RECORD_GET and RECORD_LIST. */
+HF_MUST_USE
+int record_read(struct machine *m, const void *request, uint64_t elapsed_ms, struct reply_out *out);
+HF_MUST_USE
+int record_list(struct machine *m, const void *request, uint64_t elapsed_ms, struct reply_out *out);
+
+#endif

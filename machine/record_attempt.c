@@ -1,0 +1,228 @@
+/* What an attempt does, from any live session that knows key and token: EXTEND, CHECKPOINT,
+ * COMPLETE; and what an operator does to one whose outcome nobody knows: RESOLVE. A lapsed attempt
+ * may still do all three: whether it or a takeover comes first is the log's order. */
+#include "machine/record.h"
+#include "machine/serve.h"
+
+/* STALE_TOKEN, BAD_STATE: with the record as it is now, so that a late owner learns its fate. */
+static int answer_state(struct reply_out *out, uint16_t op, int status,
+                        const struct row_record *row)
+{
+    struct msg_state detail = {.state = RECORD_ABSENT};
+    if (row != NULL) {
+        detail.state = row->state;
+        detail.outcome =
+            row->state == RECORD_DONE || row->state == RECORD_FAILED ? row->state : OUTCOME_NONE;
+        detail.code = row->code;
+    }
+    return reply_set(out, op, status, &detail);
+}
+
+/* Find the record of (key, token). HF_ENOTFOUND: answered already, in `out`. */
+static int find(struct machine *m, const struct op_context *ctx, struct slice key, uint64_t token,
+                struct row_record *row, struct reply_out *out)
+{
+    int rv;
+    if (state_token_is_future(m, token)) {
+        rv = reply_complain(out, ctx->op, "this fencing token was never issued");
+        return rv == HF_OK ? HF_ENOTFOUND : rv;
+    }
+    rv = record_get(m, key, row);
+    if (rv != HF_ENOTFOUND) return rv;
+    rv = answer_state(out, ctx->op, HF_ESTALE, NULL);
+    return rv == HF_OK ? HF_ENOTFOUND : rv;
+}
+
+static bool is_running(const struct row_record *row, uint64_t token)
+{
+    return row->state == RECORD_RUNNING && row->fencing_token == token;
+}
+
+int record_extend(struct machine *m, const struct op_context *ctx, const void *request,
+                  struct reply_out *out)
+{
+    const struct msg_extend *extend = request;
+    HF_ASSERT(extend->lease_ms >= LEASE_MS_MIN);
+    struct row_record row;
+    int rv = find(m, ctx, extend->key, extend->fencing_token, &row, out);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
+    if (!is_running(&row, extend->fencing_token)) {
+        return answer_state(out, ctx->op, HF_ESTALE, &row);
+    }
+    if (!row.bound) { /* one that is bound lives as long as its session, and goes on so */
+        uint64_t until_ms = state_later(m, extend->lease_ms);
+        if (until_ms > row.lease_until_ms) row.lease_until_ms = until_ms;
+        row.lapsed = 0;
+        rv = record_put(m, extend->key, &row);
+        if (rv != HF_OK) return rv;
+    }
+    struct msg_extend_reply reply;
+    rv = record_lease_left(m, &row, &reply.lease_left_ms);
+    if (rv != HF_OK) return rv;
+    return reply_set(out, ctx->op, HF_OK, &reply);
+}
+
+/* ------------------------------------------------------------------ checkpoints */
+
+static int keep_data(struct machine *m, const struct msg_checkpoint *checkpoint)
+{
+    if (checkpoint->data.size != 0) {
+        return store_put(m->store, TABLE_CHECKPOINTS, checkpoint->key, checkpoint->data);
+    }
+    int rv = store_del(m->store, TABLE_CHECKPOINTS, checkpoint->key);
+    return rv == HF_ENOTFOUND ? HF_OK : rv;
+}
+
+int record_checkpoint(struct machine *m, const struct op_context *ctx, const void *request,
+                      struct reply_out *out)
+{
+    const struct msg_checkpoint *checkpoint = request;
+    HF_ASSERT(checkpoint->external <= MARK_DERIVED);
+    struct row_record row;
+    int rv = find(m, ctx, checkpoint->key, checkpoint->fencing_token, &row, out);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
+    if (!is_running(&row, checkpoint->fencing_token)) {
+        return answer_state(out, ctx->op, HF_ESTALE, &row);
+    }
+    if (checkpoint->number <= row.checkpoint_number) {
+        return reply_set(out, ctx->op, HF_ESEQOLD, NULL);
+    }
+    row.checkpoint = checkpoint->name;
+    row.checkpoint_number = checkpoint->number;
+    /* An open mark of an effect that must not be repeated is not weakened by another mark: only a
+     * checkpoint without one, or completion, says that the effect is behind us. */
+    bool stays = row.external == MARK_ONCE && checkpoint->external != MARK_NONE;
+    if (!stays) row.external = checkpoint->external;
+    if (row.external != MARK_NONE) row.marked = 1;
+    /* A lapsed attempt that announces such an effect now must not be taken over any more: its lease
+     * ended with this mark open. It can still complete, being the only owner. */
+    if (row.lapsed && row.external == MARK_ONCE)
+        rv = record_stop(m, checkpoint->key, &row, RECORD_UNKNOWN);
+    if (rv == HF_OK) rv = keep_data(m, checkpoint);
+    if (rv == HF_OK) rv = record_put(m, checkpoint->key, &row);
+    if (rv != HF_OK) return rv;
+    return reply_set(out, ctx->op, HF_OK, NULL);
+}
+
+/* ------------------------------------------------------------------ completion */
+
+/* A completion that came too late is the signal of a possible double effect: keep the first few,
+ * one a token. */
+static int keep_late(struct machine *m, const struct msg_complete *complete, struct row_record *row)
+{
+    struct late_item late[RECORD_LATE_MAX];
+    const struct late_item *known = row->late.items;
+    uint32_t count = row->late.count;
+    HF_ASSERT(count <= RECORD_LATE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (known[i].fencing_token == complete->fencing_token) return HF_OK;
+        late[i] = known[i];
+    }
+    if (count == RECORD_LATE_MAX) return HF_OK;
+    uint8_t bytes[HASH128_BYTES];
+    struct hash128 h = hash128(0, complete->body.data, complete->body.size);
+    put_u64(bytes, h.high);
+    put_u64(bytes + 8, h.low);
+    late[count] = (struct late_item){
+        .fencing_token = complete->fencing_token,
+        .outcome = complete->outcome,
+        .code = complete->code,
+        .body_hash = slice_make(bytes, sizeof bytes),
+        .at_ms = state_now(m),
+    };
+    row->late = (struct codec_list){late, count + 1};
+    return record_put(m, complete->key, row);
+}
+
+/* What an attempt said, whole: to tell a repeat from a contradiction. */
+static void hash_completion(const struct msg_complete *c, uint8_t out[HASH128_BYTES])
+{
+    struct hash128 h = hash128(c->outcome << 32 | c->code, c->body.data, c->body.size);
+    struct hash128 all = hash128(h.high ^ c->headers.size, c->headers.data, c->headers.size);
+    put_u64(out, all.high ^ h.low);
+    put_u64(out + 8, all.low ^ h.high);
+}
+
+/* Take the result in; the record was stopped already. RETRYABLE stores no response. */
+static void set_result(struct machine *m, struct row_record *row, uint64_t code,
+                       struct slice headers, struct slice body)
+{
+    bool final = row->state != RECORD_RETRYABLE;
+    row->external = MARK_NONE;
+    row->done_at_ms = m->meta.wall_ms;
+    row->code = final ? code : 0;
+    row->headers = final ? headers : (struct slice){0};
+    row->body = final ? body : (struct slice){0};
+}
+
+/* Written, its checkpoint's data forgotten if nobody will need it, and whoever waits is served. */
+static int finish(struct machine *m, struct slice key, struct row_record *row)
+{
+    int rv = HF_OK;
+    if (row->state != RECORD_RETRYABLE) rv = store_del(m->store, TABLE_CHECKPOINTS, key);
+    if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
+    rv = record_put(m, key, row);
+    if (rv != HF_OK || row->parked_count == 0) return rv;
+    return serve_mark(m, TABLE_RECORDS, key);
+}
+
+static int refuse_completion(struct machine *m, const struct msg_complete *complete,
+                             struct slice hash, struct row_record *row, struct reply_out *out)
+{
+    bool own = row->fencing_token == complete->fencing_token && row->completion.size != 0;
+    if (own && slice_equal(row->completion, hash)) {
+        return reply_set(out, OP_CODE_COMPLETE, HF_OK, NULL);
+    }
+    if (own) return reply_set(out, OP_CODE_COMPLETE, HF_ECONFLICT, NULL);
+    int rv = keep_late(m, complete, row);
+    if (rv != HF_OK) return rv;
+    return answer_state(out, OP_CODE_COMPLETE, HF_ESTALE, row);
+}
+
+int record_complete(struct machine *m, const struct op_context *ctx, const void *request,
+                    struct reply_out *out)
+{
+    const struct msg_complete *complete = request;
+    HF_ASSERT(complete->outcome >= OUTCOME_DONE && complete->outcome <= OUTCOME_RETRYABLE);
+    struct row_record row;
+    int rv = find(m, ctx, complete->key, complete->fencing_token, &row, out);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
+    uint8_t hash[HASH128_BYTES];
+    hash_completion(complete, hash);
+    bool open = row.state == RECORD_RUNNING || row.state == RECORD_UNKNOWN;
+    if (!open || row.fencing_token != complete->fencing_token) {
+        return refuse_completion(m, complete, slice_make(hash, sizeof hash), &row, out);
+    }
+    rv = record_stop(m, complete->key, &row, (enum record_state)complete->outcome);
+    if (rv != HF_OK) return rv;
+    row.completion = slice_make(hash, sizeof hash);
+    set_result(m, &row, complete->code, complete->headers, complete->body);
+    rv = finish(m, complete->key, &row);
+    if (rv != HF_OK) return rv;
+    return reply_set(out, ctx->op, HF_OK, NULL);
+}
+
+int record_resolve(struct machine *m, const struct op_context *ctx, const void *request,
+                   struct reply_out *out)
+{
+    const struct msg_resolve *resolve = request;
+    HF_ASSERT(resolve->outcome >= OUTCOME_DONE && resolve->outcome <= OUTCOME_RETRYABLE);
+    struct row_record row;
+    if (state_token_is_future(m, resolve->fencing_token)) {
+        return reply_complain(out, ctx->op, "this fencing token was never issued");
+    }
+    int rv = record_get(m, resolve->key, &row);
+    if (rv == HF_ENOTFOUND) return reply_set(out, ctx->op, HF_ENOTFOUND, NULL);
+    if (rv != HF_OK) return rv;
+    if (row.state != RECORD_UNKNOWN || row.fencing_token != resolve->fencing_token) {
+        return answer_state(out, ctx->op, HF_ESTALE, &row);
+    }
+    rv = record_stop(m, resolve->key, &row, (enum record_state)resolve->outcome);
+    if (rv != HF_OK) return rv;
+    row.evidence = resolve->evidence;
+    row.operator_name = resolve->operator_name;
+    set_result(m, &row, resolve->code, resolve->headers, resolve->body);
+    rv = finish(m, resolve->key, &row);
+    if (rv != HF_OK) return rv;
+    return reply_set(out, ctx->op, HF_OK, NULL);
+}

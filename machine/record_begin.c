@@ -1,0 +1,334 @@
+/* BEGIN: who runs a key, who waits, who gets the result. One function, answer(), decides from the
+ * record's state, for a request that just came and for one that was parked alike; a request parks
+ * only while an attempt runs. docs/contract.md, section 6. */
+#include "machine/parked.h"
+#include "machine/record.h"
+#include "machine/serve.h"
+#include "machine/sessions.h"
+
+enum { RUNNING_META_BYTES_MAX = 256 };
+
+/* ------------------------------------------------------------------ answers */
+
+/* STARTED, TAKEOVER and REPLAY: what is kept for a retry is the fixed part; body, headers and
+ * checkpoint data are looked up again, and marked as gone if they are (contract, 2). */
+static int answer_whole(struct reply_out *out, const struct msg_begin_reply *whole,
+                        struct slice key)
+{
+    struct msg_begin_reply fixed = *whole;
+    fixed.checkpoint_data = (struct slice){0};
+    fixed.headers = (struct slice){0};
+    fixed.body = (struct slice){0};
+    out->token = whole->fencing_token;
+    out->key = key;
+    int rv = reply_set(out, OP_CODE_BEGIN, HF_OK, whole);
+    if (rv != HF_OK || out->stored == NULL) return rv;
+    buffer_clear(out->stored);
+    return codec_encode(&msg_begin_reply_type, &fixed, out->stored);
+}
+
+static int answer_replay(const struct row_record *row, struct slice key, struct reply_out *out)
+{
+    HF_ASSERT(row->state == RECORD_DONE || row->state == RECORD_FAILED);
+    struct msg_begin_reply reply = {
+        .verdict = BEGIN_REPLAY,
+        .attempt = row->attempt,
+        .secret_id = row->secret_id,
+        .outcome = row->state,
+        .code = row->code,
+        .headers = row->headers,
+        .body = row->body,
+        .done_at_ms = row->done_at_ms,
+    };
+    return answer_whole(out, &reply, key);
+}
+
+static int answer_attempt(struct machine *m, const struct row_record *row, struct slice key,
+                          enum begin_verdict verdict, struct reply_out *out)
+{
+    HF_ASSERT(row->state == RECORD_RUNNING && !row->lapsed);
+    struct msg_begin_reply reply = {
+        .verdict = verdict,
+        .fencing_token = row->fencing_token,
+        .attempt = row->attempt,
+        .secret_id = row->secret_id,
+        .checkpoint = row->checkpoint,
+        .checkpoint_number = row->checkpoint_number,
+        .external = row->external,
+    };
+    int rv = record_checkpoint_data(m, key, &reply.checkpoint_data);
+    if (rv != HF_OK) return rv;
+    return answer_whole(out, &reply, key);
+}
+
+static int answer_unknown(const struct row_record *row, struct reply_out *out)
+{
+    struct msg_unknown detail = {
+        .fencing_token = row->fencing_token,
+        .attempt = row->attempt,
+        .checkpoint = row->checkpoint,
+        .checkpoint_number = row->checkpoint_number,
+        .external = row->external,
+        .since_ms = row->since_ms,
+    };
+    return reply_set(out, OP_CODE_BEGIN, HF_ERECORDUNKNOWN, &detail);
+}
+
+static int answer_running(struct machine *m, const struct row_record *row, struct reply_out *out)
+{
+    struct msg_running detail = {
+        .attempt = row->attempt,
+        .meta = row->meta,
+        .checkpoint = row->checkpoint,
+    };
+    if (detail.meta.size > RUNNING_META_BYTES_MAX) detail.meta.size = RUNNING_META_BYTES_MAX;
+    int rv = record_lease_left(m, row, &detail.lease_left_ms);
+    if (rv != HF_OK) return rv;
+    return reply_set(out, OP_CODE_BEGIN, HF_ERUNNING, &detail);
+}
+
+static int answer_mismatch(enum record_state state, struct reply_out *out)
+{
+    struct msg_state detail = {.state = state};
+    return reply_set(out, OP_CODE_BEGIN, HF_EMISMATCH, &detail);
+}
+
+/* ------------------------------------------------------------------ deciding */
+
+/* The guard is a grant, by its token, of the lock that it names. */
+static int guard_is_current(struct machine *m, const struct msg_begin *request, bool *current)
+{
+    *current = request->guard_name.size == 0;
+    if (*current) return HF_OK;
+    struct row_key token = row_key_u64(request->guard_token);
+    struct row_grant grant;
+    int rv = state_get(m, TABLE_GRANTS, row_key_slice(&token), &row_grant_type, &grant);
+    if (rv == HF_ENOTFOUND) return HF_OK;
+    if (rv != HF_OK) return rv;
+    for (uint32_t i = 0; i < grant.names.count; i++) {
+        if (slice_equal(grant.names.items[i], request->guard_name)) *current = true;
+    }
+    return HF_OK;
+}
+
+static int bound_quota_left(struct machine *m, const struct begin_call *call, bool *left)
+{
+    *left = true;
+    if (call->request->lease_ms != 0) return HF_OK;
+    struct row_session draft, *session;
+    int rv = session_get(m, call->session, &draft, &session);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+    *left = session_load(session) < SESSION_NAMES_MAX;
+    return HF_OK;
+}
+
+/* A new attempt at a record that is absent (a fresh row), RETRYABLE or lapsed. `row` is written
+ * even if the guard refuses, so that a parked request that was taken off it is off it. */
+static int begin_attempt(struct machine *m, struct slice key, struct row_record *row,
+                         const struct begin_call *call, struct reply_out *out)
+{
+    bool current, quota_left;
+    int rv = guard_is_current(m, call->request, &current);
+    if (rv == HF_OK) rv = bound_quota_left(m, call, &quota_left);
+    if (rv != HF_OK) return rv;
+    if (!current) return reply_set(out, OP_CODE_BEGIN, HF_EGUARDSTALE, NULL);
+    if (!quota_left) return reply_set(out, OP_CODE_BEGIN, HF_EQUOTA, NULL);
+
+    bool lapsed = row->state == RECORD_RUNNING;
+    rv = record_start(m, key, row, call);
+    if (rv != HF_OK) return rv;
+    rv = record_put(m, key, row);
+    if (rv != HF_OK) return rv;
+    return answer_attempt(m, row, key, lapsed ? BEGIN_TAKEOVER : BEGIN_STARTED, out);
+}
+
+static bool is_too_old(const struct machine *m, const struct msg_begin *request)
+{
+    uint64_t limit = (uint64_t)TOMBSTONE_FACTOR * request->retain_ms;
+    if (limit > BORN_AGE_MS_MAX) limit = BORN_AGE_MS_MAX;
+    if (request->born_ms == 0 || m->meta.wall_ms <= request->born_ms) return false;
+    return m->meta.wall_ms - request->born_ms > limit;
+}
+
+/* Nothing is stored under the key but, perhaps, a tombstone. */
+static int answer_absent(struct machine *m, const struct begin_call *call, struct reply_out *out)
+{
+    const struct msg_begin *request = call->request;
+    struct row_tombstone tombstone;
+    int rv = state_get(m, TABLE_TOMBSTONES, request->key, &row_tombstone_type, &tombstone);
+    if (rv == HF_OK) {
+        uint8_t bytes[HASH128_BYTES];
+        struct hash128 h = hash128(0, request->fingerprint.data, request->fingerprint.size);
+        put_u64(bytes, h.high);
+        put_u64(bytes + 8, h.low);
+        if (!slice_equal(tombstone.fingerprint_hash, slice_make(bytes, sizeof bytes))) {
+            return answer_mismatch(RECORD_TOMBSTONE, out);
+        }
+        return reply_set(out, OP_CODE_BEGIN, HF_EKEYEXPIRED, NULL);
+    }
+    if (rv != HF_ENOTFOUND) return rv;
+    if (is_too_old(m, request)) return reply_set(out, OP_CODE_BEGIN, HF_EKEYTOOOLD, NULL);
+
+    struct row_record fresh = {
+        .fingerprint = request->fingerprint,
+        .state = RECORD_RETRYABLE, /* until record_start() */
+        .takeover = request->takeover,
+        .retain_ms = request->retain_ms,
+        .born_ms = request->born_ms,
+        .secret_id = request->secret_id,
+    };
+    return begin_attempt(m, request->key, &fresh, call, out);
+}
+
+/* Everything but a running attempt, which the callers treat. */
+static int answer(struct machine *m, struct row_record *row, const struct begin_call *call,
+                  struct reply_out *out)
+{
+    switch ((enum record_state)row->state) {
+    case RECORD_DONE:
+    case RECORD_FAILED: return answer_replay(row, call->request->key, out);
+    case RECORD_UNKNOWN: return answer_unknown(row, out);
+    case RECORD_RUNNING:
+    case RECORD_RETRYABLE: return begin_attempt(m, call->request->key, row, call, out);
+    case RECORD_ABSENT:
+    case RECORD_TOMBSTONE: break;
+    }
+    return HF_ECORRUPT;
+}
+
+static int park(struct machine *m, const struct op_context *ctx, struct row_record *row,
+                const struct msg_begin *request, struct reply_out *out)
+{
+    struct row_session draft, *session;
+    int rv = session_get(m, ctx->envelope->session, &draft, &session);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+    if (row->parked_count >= RECORD_PARKED_MAX || session_load(session) >= SESSION_NAMES_MAX) {
+        return reply_set(out, OP_CODE_BEGIN, HF_EQUOTA, NULL);
+    }
+    struct codec_strs names = {&request->key, 1};
+    rv = parked_put(m, ctx, TABLE_RECORD_QUEUE, names, 0, request->wait_ms, out);
+    if (rv != HF_OK) return rv;
+    row->parked_count++;
+    return record_put(m, request->key, row);
+}
+
+int record_begin(struct machine *m, const struct op_context *ctx, const void *request,
+                 struct reply_out *out)
+{
+    const struct msg_begin *begin = request;
+    HF_ASSERT(m->session_id == ctx->envelope->session);
+    struct begin_call call = {begin, ctx->envelope->session, ctx->envelope->peer,
+                              ctx->envelope->traceparent};
+    struct row_record row;
+    int rv = record_get(m, begin->key, &row);
+    if (rv == HF_ENOTFOUND) return answer_absent(m, &call, out);
+    if (rv != HF_OK) return rv;
+    if (!slice_equal(row.fingerprint, begin->fingerprint)) {
+        return answer_mismatch((enum record_state)row.state, out);
+    }
+    if (row.state != RECORD_RUNNING || row.lapsed) return answer(m, &row, &call, out);
+    if (begin->wait_ms > 0) return park(m, ctx, &row, begin, out);
+    return answer_running(m, &row, out);
+}
+
+/* ------------------------------------------------------------------ parked ones */
+
+static int serve_one(struct machine *m, struct slice key, struct row_record *row,
+                     const struct parked *p)
+{
+    struct msg_begin request;
+    int rv = parked_request(m, p, &request);
+    if (rv != HF_OK) return rv;
+    struct begin_call call = {&request, p->session, p->row.peer, p->row.traceparent};
+    HF_ASSERT(row->parked_count > 0);
+    row->parked_count--;
+    rv = record_put(m, key, row);
+    if (rv != HF_OK) return rv;
+    struct reply_out out = parked_reply(m);
+    rv = answer(m, row, &call, &out);
+    if (rv != HF_OK) return rv;
+    return parked_answer(m, p, &out);
+}
+
+int record_serve(struct machine *m, struct slice key)
+{
+    HF_ASSERT(key.size >= 1);
+    for (;;) {
+        size_t mark = state_mark(m);
+        struct row_record row;
+        struct parked p;
+        int rv = record_get(m, key, &row);
+        if (rv == HF_ENOTFOUND) return HF_OK;
+        if (rv != HF_OK) return rv;
+        if (row.parked_count == 0) return HF_OK;
+        if (row.state == RECORD_RUNNING && !row.lapsed) return HF_OK; /* the others wait on */
+        if (m->grants_left == 0) return HF_ETOOBUSY;
+        m->grants_left--;
+        rv = parked_behind(m, TABLE_RECORD_QUEUE, key, 0, &p);
+        if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+        rv = serve_one(m, key, &row, &p);
+        if (rv != HF_OK) return rv;
+        state_reset(m, mark);
+    }
+}
+
+int record_wait_over(struct machine *m, const struct parked *p, struct reply_out *out)
+{
+    HF_ASSERT(p->row.names.count == 1);
+    struct row_record row;
+    int rv = record_get(m, p->row.names.items[0], &row);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+    return answer_running(m, &row, out);
+}
+
+int record_left(struct machine *m, const struct parked *p)
+{
+    HF_ASSERT(p->row.names.count == 1);
+    struct slice key = p->row.names.items[0];
+    struct row_record row;
+    int rv = record_get(m, key, &row);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+    HF_ASSERT(row.parked_count > 0);
+    row.parked_count--;
+    return record_put(m, key, &row);
+}
+
+/* ------------------------------------------------------------------ retries */
+
+/* The stored answer is the fixed part: fill in the rest if the record still is what it tells of. */
+static int refill(struct machine *m, const struct row_record *row, struct slice key,
+                  struct msg_begin_reply *reply, bool *whole)
+{
+    if (reply->verdict == BEGIN_REPLAY) {
+        *whole = row->state == reply->outcome && row->done_at_ms == reply->done_at_ms &&
+                 row->attempt == reply->attempt;
+        if (*whole) {
+            reply->headers = row->headers;
+            reply->body = row->body;
+        }
+        return HF_OK;
+    }
+    *whole = row->fencing_token == reply->fencing_token &&
+             row->checkpoint_number == reply->checkpoint_number;
+    return *whole ? record_checkpoint_data(m, key, &reply->checkpoint_data) : HF_OK;
+}
+
+int record_begin_repeat(struct machine *m, uint64_t session, const struct row_reply *stored,
+                        struct reply_out *out)
+{
+    HF_ASSERT(session != 0);
+    if (stored->status != HF_OK) return HF_OK;
+    struct msg_begin_reply reply;
+    int rv = codec_decode(&msg_begin_reply_type, stored->body, NULL, &reply);
+    if (rv != HF_OK) return HF_ECORRUPT;
+    bool whole = false;
+    struct row_record row;
+    rv = record_get(m, stored->key, &row);
+    if (rv == HF_OK) {
+        rv = refill(m, &row, stored->key, &reply, &whole);
+        out->stands = row.state == RECORD_RUNNING && row.fencing_token == reply.fencing_token;
+    }
+    if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
+    reply.referent = whole ? REFERENT_WHOLE : REFERENT_GONE;
+    return reply_set(out, OP_CODE_BEGIN, HF_OK, &reply);
+}
