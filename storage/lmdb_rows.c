@@ -7,12 +7,7 @@
 #include "storage/lmdb_rows.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/status.h"
@@ -58,30 +53,6 @@ static MDB_val *full_key_set(struct full_key *k, uint8_t table, struct slice key
 }
 
 /* ------------------------------------------------------------------ opening */
-
-static int sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return status_from_errno(errno);
-    int rv = fsync(fd) == 0 ? HF_OK : HF_EIO;
-    (void)close(fd);
-    return rv;
-}
-
-/* The directory that holds `path`, into `out` of PATH_MAX bytes. */
-static void parent_of(const char *path, char *out)
-{
-    size_t size = strlen(path);
-    HF_ASSERT(size >= 1 && size < PATH_MAX);
-    while (size > 1 && path[size - 1] == '/') size -= 1;
-    while (size > 0 && path[size - 1] != '/') size -= 1;
-    if (size == 0) {
-        memcpy(out, ".", 2);
-        return;
-    }
-    memcpy(out, path, size);
-    out[size] = '\0';
-}
 
 static int open_env(const char *path, uint64_t map_bytes, MDB_env **out)
 {
@@ -132,49 +103,21 @@ void lmdb_rows_close(struct lmdb_rows *r)
     *r = (struct lmdb_rows){0};
 }
 
-/* What an interrupted creation left behind. */
-static int remove_staging(const char *staging)
+int lmdb_rows_open_view(struct lmdb_rows *view, const struct lmdb_rows *r)
 {
-    static const char *const names[] = {"data.mdb", "lock.mdb"};
-    for (size_t i = 0; i < HF_ARRAY_COUNT(names); i++) {
-        char file[PATH_MAX + 16];
-        (void)snprintf(file, sizeof file, "%s/%s", staging, names[i]);
-        if (unlink(file) != 0 && errno != ENOENT) return status_from_errno(errno);
-    }
-    if (rmdir(staging) != 0 && errno != ENOENT) return status_from_errno(errno);
+    HF_ASSERT(view->env == NULL);
+    HF_ASSERT(r->env != NULL);
+    MDB_txn *reader = NULL;
+    int code = mdb_txn_begin(r->env, NULL, MDB_RDONLY, &reader);
+    if (code != 0) return lmdb_status(code);
+    *view = (struct lmdb_rows){.env = r->env, .reader = reader, .dbi = r->dbi};
     return HF_OK;
 }
 
-/* An empty, marked store in a directory that exists. */
-static int fill_staging(const char *staging, uint64_t map_bytes)
+void lmdb_rows_close_view(struct lmdb_rows *view)
 {
-    struct lmdb_rows rows = {0};
-    struct generation none = {0};
-    struct mark_row mark = {0};
-    int rv = lmdb_rows_open(&rows, staging, map_bytes);
-    if (rv != HF_OK) return rv;
-    rv = lmdb_rows_write(&rows, &none, &mark);
-    lmdb_rows_close(&rows);
-    if (rv != HF_OK) return rv;
-    return sync_directory(staging);
-}
-
-int lmdb_rows_create(const char *path, uint64_t map_bytes)
-{
-    char staging[PATH_MAX];
-    char parent[PATH_MAX];
-    int size = snprintf(staging, sizeof staging, "%s.new", path);
-    if (size < 0 || (size_t)size >= sizeof staging) return HF_EINVAL;
-    if (access(path, F_OK) == 0) return HF_EEXIST;
-    parent_of(path, parent);
-
-    int rv = remove_staging(staging);
-    if (rv != HF_OK) return rv;
-    if (mkdir(staging, 0700) != 0) return status_from_errno(errno);
-    rv = fill_staging(staging, map_bytes);
-    if (rv != HF_OK) return rv;
-    if (rename(staging, path) != 0) return status_from_errno(errno);
-    return sync_directory(parent);
+    if (view->reader != NULL) mdb_txn_abort(view->reader);
+    *view = (struct lmdb_rows){0};
 }
 
 /* ------------------------------------------------------------------ reading */

@@ -30,18 +30,22 @@ struct lmdb_row {
 HF_MUST_USE
 int lmdb_status(int code);
 
-/** Make a directory with an empty, marked store, all of it or nothing: it appears under `path` by
- * a rename. Blocks for the disk. \retval HF_EEXIST, HF_EDISKFULL, HF_EIO */
-HF_MUST_USE
-int lmdb_rows_create(const char *path, uint64_t map_bytes);
-
-/** Open the environment in directory `path`. \retval HF_ENOTFOUND, HF_ECORRUPT, HF_EIO, HF_ENOMEM:
- * nothing is owned. */
+/** Open, or make, the environment in directory `path`, which exists. \retval HF_ENOTFOUND,
+ * HF_ECORRUPT, HF_EIO, HF_ENOMEM: nothing is owned. */
 HF_MUST_USE
 int lmdb_rows_open(struct lmdb_rows *r, const char *path, uint64_t map_bytes);
 
 /** Close; a zeroed one is accepted. All cursors must be closed. */
 void lmdb_rows_close(struct lmdb_rows *r);
+
+/** Open a second reader on an open environment, standing at the newest transaction, for another
+ * thread. \param view zeroed; borrows the environment, which must outlive it. Errors as
+ * lmdb_rows_open(). \note pages are not reused while it is open. */
+HF_MUST_USE
+int lmdb_rows_open_view(struct lmdb_rows *view, const struct lmdb_rows *r);
+
+/** End it; its cursors must be closed. */
+void lmdb_rows_close_view(struct lmdb_rows *view);
 
 /** The store's own row as the reader sees it; its configuration is borrowed until
  * lmdb_rows_renew(). \retval HF_ECORRUPT it is missing or does not check out; HF_EVERSION */

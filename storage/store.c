@@ -146,6 +146,13 @@ int store_verify(struct store *s)
     return s->ops->verify(s);
 }
 
+int store_export(struct store *s, store_sink_cb sink_cb, void *data, uint64_t *index)
+{
+    HF_ASSERT(is_open(s));
+    HF_ASSERT(sink_cb != NULL);
+    return s->ops->export(s, sink_cb, data, index);
+}
+
 void store_close(struct store *s)
 {
     if (s == NULL) return;

@@ -123,6 +123,19 @@ int store_flush_done(struct store *s);
 HF_MUST_USE
 int store_verify(struct store *s);
 
+/** Takes the next bytes of an image, borrowed. \return HF_OK to go on; else the export ends so. */
+typedef int (*store_sink_cb)(struct slice bytes, void *data);
+
+/** Reads exactly `bytes` bytes of an image. \return HF_ECORRUPT if it ends before. */
+typedef int (*store_source_cb)(void *out, size_t bytes, void *data);
+
+/** Write the state of the newest flush as an image (storage/image.h). Blocks for the length of the
+ * sink; any one thread, while the loop goes on. On disk the pages that it stands on are not reused
+ * meanwhile: let the sink be a local file, never a slow peer.
+ * \param index Out: the mark's index. \retval HF_ECORRUPT, HF_EIO, HF_ENOMEM, or the sink's */
+HF_MUST_USE
+int store_export(struct store *s, store_sink_cb sink_cb, void *data, uint64_t *index);
+
 /** Close without flushing and free; NULL is accepted. No flush may be running. */
 void store_close(struct store *s);
 

@@ -12,9 +12,8 @@
 #include "storage/lmdb_rows.h"
 #include "storage/merge.h"
 #include "storage/row.h"
+#include "storage/store_lmdb_image.h"
 #include "storage/store_ops.h"
-
-#define MAP_BYTES_DEFAULT ((uint64_t)64 << 30)
 
 /* What describes all rows; a savepoint keeps a copy. */
 struct totals {
@@ -346,6 +345,11 @@ static int verify(struct store *s)
     return note(l, equal ? HF_OK : HF_ECORRUPT);
 }
 
+static int export(struct store *s, store_sink_cb sink_cb, void *data, uint64_t *index)
+{
+    return store_lmdb_export_rows(&lmdb_of(s)->rows, sink_cb, data, index);
+}
+
 /* ------------------------------------------------------------------ open and close */
 
 static void close_lmdb(struct store *s)
@@ -379,13 +383,9 @@ static const struct store_ops lmdb_ops = {
     .flush_run = flush_run,
     .flush_done = flush_done,
     .verify = verify,
+    .export = export,
     .close = close_lmdb,
 };
-
-static uint64_t map_bytes_of(const struct store_lmdb_options *options)
-{
-    return options == NULL || options->map_bytes == 0 ? MAP_BYTES_DEFAULT : options->map_bytes;
-}
 
 /* Take over what the file says it stands for. */
 static int load_mark(struct store_lmdb *l)
@@ -402,17 +402,11 @@ static int load_mark(struct store_lmdb *l)
     return HF_OK;
 }
 
-int store_lmdb_create(const char *path, const struct store_lmdb_options *options)
-{
-    HF_ASSERT(path != NULL && path[0] != '\0');
-    return lmdb_rows_create(path, map_bytes_of(options));
-}
-
 int store_lmdb_open(const char *path, const struct store_lmdb_options *options, struct store **out)
 {
     HF_ASSERT(path != NULL && path[0] != '\0');
     bool all = options == NULL || options->check == STORE_LMDB_CHECK_ALL;
-    int rv = lmdb_check(path, map_bytes_of(options), all);
+    int rv = lmdb_check(path, store_lmdb_map_bytes(options), all);
     if (rv != HF_OK) return rv;
     struct store_lmdb *l = calloc(1, sizeof *l);
     if (l == NULL) return HF_ENOMEM;
@@ -421,7 +415,7 @@ int store_lmdb_open(const char *path, const struct store_lmdb_options *options, 
     l->layers.active = &l->turns[0];
     l->layers.rows = &l->rows;
     l->layers.version = 1;
-    rv = lmdb_rows_open(&l->rows, path, map_bytes_of(options));
+    rv = lmdb_rows_open(&l->rows, path, store_lmdb_map_bytes(options));
     if (rv == HF_OK) rv = load_mark(l);
     if (rv != HF_OK) {
         close_lmdb(&l->store);

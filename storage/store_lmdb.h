@@ -37,4 +37,12 @@ int store_lmdb_create(const char *path, const struct store_lmdb_options *options
 HF_MUST_USE
 int store_lmdb_open(const char *path, const struct store_lmdb_options *options, struct store **out);
 
+/** Make a store out of an image: beside `path` first, then moved there by a rename, over the store
+ * that may be there and must be closed. A crash leaves the one or the other. Blocks; any thread.
+ * \retval HF_ECORRUPT the image does not check out; HF_EVERSION, HF_EDISKFULL, HF_EIO, HF_ENOMEM,
+ * or what source_cb answered: what was there is as it was */
+HF_MUST_USE
+int store_lmdb_import(const char *path, const struct store_lmdb_options *options,
+                      store_source_cb source_cb, void *data);
+
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/status.h"
+#include "storage/image.h"
 #include "storage/row.h"
 #include "storage/store_ops.h"
 #include "storage/treap.h"
@@ -305,6 +306,38 @@ static int verify(struct store *s)
     return row_hash_equal(sum, live->digest) ? HF_OK : HF_ECORRUPT;
 }
 
+/* The newest flushed state: what a crash would go back to. */
+static int export(struct store *s, store_sink_cb sink_cb, void *data, uint64_t *index)
+{
+    const struct store_memory *m = memory_of(s);
+    const struct image *from = m->flushing && m->flushed ? &m->frozen : &m->durable;
+    struct mark_row mark = {.mark = from->mark, .digest = from->digest};
+    memcpy(mark.counts, from->counts, sizeof mark.counts);
+    int rv = image_write_start(&mark, sink_cb, data);
+    if (rv != HF_OK) return rv;
+    const struct treap_row *row = treap_from(&from->rows, 0, slice_make(NULL, 0), false);
+    while (row != NULL) {
+        rv = image_write_row(row->table, treap_key(row), treap_value(row), sink_cb, data);
+        if (rv != HF_OK) return rv;
+        row = treap_from(&from->rows, row->table, treap_key(row), true);
+    }
+    *index = from->mark.index;
+    return image_write_end(sink_cb, data);
+}
+
+static int import_row(uint8_t table, struct slice key, struct slice value, struct hash128 hash,
+                      void *data)
+{
+    struct image *to = data;
+    struct treap_row *row = treap_row_new(table, key, value);
+    if (row == NULL) return HF_ENOMEM;
+    HF_ASSERT(row_hash_equal(row->hash, hash));
+    treap_row_free(treap_insert(&to->rows, row));
+    to->counts[table] += 1;
+    to->digest = digest_add(to->digest, hash);
+    return HF_OK;
+}
+
 static void close_memory(struct store *s)
 {
     struct store_memory *m = memory_of(s);
@@ -334,6 +367,7 @@ static const struct store_ops memory_ops = {
     .flush_run = flush_run,
     .flush_done = flush_done,
     .verify = verify,
+    .export = export,
     .close = close_memory,
 };
 
@@ -363,6 +397,28 @@ int store_memory_crash(struct store *s)
     m->flushing = false;
     m->active_bytes = 0;
     return image_copy(&m->live, &m->durable);
+}
+
+int store_memory_import(struct store *s, store_source_cb source_cb, void *data)
+{
+    HF_ASSERT(s->magic == STORE_MAGIC);
+    HF_ASSERT(s->ops == &memory_ops);
+    struct store_memory *m = memory_of(s);
+    struct image image = {0};
+    struct mark_row mark;
+    struct buffer mark_bytes;
+    buffer_init(&mark_bytes, MARK_ROW_BYTES_MAX);
+    int rv = image_read(source_cb, data, import_row, &image, &mark_bytes, &mark);
+    if (rv == HF_OK) rv = image_set_mark(&image, &mark.mark);
+    buffer_close(&mark_bytes);
+    if (rv != HF_OK) {
+        image_clear(&image);
+        return rv;
+    }
+    m->flushing = false;
+    image_clear(&m->durable);
+    m->durable = image;
+    return store_memory_crash(s);
 }
 
 void store_memory_fail_flush(struct store *s, unsigned count_left, int status)

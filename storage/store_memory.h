@@ -16,6 +16,12 @@ int store_memory_open(struct store **out);
 HF_MUST_USE
 int store_memory_crash(struct store *s);
 
+/** Replace everything by an image, as if the store had been opened on it. No cursor may be open and
+ * no flush may be running; a savepoint ends. \retval HF_ECORRUPT, HF_ENOMEM, or source_cb's:
+ * nothing changed */
+HF_MUST_USE
+int store_memory_import(struct store *s, store_source_cb source_cb, void *data);
+
 /** Make the next `count` calls of store_flush_run() answer `status` and write nothing: a full disk
  * (HF_EDISKFULL) or a failed one (HF_EIO), for the simulation. */
 void store_memory_fail_flush(struct store *s, unsigned count, int status);

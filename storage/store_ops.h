@@ -29,6 +29,7 @@ struct store_ops {
     int (*flush_run)(struct store *s);
     int (*flush_done)(struct store *s);
     int (*verify)(struct store *s);
+    int (*export)(struct store *s, store_sink_cb sink_cb, void *data, uint64_t *index);
     void (*close)(struct store *s);
 };
 
