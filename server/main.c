@@ -13,7 +13,8 @@
 /* Descriptors beside the clients': log, store, libuv and some to spare. */
 enum { DESCRIPTORS_OWN = 64 };
 
-static void raise_descriptors(const struct config *config)
+/* Clients must not take the descriptors that the log needs for its next segment. */
+static void raise_descriptors(struct config *config)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -21,7 +22,9 @@ static void raise_descriptors(const struct config *config)
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 ||
         limit.rlim_cur >= (rlim_t)config->connections_max + DESCRIPTORS_OWN)
         return;
-    log_warn("fewer descriptors than connections", "descriptors=%llu connections=%u",
+    config->connections_max =
+        limit.rlim_cur > 2 * DESCRIPTORS_OWN ? (uint32_t)limit.rlim_cur - DESCRIPTORS_OWN : 1;
+    log_warn("fewer connections than set: descriptors are short", "descriptors=%llu connections=%u",
              (unsigned long long)limit.rlim_cur, (unsigned)config->connections_max);
 }
 
@@ -41,7 +44,7 @@ static int init(const struct config *config)
     return 0;
 }
 
-static int run(const struct config *config)
+static int run(struct config *config)
 {
     struct refusal why = {{0}};
     struct data_dir dir = {0};

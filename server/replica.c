@@ -309,7 +309,11 @@ uint64_t replica_next_wake(const struct replica *r)
 {
     uint64_t wake_ms = driver_next_timeout(r->driver);
     wake_ms = earlier(wake_ms, replica_checkpoint_when(r));
-    return r->leads ? earlier(wake_ms, leader_wake(r)) : wake_ms;
+    if (!r->leads) return wake_ms;
+    uint64_t leader_ms = leader_wake(r);
+    /* What was due in the last pass and did not go then is blocked: come back, but do not spin. */
+    if (leader_ms <= r->clock.pass_ms) leader_ms = r->clock.pass_ms + 1;
+    return earlier(wake_ms, leader_ms);
 }
 
 void replica_stop(struct replica *r)

@@ -4,12 +4,15 @@
  *
  * Expiry and what was read in the same pass: a KEEP that has arrived must not lose against a
  * deadline that this pass finds due. So ops are stamped just below the next deadline, and an entry
- * that carries time alone follows at once and sweeps.
+ * that carries time alone follows at once and sweeps. Under a load that leaves no room for such an
+ * entry for a second, ops carry the time themselves: expiry is late then, but never starved.
  *
  * Failure modes: no leader, no room, no space: a status of this server, class 1, before anything
  * is in the log. Leadership lost with entries in flight: class 2. */
 #include "base/status.h"
 #include "server/replica_parts.h"
+
+enum { OVERDUE_MS_MAX = 1000 };
 
 static const char PRINCIPAL[] = "anonymous"; /* until there is authentication */
 
@@ -101,7 +104,8 @@ static uint64_t stamp_for_ops(const struct replica *r)
 {
     uint64_t due_ms = machine_next_deadline_ms(r->machine);
     uint64_t stamp_ms = r->clock.time_ms;
-    if (due_ms > 0 && due_ms <= stamp_ms) stamp_ms = due_ms - 1;
+    bool due = due_ms > 0 && due_ms <= stamp_ms;
+    if (due && stamp_ms - due_ms < OVERDUE_MS_MAX) stamp_ms = due_ms - 1;
     return stamp_ms > r->proposed_time_ms ? stamp_ms : r->proposed_time_ms;
 }
 
