@@ -103,7 +103,9 @@ int driver_new(const struct driver_config *config, struct driver **driver);
 /** Free it; NULL is accepted. Writes nothing. */
 void driver_free(struct driver *d);
 
-/** Begin. config.entries holds the durable log from mark->index + 1 on, or from earlier.
+/** Begin. config.entries holds the durable log from mark->index + 1 on, or from earlier. If the log
+ * ends before the mark, or has another term there, the store is ahead of it: the caller drops the
+ * log first (wal_reset(), entries_reset(), both from mark->index + 1).
  * A lone voter leads when this returns, in a term of its own; others follow.
  * \param now_ms     monotone, as in every call below.
  * \param term  from the vote file. \param voted_for  likewise.

@@ -46,7 +46,8 @@ enum {
 
 struct wal_config {
     uint8_t cluster_id[WAL_CLUSTER_ID_BYTES]; /**< as the vote file's */
-    uint32_t segment_bytes; /**< a multiple of 512 in WAL_SEGMENT_BYTES_MIN..MAX */
+    uint32_t segment_bytes; /**< a multiple of 512 in WAL_SEGMENT_BYTES_MIN..MAX; 4 MiB or more
+                                 hold every entry (wal_entry_bytes_max()) */
     bool may_create;        /**< an empty directory becomes an empty log; else it is refused */
 };
 
