@@ -1,5 +1,5 @@
-/* The loop goes on while another thread flushes: for the thread sanitizer, and for the eyes of the
- * comparison with the memory store. */
+/* The loop goes on while another thread flushes and a third exports: for the thread sanitizer, and
+ * for the eyes of the comparison with the memory store. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -14,6 +14,7 @@ struct flusher {
     struct store *store;
     atomic_bool ended;
     int rv;
+    uint64_t index; /* of the exported state */
 };
 
 static void *flush(void *data)
@@ -21,6 +22,21 @@ static void *flush(void *data)
     struct flusher *f = data;
     f->rv = store_flush_run(f->store);
     atomic_store_explicit(&f->ended, true, memory_order_relaxed); /* the join is what orders */
+    return NULL;
+}
+
+static int count_bytes(struct slice bytes, void *data)
+{
+    *(uint64_t *)data += bytes.size;
+    return HF_OK;
+}
+
+/* An image of one of the two durable states, whichever the flush has reached. */
+static void *export(void *data)
+{
+    struct flusher *f = data;
+    uint64_t bytes = 0;
+    f->rv = store_export(f->store, count_bytes, &bytes, &f->index);
     return NULL;
 }
 
@@ -40,7 +56,7 @@ static void go_on(struct store *s, struct store *memory, struct prng *prng, stru
     }
 }
 
-static void test_the_loop_goes_on_while_a_thread_flushes(void **state)
+static void test_the_loop_goes_on_while_threads_flush_and_export(void **state)
 {
     (void)state;
     struct store_dir dir;
@@ -55,11 +71,16 @@ static void test_the_loop_goes_on_while_a_thread_flushes(void **state)
         struct store_mark mark = {.index = i};
         assert_int_equal(store_checkpoint(s, &mark), HF_OK);
         struct flusher f = {.store = s};
-        pthread_t thread;
+        struct flusher e = {.store = s};
+        pthread_t thread, exporter;
         assert_int_equal(pthread_create(&thread, NULL, flush, &f), 0);
+        assert_int_equal(pthread_create(&exporter, NULL, export, &e), 0);
         go_on(s, memory, &prng, &f);
         assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(pthread_join(exporter, NULL), 0);
         assert_int_equal(f.rv, HF_OK);
+        assert_int_equal(e.rv, HF_OK);
+        assert_true(e.index == i || e.index == i - 1);
         assert_int_equal(store_flush_done(s), HF_OK);
         expect_same(s, memory, false);
     }
@@ -72,7 +93,7 @@ static void test_the_loop_goes_on_while_a_thread_flushes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_loop_goes_on_while_a_thread_flushes),
+        cmocka_unit_test(test_the_loop_goes_on_while_threads_flush_and_export),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
