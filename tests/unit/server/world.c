@@ -66,6 +66,7 @@ int world_setup(void **state)
 int world_teardown(void **state)
 {
     struct world *w = *state;
+    if (w->door.by_id.count > 0) return 0; /* the test failed: its clients' memory is gone */
     replica_close(w->replica);
     door_close(&w->door);
     store_close(w->store);
