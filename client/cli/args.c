@@ -25,9 +25,9 @@ static int take_number(const struct verb *verb, const struct arg_option *option,
     bool digits = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
     if (!digits || value < option->min || value > option->max) {
         return cli_fail(CLI_USAGE,
-                        "%s of `%s` takes a whole number from %" PRIu64 " to %" PRIu64
-                        ", not \"%s\"; see `holdfast %s --help`",
-                        option->name, verb->name, option->min, option->max, text, verb->name);
+                        "%s takes a whole number from %" PRIu64 " to %" PRIu64
+                        ", not \"%s\"; see `holdfast help %s`",
+                        option->name, option->min, option->max, text, verb->name);
     }
     *option->number = value;
     return CLI_OK;
@@ -42,20 +42,20 @@ static int take_option(const struct verb *verb, const struct arg_option *options
     size_t size = equals != NULL ? (size_t)(equals - word) : strlen(word);
     const struct arg_option *option = find(options, count, word, size);
     if (option == NULL) {
-        return cli_fail(CLI_USAGE, "`%s` has no option %.*s; see `holdfast %s --help`", verb->name,
-                        (int)size, word, verb->name);
+        return cli_fail(CLI_USAGE, "there is no option %.*s; see `holdfast help %s`", (int)size,
+                        word, verb->name);
     }
     if (option->flag != NULL) {
         if (equals != NULL) {
-            return cli_fail(CLI_USAGE, "%s of `%s` takes no value; leave \"%s\" away", option->name,
-                            verb->name, equals);
+            return cli_fail(CLI_USAGE, "%s takes no value; leave \"%s\" away", option->name,
+                            equals);
         }
         *option->flag = true;
         return CLI_OK;
     }
     if (equals == NULL && (*at + 1 >= argc || strcmp(argv[*at + 1], "--") == 0)) {
-        return cli_fail(CLI_USAGE, "%s of `%s` needs a value behind it; see `holdfast %s --help`",
-                        option->name, verb->name, verb->name);
+        return cli_fail(CLI_USAGE, "%s needs a value behind it; see `holdfast help %s`",
+                        option->name, verb->name);
     }
     const char *value = equals != NULL ? equals + 1 : argv[++*at];
     if (option->number != NULL) return take_number(verb, option, value);
@@ -79,6 +79,7 @@ int args_parse(struct cli *cli, const struct verb *verb, int argc, char **argv,
     const struct arg_option everywhere[] = {
         {.name = "--servers", .text = &cli->servers},
         {.name = "--json", .flag = &cli->json},
+        {.name = "--timeout", .number = &cli->timeout_ms, .min = 1, .max = 3600000},
         {.name = "--help", .flag = &args->help},
     };
     HF_ASSERT(argc >= 1);

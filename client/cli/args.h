@@ -1,5 +1,6 @@
 /* Arguments of a verb: a table of its options in, their values, the plain words and the command
- * behind `--` out. --servers and --json may stand anywhere before the `--`. Numbers are held
+ * behind `--` out. --servers, --json, --timeout and
+ * --help may stand anywhere before the `--`. Numbers are held
  * against their ranges here, so that no verb sees one that the servers would refuse. */
 #ifndef CLIENT_CLI_ARGS_H
 #define CLIENT_CLI_ARGS_H
@@ -30,7 +31,7 @@ struct args {
     bool help;      /**< --help or -h: print it and do nothing else */
 };
 
-/** Parse argv[1..]: argv[0] is the verb. `cli` gets --servers and --json.
+/** Parse argv[1..]: argv[0] is the verb. `cli` gets the options that every verb has.
  * \param options  `count` options; their outputs keep their values where an option is not given.
  * \param args     Out.
  * \return CLI_OK, or CLI_USAGE after a sentence on standard error. */

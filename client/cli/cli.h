@@ -33,6 +33,7 @@ enum cli_exit {
 struct cli {
     const char *servers; /**< --servers, else HOLDFAST_SERVERS, else the default; borrowed */
     bool json;           /**< --json: for programs */
+    uint64_t timeout_ms; /**< --timeout: for a call beyond its wait; 0 = the verb's default */
     hf_client *client;   /**< opened by cli_open(), closed by main(); NULL before */
 };
 
@@ -49,8 +50,8 @@ extern const struct verb verb_status, verb_locks, verb_records, verb_record, ver
     verb_sessions, verb_lock, verb_once, verb_bench;
 
 /** Open the client. \param ttl_ms  the session's lease, once one is needed; 0 = the default.
- * \param timeout_ms  for a call; 0 = the default. \param lost_cb  as in hf_options; may be NULL.
- * \return CLI_OK, or the exit code after a sentence on standard error. */
+ * \param timeout_ms  for a call without --timeout; 0 = the default. \param lost_cb  as in
+ * hf_options; may be NULL. \return CLI_OK, or the exit code after a sentence on standard error. */
 HF_MUST_USE
 int cli_open(struct cli *cli, uint64_t ttl_ms, uint64_t timeout_ms,
              void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data));

@@ -70,7 +70,12 @@ static void print(const char *format, va_list arguments)
 {
     char sentence[1024];
     (void)vsnprintf(sentence, sizeof sentence, format, arguments);
-    size_t size = strlen(sentence);
+    size_t size = 0; /* a synopsis of two lines becomes one */
+    for (const char *p = sentence; *p != '\0'; p++) {
+        bool blank = *p == ' ' || *p == '\n';
+        if (!blank || size == 0 || sentence[size - 1] != ' ') sentence[size++] = blank ? ' ' : *p;
+    }
+    sentence[size] = '\0';
     const char *stop = size > 0 && sentence[size - 1] == '.' ? "" : ".";
     (void)fprintf(stderr, "holdfast: %s%s\n", sentence, stop);
 }

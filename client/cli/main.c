@@ -22,6 +22,9 @@ static const char help_tail[] =
     "                            127.0.0.1:7420\n"
     "  --json                    one JSON document on standard output, for programs; fencing\n"
     "                            tokens and session ids are strings in it\n"
+    "  --timeout MS              how long a server may take to answer, beyond --wait; default "
+    "10,000,\n"
+    "                            for the verbs that only look 5,000\n"
     "  --help, --version\n"
     "\n"
     "Exit codes:\n"
@@ -71,34 +74,29 @@ static int run_verb(struct cli *cli, int argc, char **argv)
 
 static int run_help(int argc, char **argv)
 {
-    if (argc < 2) return print_help();
+    if (argc < 2 || strcmp(argv[1], "help") == 0) return print_help();
     const struct verb *verb = find_verb(argv[1]);
     if (verb != NULL) return args_help(verb);
     return cli_fail(CLI_USAGE, "there is no verb \"%s\"; `holdfast help` lists them", argv[1]);
 }
 
-/* The options before the verb, then the verb. */
+/* The options before the verb, then the verb. Behind the verb args_parse() knows the same ones. */
 static int run(struct cli *cli, int argc, char **argv)
 {
+    static const struct verb whole = {.name = "help", .synopsis = "[VERB]"};
+    struct args args;
     int i = 1;
-    for (; i < argc && argv[i][0] == '-'; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
-            cli->json = true;
-        } else if (strcmp(argv[i], "--servers") == 0 && i + 1 < argc) {
-            cli->servers = argv[++i];
-        } else if (strncmp(argv[i], "--servers=", 10) == 0) {
-            cli->servers = argv[i] + 10;
-        } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            return print_help();
-        } else if (strcmp(argv[i], "--version") == 0) {
+    while (i < argc && argv[i][0] == '-') {
+        if (strcmp(argv[i], "--version") == 0) {
             printf("holdfast %s\n", HOLDFAST_VERSION);
             return CLI_OK;
-        } else {
-            return cli_fail(CLI_USAGE,
-                            "%s is no option that may stand before a verb, or lacks its "
-                            "value; see `holdfast help`",
-                            argv[i]);
         }
+        bool pair = strcmp(argv[i], "--servers") == 0 || strcmp(argv[i], "--timeout") == 0;
+        int words = pair && i + 1 < argc ? 2 : 1;
+        int rv = args_parse(cli, &whole, words + 1, argv + i - 1, NULL, 0, &args);
+        if (rv != CLI_OK) return rv;
+        if (args.help) return print_help();
+        i += words;
     }
     if (i == argc) {
         return cli_fail(CLI_USAGE, "no verb was given; `holdfast help` lists them");
@@ -116,6 +114,7 @@ int cli_open(struct cli *cli, uint64_t ttl_ms, uint64_t timeout_ms,
     options.lost_cb = lost_cb;
     if (ttl_ms != 0) options.ttl_ms = ttl_ms;
     if (timeout_ms != 0) options.timeout_ms = timeout_ms;
+    if (cli->timeout_ms != 0) options.timeout_ms = cli->timeout_ms;
     int rv = hf_client_open(&options, &cli->client);
     if (rv == HF_OK) return CLI_OK;
     if (rv != HF_EINVAL) return cli_fail_status(cli, rv, "start the client");

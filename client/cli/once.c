@@ -20,7 +20,6 @@ int once_begin(hf_client *client, const struct once *o, hf_record **record)
 {
     hf_begin how = {
         .retain_ms = o->retain_ms,
-        .wait_ms = o->wait_ms,
         .takeover = HF_TAKEOVER_AUTO, /* a mark, not the policy, is what makes it UNKNOWN */
     };
     hf_fingerprint(o->fingerprint, strlen(o->fingerprint), how.fingerprint);
@@ -34,7 +33,12 @@ int once_begin(hf_client *client, const struct once *o, hf_record **record)
         /* A session that expired while we waited, or an attempt that came too late to be used:
          * nothing was run, so begin anew. */
         bool anew = status == HF_ESESSION || status == HF_ELOST || status == HF_ECANCELLED;
-        if (!anew || tries == 0) return status;
+        if (status == HF_ERUNNING && how.wait_ms < o->wait_ms) {
+            how.wait_ms = o->wait_ms; /* not at first: that nobody is there shall be told soon */
+            tries += 1;
+        } else if (!anew || tries == 0) {
+            return status;
+        }
     }
 }
 

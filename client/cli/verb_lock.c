@@ -32,6 +32,17 @@ static uint64_t left_ms(void *data)
     return hf_grant_left_ms(&h->grant);
 }
 
+static int acquire(struct holding *h, const char *command, uint64_t wait_ms)
+{
+    const hf_acquire how = {
+        .wait_ms = wait_ms,
+        .mode = h->shared ? HF_SHARED : HF_EXCLUSIVE,
+        .meta = command,
+        .meta_bytes = strnlen(command, META_BYTES_MAX),
+    };
+    return hf_lock_acquire_with(h->lock, h->name, &how, &h->grant, NULL);
+}
+
 static int tell_not_acquired(const struct cli *cli, const struct holding *h, int status)
 {
     switch (status) {
@@ -117,14 +128,10 @@ static int run_lock(struct cli *cli, const struct verb *verb, int argc, char **a
     if (rv != CLI_OK) return rv;
 
     int status = hf_lock_new(cli->client, &h.lock);
-    if (status == HF_OK) {
-        const hf_acquire how = {
-            .wait_ms = h.wait_ms,
-            .mode = h.shared ? HF_SHARED : HF_EXCLUSIVE,
-            .meta = args.command[0],
-            .meta_bytes = strnlen(args.command[0], META_BYTES_MAX),
-        };
-        status = hf_lock_acquire_with(h.lock, h.name, &how, &h.grant, NULL);
+    if (status == HF_OK) status = acquire(&h, args.command[0], 0);
+    if ((status == HF_EBUSY || status == HF_EDELAYED) && h.wait_ms > 0) {
+        /* Not at first: that nobody is there shall be told soon. */
+        status = acquire(&h, args.command[0], h.wait_ms);
     }
     rv = status == HF_OK ? run_held(&args, &h) : tell_not_acquired(cli, &h, status);
     hf_lock_free(h.lock);

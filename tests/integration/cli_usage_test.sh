@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# What the command line says without a server: help, usage errors, nobody there.
+#   cli_usage_test.sh BUILD_DIR
+. "$(dirname "$0")/lib.sh"
+begin "$1"
+export HOLDFAST_SERVERS=127.0.0.1:1 # nobody listens there
+
+one_sentence() { # on standard error, and nothing on standard output
+    same 'lines on standard error' 1 "$(wc -l < "$tmp/err")"
+    same 'bytes on standard output' 0 "$(wc -c < "$tmp/out")"
+    grep -q '^holdfast: .*\.$' "$tmp/err" || fail "no sentence: $(cat "$tmp/err")"
+}
+
+claim 'help is printed for the whole and for each verb'
+expect 0 holdfast --help
+for verb in status locks records record resolve sessions lock once bench; do
+    grep -q "^  $verb " "$tmp/out" || fail "no $verb in --help"
+done
+for code in 64 65 66 69 70 71 74 75 76 126 127; do
+    grep -q "\b$code  " "$tmp/out" || fail "exit code $code is not documented"
+done
+for verb in status locks records record resolve sessions lock once bench; do
+    expect 0 holdfast "$verb" --help
+    cp "$tmp/out" "$tmp/help"
+    expect 0 holdfast help "$verb"
+    cmp -s "$tmp/out" "$tmp/help" || fail "two helps for $verb"
+done
+expect 0 holdfast --version
+
+claim 'what makes no sense is refused with 64 and one sentence'
+while read -r words; do
+    # shellcheck disable=SC2086 # the words are split on purpose
+    expect 64 holdfast $words
+    one_sentence
+done << 'END'
+
+unknown
+--unknown status
+--servers
+--servers nonsense status
+--timeout 0 status
+status more
+locks a b
+locks --queue
+records --state NONSENSE
+records --older-than -1
+record
+record k -- true
+resolve
+resolve k --token 1 --done
+resolve k --token 1 --evidence e --operator o
+resolve k --token 1 --done --failed --evidence e --operator o
+resolve k --token 0 --done --evidence e --operator o
+resolve k --token 1 --retryable --code 1 --evidence e --operator o
+lock
+lock name
+lock name --
+lock name --ttl 499 -- true
+lock name --wait 86400001 -- true
+lock name --wait 1e3 -- true
+lock -- true
+once k
+once k --retain 59999 -- true
+once k --fingerprint -- true
+once k --unknown -- true
+bench
+bench nonsense
+bench lock --clients 0
+help unknown
+END
+expect 64 holdfast lock "$(printf 'x%.0s' $(seq 256))" -- true
+one_sentence
+expect 64 holdfast record "$(printf 'a\xff')"
+one_sentence
+
+claim 'nobody there is 69, with the addresses that were tried, and no command is run'
+expect 69 holdfast --timeout 300 status
+one_sentence
+grep -q '127.0.0.1:1' "$tmp/err" || fail "no address: $(cat "$tmp/err")"
+expect 69 holdfast lock name --timeout=300 -- touch "$tmp/ran"
+expect 69 holdfast --timeout 300 once k -- touch "$tmp/ran"
+[ ! -e "$tmp/ran" ] || fail 'the command was run'
