@@ -11,6 +11,6 @@ struct door_connection;
 void connection_accept(struct listener *l);
 
 /** Send what lies in its output, or close it, as the door asks. Once a pass. */
-void connection_flush(struct door_connection *c);
+void connection_flush(struct door_connection *door);
 
 #endif

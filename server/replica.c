@@ -367,7 +367,7 @@ static uint32_t fill_members(const struct replica *r, struct member *members)
     if (!configuration_check(bytes)) return 0;
     size_t count = configuration_decode(bytes, servers);
     HF_ASSERT(count <= CONFIGURATION_SERVERS_MAX);
-    for (size_t i = 0; i < count && i < REPLICA_MEMBERS_MAX; i++) {
+    for (size_t i = 0; i < count; i++) {
         bool self = servers[i].id == r->vote.state.node_id;
         members[i] = (struct member){
             .id = servers[i].id,
@@ -379,7 +379,7 @@ static uint32_t fill_members(const struct replica *r, struct member *members)
             .reachable = self ? 1 : 0,
         };
     }
-    return (uint32_t)(count < REPLICA_MEMBERS_MAX ? count : REPLICA_MEMBERS_MAX);
+    return (uint32_t)count;
 }
 
 int replica_status(struct replica *r, struct replica_now now, struct msg_status_reply *out,

@@ -112,7 +112,8 @@ int replica_open(const struct replica_config *config, struct replica_now now,
 void replica_close(struct replica *r);
 
 /** Take an op with OP_WRITE. Its answer leaves through ports.reply, at once if it is refused.
- * \param caller    copied. \param client, body  borrowed for the call; checked at the door.
+ * \param caller    copied.
+ * \param client    borrowed for the call; checked at the door. \param body  likewise.
  * \param peer      the caller's address; borrowed for the call. \retval faults only. */
 HF_MUST_USE
 int replica_write(struct replica *r, struct replica_now now, const struct replica_caller *caller,

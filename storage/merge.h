@@ -28,7 +28,7 @@ struct layers {
 HF_MUST_USE
 int merge_open(struct layers *l, uint8_t table, struct slice from, struct merge **out);
 
-/** The next row. \param key, value Out, borrowed until the layers change.
+/** The next row. \param key Out. \param value Out; both borrowed until the layers change.
  * \retval HF_ENOTFOUND the end; HF_ECORRUPT, HF_EIO, HF_ENOMEM */
 HF_MUST_USE
 int merge_next(struct merge *m, struct slice *key, struct slice *value);

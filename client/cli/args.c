@@ -59,6 +59,7 @@ static int take_option(const struct verb *verb, const struct arg_option *options
     }
     const char *value = equals != NULL ? equals + 1 : argv[++*at];
     if (option->number != NULL) return take_number(verb, option, value);
+    HF_ASSERT(option->text != NULL); /* an option is a flag, a number or a text */
     *option->text = value;
     return CLI_OK;
 }

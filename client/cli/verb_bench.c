@@ -20,7 +20,7 @@
 enum {
     CALLERS_MAX = 4096,
     CLIENTS_MAX = 1024,
-    WARM_UP_MS = 2000,
+    WARM_UP_S = 2,
     SECONDS_MAX = 3600,
     ERROR_PAUSE_US = 10000,
     STACK_BYTES = 256 * 1024,
@@ -166,7 +166,7 @@ static int run_callers(struct bench *b, struct caller *callers)
         if (pthread_create(&c->thread, &attributes, run_caller, c) != 0) break;
     }
     bool whole = started == b->caller_count;
-    if (whole) (void)usleep(WARM_UP_MS * 1000);
+    if (whole) (void)sleep(WARM_UP_S);
     uint64_t from_ns = now_ns();
     atomic_store(&b->phase, PHASE_COUNT);
     if (whole) (void)sleep((unsigned)b->seconds);
