@@ -35,7 +35,7 @@ enum {
     CORE_ARENA_BYTES = 512 * 1024,  /* the largest answer that the core decodes itself */
     CORE_CONNECT_TIMEOUT_MS = 1000, /* TCP */
     CORE_RETRY_MS_MIN = 100,        /* first pause after all servers were tried */
-    CORE_RETRY_MS_MAX = 2000,       /* it grows by half up to this */
+    CORE_RETRY_MS_MAX = 1000,       /* it grows by half up to this */
     CORE_REDIRECTS_MAX = 4,         /* followed in a row without a pause */
     CORE_RESEND_MS = 100,           /* before a refused call is sent again */
     CORE_ANSWER_TIMEOUT_MS_MIN = 250,   /* a silent server is left after this or ttl / 3, */

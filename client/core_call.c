@@ -219,7 +219,8 @@ static int why_not(const struct core *c, const struct call *call)
 {
     bool session = (call->op->traits & OP_SESSION) != 0;
     if (c->link.state == LINK_READY || (!session && c->link.state == LINK_OPEN)) return HF_ETIMEOUT;
-    return c->link.why == HF_EUNKNOWN ? HF_ETIMEOUT : c->link.why;
+    bool sure = status_reply_class(c->link.why) == 1 || c->link.why == HF_ECORRUPT;
+    return sure ? c->link.why : HF_ETIMEOUT;
 }
 
 static void time_out(struct core *c, struct call *call)

@@ -370,6 +370,8 @@ bool core_session_kept(struct core *c, const struct reply_frame *reply, uint64_t
     case HF_ESESSIONUNKNOWN:
         core_session_end(c, reply->status, ended_reason(c, OP_CODE_KEEP, reply), now_ns);
         return true;
+    case HF_ETOOBUSY:
+    case HF_EUNKNOWN: schedule_keep(c, now_ns + (uint64_t)CORE_RESEND_MS * NS_PER_MS); return true;
     default: core_link_down(c, reply->status, true, now_ns); return true;
     }
 }

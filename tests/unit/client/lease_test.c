@@ -109,6 +109,21 @@ static void test_lost_renewal_reply_keeps_the_old_deadline(void **state)
     assert_int_equal(left(ref), deadline - s.now_ns);
 }
 
+/* A server that has no room for a renewal just now is asked again soon, over the same connection.
+ */
+static void test_refused_renewal_is_repeated_soon(void **state)
+{
+    (void)state;
+    (void)hold(5);
+    script_pass(&s, 3400 * MS);
+    uint64_t epoch = s.core.link.epoch;
+    struct msg_retry retry = {.retry_ms = 50};
+    script_reply(&s, script_expect(&s, OP_CODE_KEEP), HF_ETOOBUSY, &retry);
+    script_pass(&s, 110 * MS);
+    (void)script_expect(&s, OP_CODE_KEEP);
+    assert_int_equal(s.core.link.epoch, epoch);
+}
+
 /* What arrives from a connection that was left renews nothing. */
 static void test_answer_from_an_older_connection_is_not_used(void **state)
 {
@@ -127,8 +142,13 @@ static void test_answer_from_an_older_connection_is_not_used(void **state)
     buffer_init(&frame, 1024);
     struct reply_frame reply = {.request_id = keep->id, .body = buffer_slice(&encoded)};
     assert_int_equal(frame_write_reply(&frame, &reply), HF_OK);
+    script_pass(&s, 200 * MS);
+    core_connected(&s.core, s.core.link.epoch, s.now_ns);
+    uint64_t epoch = s.core.link.epoch;
     core_received(&s.core, old, buffer_slice(&frame), s.now_ns);
     buffer_close(&frame);
+    assert_int_equal(s.core.link.epoch, epoch);
+    assert_int_equal(s.core.link.state, LINK_HELLO);
     assert_int_equal(s.core.session.deadline_ns, deadline);
     assert_int_equal(left(ref), deadline - s.now_ns);
 }
@@ -464,6 +484,7 @@ int main(void)
         CASE(test_open_counts_from_its_first_send),
         CASE(test_keep_counts_from_its_send),
         CASE(test_lost_renewal_reply_keeps_the_old_deadline),
+        CASE(test_refused_renewal_is_repeated_soon),
         CASE(test_answer_from_an_older_connection_is_not_used),
         CASE(test_answers_to_other_requests_renew_nothing),
         CASE(test_lost_fires_once_without_network),

@@ -325,7 +325,7 @@ static void test_redirects_in_a_circle_end_in_a_pause(void **state)
     assert_true(s.core.wake_ns > s.now_ns);
 }
 
-/* All servers are down: tried in turn, forever, with pauses that grow by half up to two seconds. */
+/* All servers are down: tried in turn, forever, with pauses that grow by half up to one second. */
 static void test_all_servers_are_tried_without_end(void **state)
 {
     (void)state;
@@ -345,7 +345,7 @@ static void test_all_servers_are_tried_without_end(void **state)
         script_pass(&s, 10 * MS);
     }
     for (int i = 0; i < 3; i++) assert_in_range(tries[i], all / 3 - 3, all / 3 + 3);
-    assert_in_range(all, 90, 300);
+    assert_in_range(all, 180, 400);
 }
 
 /* The session ended while an answer was on its way: its stored answer is still fetched. */
