@@ -45,14 +45,11 @@ static int check_acquire(const struct msg_acquire *acquire, const char **sentenc
             return refuse(sentence, "names are not sorted by bytes and distinct");
         }
     }
-    if (acquire->mode != MODE_PERMITS) {
-        if (acquire->permits != 0 || acquire->limit != 0) {
-            return refuse(sentence, "permits and limit are for mode PERMITS only");
-        }
-        return HF_OK;
+    if (acquire->mode != MODE_PERMITS && (acquire->permits != 0 || acquire->limit != 0)) {
+        return refuse(sentence, "permits and limit are for mode PERMITS only");
     }
-    if (acquire->permits == 0) return refuse(sentence, "mode PERMITS wants at least 1 permit");
-    if (acquire->permits > acquire->limit) return refuse(sentence, "permits are above the limit");
+    if (acquire->mode == MODE_PERMITS) return refuse(sentence, "mode PERMITS is planned");
+    if (acquire->names.count > 1) return refuse(sentence, "several names at once are planned");
     return HF_OK;
 }
 
