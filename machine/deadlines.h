@@ -1,7 +1,11 @@
 /* Rows (time, kind, id) that say what to look at when. A row is a lower bound: whoever moves a
  * real deadline later need not touch it; the sweep finds it due, asks its owner
  * (machine/dispatch.h), and the owner puts it again where the deadline now is. Moving a deadline
- * earlier means moving the row. */
+ * earlier means moving the row.
+ *
+ * m->next_deadline_ms is a lower bound of the first row: puts lower it, removals leave it, and a
+ * sweep makes it exact. To look for the first row after every removal would step over the ghosts
+ * of all deadlines that were removed since the store's last flush. */
 #ifndef MACHINE_DEADLINES_H
 #define MACHINE_DEADLINES_H
 
@@ -20,8 +24,14 @@ HF_MUST_USE
 int deadline_move(struct machine *m, uint64_t from_ms, uint64_t to_ms, enum deadline_kind kind,
                   struct slice id);
 
-/** Read the time of the first row into m->next_deadline_ms. */
+/** Collect rows that are due, in order, into `keep`, until they will touch `rows_max` rows (a
+ * session counts with all that it has), and set m->next_deadline_ms to the first that is left. */
+struct deadline {
+    uint64_t at_ms;          /**< its time */
+    enum deadline_kind kind; /**< its kind */
+    struct slice id;         /**< in `keep` */
+};
 HF_MUST_USE
-int deadlines_refresh(struct machine *m);
+int deadlines_collect(struct machine *m, uint64_t rows_max, struct deadline **due, size_t *count);
 
 #endif

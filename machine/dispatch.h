@@ -73,15 +73,15 @@ const struct deadline_owner *deadline_owner_find(enum deadline_kind kind);
 
 /** Phase (c) of a session's end: attempts bound to it end by their takeover policies. */
 HF_MUST_USE
-int dispatch_session_ended(struct machine *m, uint64_t session, enum end_reason reason);
+int dispatch_session_ended(struct machine *m, uint64_t session);
 
 /** Serve one queue, as far as m->grants_left goes. \retval HF_ETOOBUSY the budget ended with more
  * to do; faults. \param table TABLE_LOCKS or TABLE_RECORDS. */
 HF_MUST_USE
 int dispatch_serve(struct machine *m, enum machine_table table, struct slice name);
 
-/** ABANDON of a token that is no grant's: an attempt of any session ends its lease now.
- * \retval HF_ENOTFOUND it is no current attempt's token. */
+/** ABANDON of a token that is no grant's: an attempt that this session began ends its lease now.
+ * \retval HF_ENOTFOUND it is no current attempt's token; \retval HF_ENOTOWNER another session's. */
 HF_MUST_USE
 int dispatch_abandon_attempt(struct machine *m, uint64_t session, uint64_t token);
 

@@ -22,19 +22,23 @@ struct parked {
 
 /** Park the op that is being applied and say so in `out`. The caller has checked the limits of
  * what is waited for, and counts the waiter there.
- * \param queue TABLE_LOCK_QUEUE or TABLE_RECORD_QUEUE. \param owner 0 for BEGIN. */
+ * \param queue  TABLE_LOCK_QUEUE or TABLE_RECORD_QUEUE. \param owner 0 for BEGIN.
+ * \param ticket Out: its place. */
 HF_MUST_USE
 int parked_put(struct machine *m, const struct op_context *ctx, enum machine_table queue,
-               struct codec_strs names, uint64_t owner, uint64_t wait_ms, struct reply_out *out);
+               struct codec_strs names, uint64_t owner, uint64_t wait_ms, uint64_t *ticket,
+               struct reply_out *out);
 
 /** The parked request (session, seq). \retval HF_ENOTFOUND */
 HF_MUST_USE
 int parked_get(struct machine *m, uint64_t session, uint64_t seq, struct parked *p);
 
-/** The first in the queue of `name` behind `ticket` (0 = the head). \retval HF_ENOTFOUND */
+/** The first in the queue of `name` whose ticket is at least `ticket`. Pass queue_first: the rows
+ * of those who left are ghosts in the store until it is flushed, and a walk from 0 steps over them
+ * all. \retval HF_ENOTFOUND */
 HF_MUST_USE
-int parked_behind(struct machine *m, enum machine_table queue, struct slice name, uint64_t ticket,
-                  struct parked *p);
+int parked_from(struct machine *m, enum machine_table queue, struct slice name, uint64_t ticket,
+                struct parked *p);
 
 /** Decode the request it was. \param request Out: a struct of its op's request type. */
 HF_MUST_USE

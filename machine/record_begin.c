@@ -206,8 +206,10 @@ static int park(struct machine *m, const struct op_context *ctx, struct row_reco
         return reply_set(out, OP_CODE_BEGIN, HF_EQUOTA, NULL);
     }
     struct codec_strs names = {&request->key, 1};
-    rv = parked_put(m, ctx, TABLE_RECORD_QUEUE, names, 0, request->wait_ms, out);
+    uint64_t ticket;
+    rv = parked_put(m, ctx, TABLE_RECORD_QUEUE, names, 0, request->wait_ms, &ticket, out);
     if (rv != HF_OK) return rv;
+    if (row->parked_count == 0) row->queue_first = ticket;
     row->parked_count++;
     return record_put(m, request->key, row);
 }
@@ -242,6 +244,7 @@ static int serve_one(struct machine *m, struct slice key, struct row_record *row
     struct begin_call call = {&request, p->session, p->row.peer, p->row.traceparent};
     HF_ASSERT(row->parked_count > 0);
     row->parked_count--;
+    row->queue_first = p->row.ticket + 1;
     rv = record_put(m, key, row);
     if (rv != HF_OK) return rv;
     struct reply_out out = parked_reply(m);
@@ -264,7 +267,7 @@ int record_serve(struct machine *m, struct slice key)
         if (row.state == RECORD_RUNNING && !row.lapsed) return HF_OK; /* the others wait on */
         if (m->grants_left == 0) return HF_ETOOBUSY;
         m->grants_left--;
-        rv = parked_behind(m, TABLE_RECORD_QUEUE, key, 0, &p);
+        rv = parked_from(m, TABLE_RECORD_QUEUE, key, row.queue_first, &p);
         if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
         rv = serve_one(m, key, &row, &p);
         if (rv != HF_OK) return rv;

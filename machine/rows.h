@@ -22,26 +22,26 @@
 
 /* Numbers of tables are stored: never reuse or renumber one. */
 enum machine_table {
-    TABLE_META = 0,         /**< one row: row_meta */
-    TABLE_SESSIONS = 1,     /**< session -> row_session, alive or tombstone */
-    TABLE_SESSION_INFO = 2, /**< session -> row_session_info: what KEEP need not rewrite */
-    TABLE_SECRETS = 3,      /**< SHA-256 of a session's secret -> session (u64) */
-    TABLE_REPLIES = 4,      /**< session, seq -> row_reply */
-    TABLE_PARKED = 5,       /**< session, seq -> row_parked: requests that wait */
-    TABLE_OWNERS = 6,       /**< session, owner -> seq (u64) of the ACQUIRE it waits for */
-    TABLE_LOCKS = 7,        /**< name -> row_lock */
-    TABLE_LOCK_QUEUE = 8,   /**< name, ticket -> session, seq of the waiter */
-    TABLE_GRANTS = 9,       /**< fencing token -> row_grant */
-    TABLE_SESSION_GRANTS = 10 /**< session, token -> end of hold_max (u64, 0 = none) */,
-    TABLE_HOLDERS = 11,      /**< name, session, owner -> token (u64); SHARED and PERMITS only */
-    TABLE_LOSSES = 12,       /**< session, token -> row_loss, not acknowledged yet */
-    TABLE_DEADLINES = 13,    /**< time, kind, id -> nothing */
-    TABLE_RECORDS = 14,      /**< key -> row_record */
-    TABLE_RECORD_QUEUE = 15, /**< key, ticket -> session, seq of a parked BEGIN */
-    TABLE_TOMBSTONES = 16,   /**< key -> row_tombstone */
-    TABLE_ATTEMPTS = 17,     /**< fencing token of a current attempt -> its record's key */
-    TABLE_BOUND = 18,        /**< session, token of an attempt bound to it -> the record's key */
-    TABLE_CHECKPOINTS = 19,  /**< key -> the data of its record's last checkpoint, bare */
+    TABLE_META = 0,            /**< one row: row_meta */
+    TABLE_SESSIONS = 1,        /**< session -> row_session, alive or tombstone */
+    TABLE_SESSION_INFO = 2,    /**< session -> row_session_info: what KEEP need not rewrite */
+    TABLE_SECRETS = 3,         /**< SHA-256 of a session's secret -> session (u64) */
+    TABLE_REPLIES = 4,         /**< session, seq -> row_reply */
+    TABLE_PARKED = 5,          /**< session, seq -> row_parked: requests that wait */
+    TABLE_OWNERS = 6,          /**< session, owner -> seq (u64) of the ACQUIRE it waits for */
+    TABLE_LOCKS = 7,           /**< name -> row_lock */
+    TABLE_LOCK_QUEUE = 8,      /**< name, ticket -> session, seq of the waiter */
+    TABLE_GRANTS = 9,          /**< fencing token -> row_grant */
+    TABLE_SESSION_GRANTS = 10, /**< session, token -> end of hold_max (u64, 0 = none) */
+    TABLE_HOLDERS = 11,        /**< name, session, owner -> token (u64); SHARED and PERMITS only */
+    TABLE_LOSSES = 12,         /**< session, token -> row_loss, not acknowledged yet */
+    TABLE_DEADLINES = 13,      /**< time, kind, id -> nothing */
+    TABLE_RECORDS = 14,        /**< key -> row_record */
+    TABLE_RECORD_QUEUE = 15,   /**< key, ticket -> session, seq of a parked BEGIN */
+    TABLE_TOMBSTONES = 16,     /**< key -> row_tombstone */
+    TABLE_ATTEMPTS = 17,       /**< fencing token of a current attempt -> its record's key */
+    TABLE_BOUND = 18,          /**< session, token of an attempt bound to it -> the record's key */
+    TABLE_CHECKPOINTS = 19,    /**< key -> the data of its record's last checkpoint, bare */
     TABLE_END = 20,
 };
 _Static_assert((int)TABLE_END <= 32, "the store's tables are numbered 0 to 31");
@@ -139,6 +139,7 @@ CODEC_STRUCT(row_parked, ROW_PARKED_FIELDS)
     F(T, U64, units_taken, 0, UINT32_MAX) /* SHARED: holders; PERMITS: permits */            \
     F(T, U64, holder_count, 0, UINT32_MAX)                                                   \
     F(T, U64, fencing_token, 0, TOKEN_END - 1) /* of the EXCLUSIVE holder; 0 = none */       \
+    F(T, U64, queue_first, 0, UINT64_MAX)      /* no waiter has a smaller ticket */          \
     F(T, U64, queue_length, 0, LOCK_WAITERS_MAX)                                             \
     F(T, U64, delay_ms, 0, TIME_MS_MAX)        /* until then nothing is granted */           \
     F(T, U64, shared_delay_ms, 0, TIME_MS_MAX) /* until then nothing EXCLUSIVE is */         \
@@ -203,6 +204,7 @@ CODEC_STRUCT(row_loss, ROW_LOSS_FIELDS)
     F(T, BIN, evidence, 0, EVIDENCE_BYTES_MAX)                                              \
     F(T, STR, operator_name, 0, NAME_BYTES_MAX)                                             \
     L(T, late_item, late, 0, RECORD_LATE_MAX)                                               \
+    F(T, U64, queue_first, 0, UINT64_MAX) /* no parked BEGIN has a smaller ticket */        \
     F(T, U64, parked_count, 0, RECORD_PARKED_MAX)
 CODEC_STRUCT(row_record, ROW_RECORD_FIELDS)
 

@@ -30,6 +30,19 @@ static inline uint64_t session_load(const struct row_session *s)
     return s->grant_count + s->waiter_count + s->attempt_count + s->loss_count;
 }
 
+/** Take the session of an op or of a sweep's turn into struct machine, so that all that happens to
+ * it is written once, by session_flush(). None may be held. \retval HF_ENOTFOUND */
+HF_MUST_USE
+int session_hold(struct machine *m, uint64_t session);
+
+/** Write the held session and let it go. */
+HF_MUST_USE
+int session_flush(struct machine *m);
+
+/** Answer SESSION_EXPIRED {why, when} of a tombstone. */
+HF_MUST_USE
+int session_tell_ended(const struct row_session *s, uint16_t op, struct reply_out *out);
+
 /** Milliseconds of lease left, 0 for a tombstone. */
 uint64_t session_lease_left(const struct machine *m, const struct row_session *s);
 

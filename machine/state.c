@@ -93,6 +93,45 @@ int state_first(struct machine *m, enum machine_table table, struct slice prefix
     return rv;
 }
 
+/* Copy what the cursor found, or close. */
+static int take_turn(struct walk *w, int rv, struct slice key, struct slice value)
+{
+    HF_ASSERT(w->mark <= w->m->scratch.size);
+    state_reset(w->m, w->mark);
+    if (rv == HF_OK && !slice_starts(key, row_key_slice(&w->prefix))) rv = HF_ENOTFOUND;
+    if (rv == HF_OK) rv = state_copy(w->m, key, &w->key);
+    if (rv == HF_OK) rv = state_copy(w->m, value, &w->value);
+    if (rv != HF_OK) walk_close(w);
+    return rv;
+}
+
+int walk_first(struct walk *w, struct machine *m, enum machine_table table,
+               const struct row_key *prefix, const struct row_key *from)
+{
+    if (from == NULL) from = prefix;
+    HF_ASSERT(slice_starts(row_key_slice(from), row_key_slice(prefix)));
+    w->m = m;
+    w->prefix = *prefix;
+    w->mark = state_mark(m);
+    struct slice key;
+    struct slice value;
+    int rv = store_seek(m->store, (uint8_t)table, row_key_slice(from), &w->cursor, &key, &value);
+    return take_turn(w, rv, key, value);
+}
+
+int walk_next(struct walk *w)
+{
+    struct slice key;
+    struct slice value;
+    int rv = store_next(&w->cursor, &key, &value);
+    return take_turn(w, rv, key, value);
+}
+
+void walk_close(struct walk *w)
+{
+    store_cursor_close(&w->cursor);
+}
+
 uint64_t state_issue_token(struct machine *m)
 {
     HF_ASSERT(m->meta.token_counter < COUNTER_MAX);

@@ -43,13 +43,14 @@ struct machine {
     const struct machine_sink *sink; /**< borrowed, for the length of an entry; never NULL then */
     struct row_meta meta;            /**< as it is now; written at the entry's end if it changed */
     bool meta_changed;               /**< since it was written */
-    uint64_t next_deadline_ms;       /**< first row of TABLE_DEADLINES; UINT64_MAX = none */
+    uint64_t next_deadline_ms;       /**< at or before the first row of TABLE_DEADLINES */
     struct arena scratch;            /**< see above */
     struct arena keep;               /**< see above */
     struct buffer row;               /**< a row being encoded */
     struct buffer body;              /**< the op's answer */
     struct buffer stored;            /**< what is kept of it for a retry, if it is not the same */
     struct buffer woken;             /**< the answer of a parked request; body may be in use */
+    struct buffer woken_stored;      /**< as stored, for it */
     uint64_t session_id;             /**< of the op being applied; 0 = none is held here */
     struct row_session session;      /**< its row; its list is in `scratch` */
     struct serve_item *serve;        /**< owned; queues to serve when the op or phase ends */
@@ -122,6 +123,30 @@ int state_put_u64(struct machine *m, enum machine_table table, struct slice key,
 HF_MUST_USE
 int state_first(struct machine *m, enum machine_table table, struct slice prefix, struct slice from,
                 struct slice *key, struct slice *value);
+
+/** A walk over the rows whose keys begin with a prefix; rows may be changed meanwhile. Each turn
+ * gives back what the one before took from scratch. */
+struct walk {
+    struct machine *m;          /**< borrowed */
+    struct store_cursor cursor; /**< its place */
+    struct row_key prefix;      /**< of all its keys */
+    size_t mark;                /**< of scratch, before the first turn */
+    struct slice key;           /**< of this turn, in scratch */
+    struct slice value;         /**< likewise */
+};
+
+/** Begin at the first key of the prefix that is >= `from`, NULL = the first.
+ * \retval HF_ENOTFOUND there is none, and the walk is closed; faults likewise. */
+HF_MUST_USE
+int walk_first(struct walk *w, struct machine *m, enum machine_table table,
+               const struct row_key *prefix, const struct row_key *from);
+
+/** Go on. \retval HF_ENOTFOUND the end, and the walk is closed; faults likewise. */
+HF_MUST_USE
+int walk_next(struct walk *w);
+
+/** Leave early; a closed one is accepted. */
+void walk_close(struct walk *w);
 
 /** The next fencing token: strictly rising over all names and for ever. */
 uint64_t state_issue_token(struct machine *m);

@@ -1,0 +1,103 @@
+/* The tables themselves. What is not in them is not built: op_check() refuses it at the door, so
+ * it never reaches the log. */
+#include "machine/dispatch.h"
+
+#include "machine/grants.h"
+#include "machine/locks.h"
+#include "machine/reads.h"
+#include "machine/record.h"
+#include "machine/replies.h"
+#include "machine/serve.h"
+#include "machine/sessions.h"
+
+static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
+    [OP_CODE_OPEN] = {.apply = session_open},
+    [OP_CODE_KEEP] = {.apply = session_keep},
+    [OP_CODE_RESUME] = {.apply = session_resume},
+    [OP_CODE_CLOSE] = {.apply = session_close},
+    [OP_CODE_CANCEL] = {.apply = reply_cancel},
+    [OP_CODE_SESSION_LIST] = {.read = read_session_list},
+    [OP_CODE_ACQUIRE] = {.apply = lock_acquire,
+                         .repeat = lock_acquire_repeat,
+                         .wait_over = lock_wait_over,
+                         .left = lock_waiter_left},
+    [OP_CODE_RELEASE] = {.apply = lock_release},
+    [OP_CODE_ABANDON] = {.apply = lock_abandon},
+    [OP_CODE_CHECK] = {.read = read_check},
+    [OP_CODE_INFO] = {.read = read_info},
+    [OP_CODE_LIST] = {.read = read_list},
+    [OP_CODE_BEGIN] = {.apply = record_begin,
+                       .repeat = record_begin_repeat,
+                       .wait_over = record_wait_over,
+                       .left = record_left},
+    [OP_CODE_EXTEND] = {.apply = record_extend},
+    [OP_CODE_CHECKPOINT] = {.apply = record_checkpoint},
+    [OP_CODE_COMPLETE] = {.apply = record_complete},
+    [OP_CODE_RESOLVE] = {.apply = record_resolve},
+    [OP_CODE_RECORD_GET] = {.read = record_read},
+    [OP_CODE_RECORD_LIST] = {.read = record_list},
+};
+
+static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {
+    [DEADLINE_SESSION] = {SWEEP_LEAVE, session_due},
+    [DEADLINE_WAIT] = {SWEEP_LEAVE, parked_due},
+    [DEADLINE_HOLD] = {SWEEP_GRANTS, grant_hold_due},
+    [DEADLINE_ATTEMPT] = {SWEEP_ATTEMPTS, record_attempt_due},
+    [DEADLINE_RETENTION] = {SWEEP_REST, record_retention_due},
+    [DEADLINE_TOMBSTONE] = {SWEEP_REST, record_tombstone_due},
+    [DEADLINE_LOCK] = {SWEEP_REST, lock_due},
+    [DEADLINE_FORGET] = {SWEEP_REST, session_forget_due},
+    [DEADLINE_SERVE] = {SWEEP_REST, serve_due},
+};
+
+const struct op_owner *op_owner_find(uint16_t op)
+{
+    if (op > OP_CODE_MAX) return NULL;
+    const struct op_owner *owner = &op_owners[op];
+    return owner->apply != NULL || owner->read != NULL ? owner : NULL;
+}
+
+const struct deadline_owner *deadline_owner_find(enum deadline_kind kind)
+{
+    HF_ASSERT(kind >= DEADLINE_SESSION && kind <= DEADLINE_KIND_MAX);
+    HF_ASSERT(deadline_owners[kind].due != NULL);
+    return &deadline_owners[kind];
+}
+
+int dispatch_session_ended(struct machine *m, uint64_t session)
+{
+    return record_session_ended(m, session);
+}
+
+int dispatch_serve(struct machine *m, enum machine_table table, struct slice name)
+{
+    HF_ASSERT(table == TABLE_LOCKS || table == TABLE_RECORDS);
+    return table == TABLE_LOCKS ? lock_serve(m, name) : record_serve(m, name);
+}
+
+int dispatch_abandon_attempt(struct machine *m, uint64_t session, uint64_t token)
+{
+    HF_ASSERT(session != 0);
+    HF_ASSERT(!state_token_is_future(m, token));
+    return record_abandon(m, session, token);
+}
+
+/* ------------------------------------------------------------------ answers */
+
+int reply_set(struct reply_out *out, uint16_t op, int status, const void *detail)
+{
+    const struct codec_type *type = op_reply_type(op, status);
+    struct msg_empty empty = {0};
+    HF_ASSERT((detail == NULL) == (type == &msg_empty_type));
+    HF_ASSERT(status_kind(status) != STATUS_FAULT);
+    out->status = status;
+    buffer_clear(out->body);
+    return codec_encode(type, detail != NULL ? detail : &empty, out->body);
+}
+
+int reply_complain(struct reply_out *out, uint16_t op, const char *sentence)
+{
+    struct msg_complaint complaint = {.sentence = slice_of(sentence)};
+    HF_ASSERT(complaint.sentence.size <= NAME_BYTES_MAX);
+    return reply_set(out, op, HF_EBADREQUEST, &complaint);
+}

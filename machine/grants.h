@@ -1,0 +1,83 @@
+/* Grants and the rows of locks: who holds what, how a grant begins and ends, and what an ended one
+ * leaves behind (docs/contract.md, section 4). An EXCLUSIVE holder stands in its lock's row; others
+ * have a row each in TABLE_HOLDERS. */
+#ifndef MACHINE_GRANTS_H
+#define MACHINE_GRANTS_H
+
+#include "machine/state.h"
+
+/** A lock's row; a name without one is a free lock: zeroes. */
+HF_MUST_USE
+int lock_get(struct machine *m, struct slice name, struct row_lock *lock);
+
+/** Write a lock's row with its deadline, or remove it if nothing is left to remember. */
+HF_MUST_USE
+int lock_put(struct machine *m, struct slice name, struct row_lock *lock);
+
+/** DEADLINE_LOCK. */
+HF_MUST_USE
+int lock_due(struct machine *m, struct slice id);
+
+/** True if this mode can be granted now, whoever else waits. */
+bool lock_is_grantable(const struct machine *m, const struct row_lock *lock, uint64_t mode);
+
+/** The token of the grant that (session, owner) has of this lock. \retval HF_ENOTFOUND */
+HF_MUST_USE
+int holder_find(struct machine *m, struct slice name, const struct row_lock *lock, uint64_t session,
+                uint64_t owner, uint64_t *token);
+
+/** A walk over a lock's holders, in (session, owner) order. */
+struct holders {
+    struct walk walk;            /**< of TABLE_HOLDERS; closed for an EXCLUSIVE one */
+    const struct row_lock *lock; /**< borrowed */
+    uint64_t token;              /**< of this turn's grant */
+};
+HF_MUST_USE
+int holders_first(struct holders *h, struct machine *m, struct slice name,
+                  const struct row_lock *lock);
+HF_MUST_USE
+int holders_next(struct holders *h);
+void holders_close(struct holders *h);
+
+/** Read a grant. \retval HF_ENOTFOUND */
+HF_MUST_USE
+int grant_get(struct machine *m, uint64_t token, struct row_grant *grant);
+
+/** Write a grant whose count changed. */
+HF_MUST_USE
+int grant_put(struct machine *m, uint64_t token, const struct row_grant *grant);
+
+/** True if the grant is of this lock. */
+bool grant_has_name(const struct row_grant *grant, struct slice name);
+
+/** Who asks for a grant. */
+struct grant_request {
+    const struct msg_acquire *acquire; /**< what */
+    uint64_t session;                  /**< who */
+    uint64_t seq;                      /**< under which number */
+    struct slice peer;                 /**< from where */
+    struct slice traceparent;          /**< in which trace */
+};
+
+/** Grant; the lock must be grantable. \param lock changed; the caller writes it.
+ * \param token Out: newly issued. */
+HF_MUST_USE
+int grant_make(struct machine *m, const struct grant_request *request, struct row_lock *lock,
+               uint64_t *token);
+
+/** End a grant, write its lock, mark it to be served. A reason that the owner did not choose
+ * delays the lock, is remembered in its row and told to a session that lives. */
+HF_MUST_USE
+int grant_end(struct machine *m, uint64_t token, const struct row_grant *grant,
+              enum end_reason reason);
+
+/** End all of m->ending, in token order: those of ended sessions for the session's reason, the
+ * others for hold_max. */
+HF_MUST_USE
+int grants_end_listed(struct machine *m);
+
+/** DEADLINE_HOLD: put the token among m->ending. */
+HF_MUST_USE
+int grant_hold_due(struct machine *m, struct slice id);
+
+#endif

@@ -1,0 +1,32 @@
+/* ACQUIRE, RELEASE and ABANDON, and the serving of a lock's queue (docs/contract.md, section 4).
+ * One FIFO queue a name: whoever asks is granted at once if nobody waits and the mode can be
+ * granted, or waits behind all who wait; whatever frees units serves the queue from its head. */
+#ifndef MACHINE_LOCKS_H
+#define MACHINE_LOCKS_H
+
+#include "machine/dispatch.h"
+
+/* Handlers; see struct op_owner. */
+HF_MUST_USE
+int lock_acquire(struct machine *m, const struct op_context *ctx, const void *request,
+                 struct reply_out *out);
+HF_MUST_USE
+int lock_release(struct machine *m, const struct op_context *ctx, const void *request,
+                 struct reply_out *out);
+HF_MUST_USE
+int lock_abandon(struct machine *m, const struct op_context *ctx, const void *request,
+                 struct reply_out *out);
+HF_MUST_USE
+int lock_acquire_repeat(struct machine *m, uint64_t session, const struct row_reply *stored,
+                        struct reply_out *out);
+HF_MUST_USE
+int lock_wait_over(struct machine *m, const struct parked *p, struct reply_out *out);
+HF_MUST_USE
+int lock_waiter_left(struct machine *m, const struct parked *p);
+
+/** Grant from the head of the queue as far as it goes. \retval HF_ETOOBUSY m->grants_left is used
+ * up and the head could be granted. */
+HF_MUST_USE
+int lock_serve(struct machine *m, struct slice name);
+
+#endif
