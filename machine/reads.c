@@ -6,20 +6,6 @@
 #include "machine/grants.h"
 #include "machine/sessions.h"
 
-int machine_read(struct machine *m, uint16_t op, const void *request, uint64_t elapsed_ms,
-                 struct buffer *body, int *status)
-{
-    const struct op_owner *owner = op_owner_find(op);
-    HF_ASSERT(owner != NULL && owner->read != NULL);
-    HF_ASSERT(m->sink == NULL);
-    arena_reset(&m->scratch);
-    arena_reset(&m->keep);
-    struct reply_out out = {.body = body, .stored = &m->stored};
-    int rv = owner->read(m, request, elapsed_ms, &out);
-    if (rv == HF_OK) *status = out.status;
-    return rv;
-}
-
 /* ------------------------------------------------------------------ helpers */
 
 /* A page's strings, kept until it is encoded. */

@@ -1,4 +1,4 @@
-/* Entries in, rows and replies out: machine/machine.h's implementation but for reads.
+/* Entries in, rows and replies out; reads.
  *
  * Happy path of an entry: time moves, the sweep looks at the first deadline, each op is decoded
  * with the door's own decoder and checks, its session's row is read, renewed and acknowledged,
@@ -318,6 +318,20 @@ int machine_apply(struct machine *m, struct slice entry, const struct machine_si
         m->meta_changed = false;
     }
     m->sink = NULL;
+    return rv;
+}
+
+int machine_read(struct machine *m, uint16_t op, const void *request, uint64_t elapsed_ms,
+                 struct buffer *body, int *status)
+{
+    const struct op_owner *owner = op_owner_find(op);
+    HF_ASSERT(owner != NULL && owner->read != NULL);
+    HF_ASSERT(m->sink == NULL);
+    arena_reset(&m->scratch);
+    arena_reset(&m->keep);
+    struct reply_out out = {.body = body, .stored = &m->stored};
+    int rv = owner->read(m, request, elapsed_ms, &out);
+    if (rv == HF_OK) *status = out.status;
     return rv;
 }
 
