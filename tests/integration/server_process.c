@@ -116,6 +116,20 @@ static void print_log(const struct server_process *s)
     if (system(command) != 0) fprintf(stderr, "no log in %s\n", s->folder);
 }
 
+void server_process_last_line(const struct server_process *s, char *line, size_t bytes)
+{
+    char log[128], text[4096];
+    snprintf(log, sizeof log, "%s/log", s->folder);
+    line[0] = '\0';
+    FILE *f = fopen(log, "r");
+    if (f == NULL) return;
+    while (fgets(text, sizeof text, f) != NULL) {
+        text[strcspn(text, "\n")] = '\0';
+        if (text[0] != '\0') snprintf(line, bytes, "%s", text);
+    }
+    fclose(f);
+}
+
 bool server_process_start(struct server_process *s)
 {
     HF_ASSERT(s->pid == 0);
@@ -125,12 +139,13 @@ bool server_process_start(struct server_process *s)
     if (s->pid == 0) run_server(s);
     for (uint64_t waited = 0; waited < READY_MS_MAX; waited += 5) {
         if (log_says(s, from, "msg=\"ready\"")) return true;
-        if (waitpid(s->pid, NULL, WNOHANG) == s->pid) {
+        if (waitpid(s->pid, &s->ended, WNOHANG) == s->pid) {
             s->pid = 0;
             break;
         }
         sleep_ms(5);
     }
+    if (s->quiet) return false;
     fprintf(stderr, "holdfastd on %s was not ready; the end of its log:\n", s->folder);
     print_log(s);
     return false;

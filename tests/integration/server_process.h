@@ -15,6 +15,8 @@ struct server_process {
     const char *extra[8]; /**< further arguments of holdfastd, NULL-terminated; borrowed */
     uint16_t port;        /**< the same at each start */
     pid_t pid;            /**< 0 = not running */
+    bool quiet;           /**< a start that fails is expected: print nothing */
+    int ended;            /**< wait status of the start that failed */
 };
 
 /** Make the folder and draw a free port; does not start it. Aborts the test on failure. */
@@ -23,6 +25,9 @@ void server_process_init(struct server_process *s);
 /** Start holdfastd (HOLDFASTD in the environment, else beside this program's build) and wait, at
  * most 30 s, until it says that it is ready. \return false: it did not; its log was printed. */
 bool server_process_start(struct server_process *s);
+
+/** The last line that it wrote, without its end. \param line  Out: NUL-terminated. */
+void server_process_last_line(const struct server_process *s, char *line, size_t bytes);
 
 /** kill -9 and reap. */
 void server_process_kill(struct server_process *s);
