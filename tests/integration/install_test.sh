@@ -50,7 +50,7 @@ target_link_libraries(shared holdfast::holdfast)
 add_executable(static ../main.c)
 target_link_libraries(static holdfast::static)
 END
-cmake -S "$tmp/project" -B "$tmp/project/build" -DCMAKE_C_COMPILER="$cc" \
+cmake -G Ninja -S "$tmp/project" -B "$tmp/project/build" -DCMAKE_C_COMPILER="$cc" \
     -DCMAKE_PREFIX_PATH="$tmp/usr" > "$tmp/project.log" || { cat "$tmp/project.log"; exit 1; }
 cmake --build "$tmp/project/build" > "$tmp/project.log" || { cat "$tmp/project.log"; exit 1; }
 "$tmp/project/build/shared"
