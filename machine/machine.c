@@ -369,6 +369,24 @@ int machine_session_peek(struct machine *m, uint64_t session, uint32_t *unacked_
     return s->ended == 0 ? HF_OK : HF_ESESSION;
 }
 
+int machine_request_peek(struct machine *m, uint64_t session, uint64_t seq)
+{
+    HF_ASSERT(m->sink == NULL);
+    HF_ASSERT(seq != 0);
+    if (session == 0) return HF_ENOTFOUND;
+    arena_reset(&m->scratch);
+    struct row_session draft;
+    struct row_session *s;
+    int rv = session_get(m, session, &draft, &s);
+    if (rv != HF_OK) return rv;
+    if (reply_is_gone(s, seq)) return HF_OK;
+    struct row_reply reply;
+    rv = reply_find(m, session, seq, &reply);
+    if (rv != HF_ENOTFOUND) return rv;
+    struct parked parked;
+    return parked_get(m, session, seq, &parked);
+}
+
 void machine_count(const struct machine *m, struct machine_counts *out)
 {
     *out = (struct machine_counts){

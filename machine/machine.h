@@ -83,6 +83,12 @@ HF_MUST_USE
 int machine_session_peek(struct machine *m, uint64_t session, uint32_t *unacked_count,
                          uint32_t *unacked_bytes);
 
+/** Whether a numbered request was applied before: answered, acknowledged or parked. The door never
+ * refuses such a one: its refusal would say that it was not. \retval HF_OK it was.
+ * \retval HF_ENOTFOUND it is new, or the session is not known. \retval faults. */
+HF_MUST_USE
+int machine_request_peek(struct machine *m, uint64_t session, uint64_t seq);
+
 /** Numbers for STATUS and metrics. */
 struct machine_counts {
     uint64_t session_count; /**< alive */

@@ -71,12 +71,6 @@ static int answer(struct door *d, struct door_connection *c, const struct reques
     return HF_OK;
 }
 
-static int too_busy(struct door *d, struct door_connection *c, const struct request *q)
-{
-    struct msg_retry retry = {.retry_ms = 50};
-    return answer(d, c, q, HF_ETOOBUSY, &retry);
-}
-
 static int hello(struct door *d, struct door_connection *c, const struct request *q)
 {
     const struct msg_hello *request = (const void *)q->body;
@@ -138,17 +132,20 @@ static int read_request(struct door *d, struct slice frame, struct request *q,
     return op_check(q->frame.op, q->body, sentence);
 }
 
+/* Too many requests of this connection are unanswered, or too many answers unread. */
+static bool is_too_much(const struct door_connection *c, unsigned traits)
+{
+    uint32_t unanswered_max =
+        CONNECTION_REQUESTS_MAX + ((traits & OP_EXEMPT) != 0 ? UNACKED_RESERVE : 0);
+    if (c->unanswered >= unanswered_max) return true;
+    return (traits & OP_READ) != 0 && c->out.size + c->unsent_bytes > DOOR_OUT_BYTES_BUSY;
+}
+
 static int dispatch(struct door *d, struct door_connection *c, const struct request *q,
                     struct replica_now now)
 {
     unsigned traits = q->info->traits;
     if (q->frame.op == OP_CODE_STATUS) return status(d, c, q, now);
-
-    uint32_t unanswered_max =
-        CONNECTION_REQUESTS_MAX + ((traits & OP_EXEMPT) != 0 ? UNACKED_RESERVE : 0);
-    if (c->unanswered >= unanswered_max) return too_busy(d, c, q);
-    bool reads = (traits & OP_READ) != 0;
-    if (reads && c->out.size + c->unsent_bytes > DOOR_OUT_BYTES_BUSY) return too_busy(d, c, q);
 
     struct replica_caller caller = {
         .connection = c->id,
@@ -157,8 +154,11 @@ static int dispatch(struct door *d, struct door_connection *c, const struct requ
         .seq = q->envelope.seq,
         .op = q->frame.op,
     };
+    bool too_much = is_too_much(c, traits);
     c->unanswered++;
-    if (reads) return replica_read(d->replica, now, &caller, q->body, q->frame.body);
+    if (too_much) return replica_turn_away(d->replica, now, &caller, HF_ETOOBUSY);
+    if ((traits & OP_READ) != 0)
+        return replica_read(d->replica, now, &caller, q->body, q->frame.body);
     if (caller.session != 0 && caller.op != OP_CODE_RESUME) bind(d, c, caller.session);
     return replica_write(d->replica, now, &caller, &q->envelope, slice_of(c->peer), q->frame.body);
 }

@@ -119,6 +119,12 @@ HF_MUST_USE
 int replica_write(struct replica *r, struct replica_now now, const struct replica_caller *caller,
                   const struct client_envelope *client, struct slice peer, struct slice body);
 
+/** Refuse a request for a reason of the door's: TOO_BUSY. A copy of one that was taken before is
+ * told class 2 instead. \param status HF_ETOOBUSY. \retval faults only. */
+HF_MUST_USE
+int replica_turn_away(struct replica *r, struct replica_now now,
+                      const struct replica_caller *caller, int status);
+
 /** Take an op with OP_READ; answered through ports.reply, at once or when the machine is there.
  * \param body  the request as encoded, checked at the door; copied if it has to wait.
  * \param request  the same, decoded; borrowed for the call. \retval faults only. */

@@ -8,7 +8,8 @@
  * entry for a second, ops carry the time themselves: expiry is late then, but never starved.
  *
  * Failure modes: no leader, no room, no space: a status of this server, class 1, before anything
- * is in the log. Leadership lost with entries in flight: class 2. */
+ * is in the log; a copy of a request that was taken before passes, or is told class 2. Leadership
+ * lost with entries in flight: class 2. */
 #include "base/status.h"
 #include "server/replica_parts.h"
 
@@ -37,25 +38,31 @@ int replica_refuse(struct replica *r, const struct replica_caller *caller, int s
     return r->ports.reply(r->ports.data, caller, &reply);
 }
 
-/* What takes space and frees nothing: refused first when the disk runs full. */
-static bool takes_space(const struct op_info *info)
+/* HF_OK: an earlier copy of this request is in the log, or on its way there. HF_ENOTFOUND: none. */
+static int find_earlier_copy(struct replica *r, const struct replica_caller *caller)
 {
-    return (info->traits & OP_EXEMPT) == 0;
+    if (caller->seq == 0) return HF_ENOTFOUND;
+    if (batches_have(&r->batches, caller->session, caller->seq)) return HF_OK;
+    return machine_request_peek(r->machine, caller->session, caller->seq);
 }
 
-/* HF_OK: take it. Anything else is the refusal. */
-static int admit(struct replica *r, const struct replica_caller *caller, const struct op_info *info)
+/* Class 1 says "certainly not applied": never to a copy of something that was. */
+static int turn_away(struct replica *r, const struct replica_caller *caller, int status)
 {
-    if (r->stopping) return HF_ESHUTDOWN;
-    if (driver_state(r->driver) != DRIVER_LEADER) return HF_ENOTLEADER;
+    int rv = find_earlier_copy(r, caller);
+    if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
+    return replica_refuse(r, caller, rv == HF_OK ? HF_EUNKNOWN : status);
+}
 
-    bool exempt = (info->traits & OP_EXEMPT) != 0;
-    size_t waiting_max = exempt ? r->limits.waiting_exempt_max : r->limits.waiting_bytes_max;
-    if (r->batches.waiting_bytes >= waiting_max) return HF_ETOOBUSY;
-    if (takes_space(info) && (r->disk_full || !wal_has_room(r->wal))) return HF_ENOSPACE;
-    if (!exempt && replica_generations_full(r)) return HF_ETOOBUSY;
-    if ((info->traits & OP_NUMBERED) == 0) return HF_OK;
+int replica_turn_away(struct replica *r, struct replica_now now,
+                      const struct replica_caller *caller, int status)
+{
+    r->now = now;
+    return turn_away(r, caller, status);
+}
 
+static int admit_numbered(struct replica *r, const struct replica_caller *caller, bool exempt)
+{
     uint32_t unacked_count = 0;
     uint32_t unacked_bytes = 0;
     int rv = machine_session_peek(r->machine, caller->session, &unacked_count, &unacked_bytes);
@@ -63,10 +70,34 @@ static int admit(struct replica *r, const struct replica_caller *caller, const s
     uint32_t count_max = UNACKED_MAX + (exempt ? UNACKED_RESERVE : 0);
     uint32_t bytes_max =
         UNACKED_BYTES_MAX + (exempt ? UNACKED_RESERVE * REPLY_STORED_BYTES_MAX : 0);
-    if (unacked_count + pending_load(&r->pending, caller->session) >= count_max ||
-        unacked_bytes >= bytes_max)
-        return HF_EUNACKED;
-    return HF_OK;
+    bool room = unacked_count + pending_load(&r->pending, caller->session) < count_max &&
+                unacked_bytes < bytes_max;
+    return room ? HF_OK : HF_EUNACKED;
+}
+
+/* Limits that a copy of an earlier request may pass: it asks for nothing new. */
+static int admit_new(struct replica *r, const struct replica_caller *caller,
+                     const struct op_info *info)
+{
+    bool exempt = (info->traits & OP_EXEMPT) != 0;
+    if (!exempt) {
+        if (r->batches.waiting_bytes >= r->limits.waiting_bytes_max) return HF_ETOOBUSY;
+        if (r->disk_full || !wal_has_room(r->wal)) return HF_ENOSPACE;
+        if (replica_generations_full(r)) return HF_ETOOBUSY;
+    }
+    return (info->traits & OP_NUMBERED) != 0 ? admit_numbered(r, caller, exempt) : HF_OK;
+}
+
+/* HF_OK: take it. Anything else is the refusal. */
+static int admit(struct replica *r, const struct replica_caller *caller, const struct op_info *info)
+{
+    if (r->stopping) return HF_ESHUTDOWN;
+    if (driver_state(r->driver) != DRIVER_LEADER) return HF_ENOTLEADER;
+    if (r->batches.waiting_bytes >= r->limits.waiting_exempt_max) return HF_ETOOBUSY;
+    int refusal = admit_new(r, caller, info);
+    if (refusal == HF_OK || status_kind(refusal) == STATUS_FAULT) return refusal;
+    int rv = find_earlier_copy(r, caller);
+    return rv == HF_ENOTFOUND ? refusal : rv;
 }
 
 int replica_write(struct replica *r, struct replica_now now, const struct replica_caller *caller,
@@ -76,10 +107,11 @@ int replica_write(struct replica *r, struct replica_now now, const struct replic
     HF_ASSERT(info != NULL && (info->traits & OP_WRITE) != 0);
     r->now = now;
     int rv = admit(r, caller, info);
-    if (rv != HF_OK) return status_kind(rv) == STATUS_FAULT ? rv : replica_refuse(r, caller, rv);
+    if (rv == HF_ENOTLEADER) return replica_refuse(r, caller, rv);
+    if (rv != HF_OK) return status_kind(rv) == STATUS_FAULT ? rv : turn_away(r, caller, rv);
 
     struct pending *request = pending_new(&r->pending, caller, (info->traits & OP_NUMBERED) != 0);
-    if (request == NULL) return replica_refuse(r, caller, HF_ETOOBUSY);
+    if (request == NULL) return turn_away(r, caller, HF_ETOOBUSY);
     struct envelope envelope = {
         .session = client->session,
         .seq = client->seq,
@@ -94,7 +126,7 @@ int replica_write(struct replica *r, struct replica_now now, const struct replic
     rv = batches_add(&r->batches, now.elapsed_ms, request, &envelope, body);
     if (rv == HF_OK) return HF_OK;
     pending_end(&r->pending, request);
-    return replica_refuse(r, caller, HF_ETOOBUSY);
+    return turn_away(r, caller, HF_ETOOBUSY);
 }
 
 /* ------------------------------------------------------------------ batches out */

@@ -236,6 +236,13 @@ int machine_session_peek(struct machine *m, uint64_t session, uint32_t *unacked_
     return HF_OK;
 }
 
+int machine_request_peek(struct machine *m, uint64_t session, uint64_t seq)
+{
+    (void)m;
+    (void)session;
+    return seq == fake_knobs.known_seq ? HF_OK : HF_ENOTFOUND;
+}
+
 void machine_count(const struct machine *m, struct machine_counts *out)
 {
     *out = (struct machine_counts){.session_count = store_count(m->store, SESSIONS)};

@@ -16,6 +16,7 @@
 /** What machine_session_peek() answers, and how many rows one sweep may touch. */
 struct fake_knobs {
     uint32_t unacked_count; /**< answered and not acknowledged, of every session */
+    uint64_t known_seq;     /**< applied before, says machine_request_peek() */
     uint32_t sweep_budget;  /**< sessions that one entry may end; 0 = all */
     int apply_status;       /**< what machine_apply() answers from now on */
 };

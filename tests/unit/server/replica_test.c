@@ -488,6 +488,33 @@ static void test_too_many_unacked_spares_what_frees(void **state)
     client_close(&c);
 }
 
+/* TOO_MANY_UNACKED says "certainly not applied": a request that was applied before, or is in the
+ * log already, is never told so. */
+static void test_repeated_request_is_not_refused_for_load(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    uint64_t first = client_acquire(&c, 0, 500);
+    fake_knobs.unacked_count = UNACKED_MAX;
+    uint64_t again = client_acquire(&c, 0, 500); /* in flight */
+    fake_knobs.known_seq = 77;
+    uint64_t known = client_acquire(&c, 0, 77);
+    uint64_t fresh = client_acquire(&c, 0, 78);
+    expect_reply(&c, fresh, HF_EUNACKED);
+    world_settle(w);
+    expect_reply(&c, first, HF_OK);
+    expect_reply(&c, again, HF_OK);
+    expect_reply(&c, known, HF_OK);
+    replica_stop(w->replica);
+    known = client_acquire(&c, 0, 77);
+    expect_reply(&c, known, HF_EUNKNOWN);
+    fresh = client_acquire(&c, 0, 78);
+    expect_reply(&c, fresh, HF_ESHUTDOWN);
+    client_close(&c);
+}
+
 /* A stopping server finishes what it took and refuses the rest. */
 static void test_stopping_server_answers_what_it_took(void **state)
 {
@@ -566,6 +593,7 @@ int main(void)
         WORLD_TEST(test_parked_request_is_answered_later),
         WORLD_TEST(test_resend_moves_the_answer_to_its_connection),
         WORLD_TEST(test_too_many_unacked_spares_what_frees),
+        WORLD_TEST(test_repeated_request_is_not_refused_for_load),
         WORLD_TEST(test_stopping_server_answers_what_it_took),
         WORLD_TEST(test_full_disk_refuses_new_work_alone),
     };
