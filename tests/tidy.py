@@ -335,7 +335,8 @@ def check_statuses(tree):
 ASSERTING = re.compile(r'\b(HF_ASSERT|HF_UNREACHABLE|_Static_assert)\b|\bassert_\w+\(')
 ASSERT_FROM_LINES = 10     # shorter functions are not counted
 ASSERT_REQUIRED_LINES = 50  # a longer one without any assertion is refused, by itself
-ASSERT_ROOMS = {'machine': 0.6, 'raft': 0.6, 'storage': 0.6}  # least average a function
+# The least average of assertions a function, by room. Raise it when a room is above it for good.
+ASSERT_ROOMS = {'machine': 0.6, 'raft': 0.6, 'storage': 0.8, 'protocol': 0.6, 'server': 0.25}
 ASSERT_SAMPLE_MIN = 10     # functions that a room has before its average means something
 
 
