@@ -324,6 +324,8 @@ void core_session_start(struct core *c, uint64_t now_ns);
 bool core_session_started(struct core *c, const struct reply_frame *reply, uint64_t now_ns);
 /** The answer to KEEP. \return false = protocol broken. */
 bool core_session_kept(struct core *c, const struct reply_frame *reply, uint64_t now_ns);
+/** Send KEEP then, if none is on its way. */
+void core_keep_at(struct core *c, uint64_t at_ns);
 /** Timers of the session and its grants. */
 void core_session_tick(struct core *c, uint64_t now_ns);
 /** A server said that it ended (HF_ESESSION), or that it does not know it. */

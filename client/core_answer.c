@@ -18,8 +18,8 @@ static int decode(struct core *c, const struct codec_type *type, struct slice bo
 
 /* ------------------------------------------------------------------ grants and attempts */
 
-/* The deadline has passed before the answer was here: it was never handed out, so it goes back
- * without being told lost. */
+/* Its own lease or hold has passed before the answer was here: it was never handed out, so it goes
+ * back without being told lost. */
 static void too_late(struct core *c, struct call *call, struct slot *s, uint64_t now_ns)
 {
     uint64_t token = s->token;
@@ -33,7 +33,13 @@ static void hand_out(struct core *c, struct call *call, struct slot *s, uint64_t
     call->grant = grants_ref(s);
     call->token = s->token;
     core_refresh(c, s);
-    bool open = s->own_ns == 0 && (!s->bound || c->session.deadline_ns > now_ns);
+    bool late = s->bound && c->session.deadline_ns <= now_ns && s->count == 1;
+    if (late) { /* the servers know of it, but no renewal was acknowledged lately: ask for one */
+        s->unproven = true;
+        core_refresh(c, s);
+        core_keep_at(c, now_ns);
+    }
+    bool open = s->own_ns == 0 || s->unproven;
     if (open && s->confirm == NULL) {
         s->confirm = call;
         core_call_confirming(c, call);
@@ -79,6 +85,7 @@ static struct slot *take_slot(struct core *c, struct call *call, uint64_t token,
     s->owner = call->owner;
     s->handle = call->handle;
     s->since_ns = now_ns;
+    s->unproven = false;
     s->lease_ms = 0;
     s->extend_ns = CORE_NEVER;
     s->own_ns = CORE_NEVER;
@@ -106,10 +113,7 @@ static bool granted(struct core *c, struct call *call, const struct reply_frame 
     if (call->hold_ms != 0) {
         bool waited = granted.waited != 0;
         s->own_ns = waited ? 0 : core_deadline(c, call->first_send_ns, call->hold_ms);
-        if (waited) {
-            c->session.keep_ns = now_ns;
-            core_wake(c, now_ns);
-        }
+        if (waited) core_keep_at(c, now_ns);
     }
     hand_out(c, call, s, now_ns);
     return true;

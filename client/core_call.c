@@ -223,14 +223,20 @@ static int why_not(const struct core *c, const struct call *call)
     return sure ? c->link.why : HF_ETIMEOUT;
 }
 
-static void time_out(struct core *c, struct call *call)
+static void time_out(struct core *c, struct call *call, uint64_t now_ns)
 {
     bool numbered = (call->op->traits & OP_NUMBERED) != 0;
     call->deadline_ns = CORE_NEVER;
     if (call->confirming) {
         struct slot *s = grants_alive(&c->grants, call->grant);
-        if (s != NULL && s->confirm == call) s->confirm = NULL;
-        core_call_over(c, call, HF_OK); /* SUSPECT until the deadline is known */
+        HF_ASSERT(s != NULL); /* its loss would have ended the call */
+        HF_ASSERT(s->confirm == call);
+        if (s->unproven) {
+            core_lose(c, s, true, 0, now_ns);
+        } else {
+            s->confirm = NULL;
+            core_call_over(c, call, HF_OK); /* SUSPECT until the deadline is known */
+        }
         return;
     }
     if (call->cancelling) {
@@ -271,7 +277,7 @@ void core_calls_tick(struct core *c, uint64_t now_ns)
         if (call->deadline_ns > now_ns) {
             core_wake(c, call->deadline_ns);
         } else {
-            time_out(c, call); /* may give the struct back; `item_next` stays good */
+            time_out(c, call, now_ns); /* may give the struct back; `item_next` stays good */
         }
     }
 }

@@ -55,6 +55,7 @@ struct slot {
     uint32_t count;         /**< releases that it still needs */
     enum slot_kind kind;    /**< grant or attempt */
     bool bound;             /**< ends with the session */
+    bool unproven;          /**< it came while no renewal was acknowledged: valid after the next */
     bool told_locally;      /**< lost: by the local deadline */
     int reason;             /**< lost: the server's word, or 0 */
 };

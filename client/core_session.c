@@ -19,7 +19,9 @@ void core_refresh(struct core *c, struct slot *s)
     uint64_t deadline = s->own_ns;
     uint64_t suspect = CORE_NEVER;
     uint64_t look = s->extend_ns;
-    if (s->bound) {
+    if (s->unproven) {
+        deadline = 0;
+    } else if (s->bound) {
         if (deadline > c->session.deadline_ns) deadline = c->session.deadline_ns;
         suspect = c->session.renewed_ns + c->config.ttl_ms * NS_PER_MS / 2;
         if (c->session.deadline_ns < look) look = c->session.deadline_ns;
@@ -37,7 +39,8 @@ void core_refresh(struct core *c, struct slot *s)
 static uint64_t lost_ns(const struct core *c, const struct slot *s)
 {
     uint64_t end = s->own_ns != 0 ? s->own_ns : CORE_NEVER;
-    return s->bound && c->session.deadline_ns < end ? c->session.deadline_ns : end;
+    if (!s->bound || s->unproven) return end;
+    return c->session.deadline_ns < end ? c->session.deadline_ns : end;
 }
 
 static void look_at_grants(struct core *c, uint64_t now_ns)
@@ -82,7 +85,7 @@ void core_lose(struct core *c, struct slot *s, bool locally, int reason, uint64_
 void core_confirm(struct core *c, struct slot *s)
 {
     struct call *waiting = s->confirm;
-    if (waiting == NULL || s->own_ns == 0) return;
+    if (waiting == NULL || s->own_ns == 0 || s->unproven) return;
     s->confirm = NULL;
     core_call_over(c, waiting, HF_OK);
 }
@@ -183,9 +186,11 @@ static void take_losses(struct core *c, const struct msg_keep_reply *keep, uint6
 }
 
 /* What is left of holds that began after a wait: known from the first KEEP sent after the answer
- * came. Counted from its send it can only be too little. */
-static void take_holds(struct core *c, const struct msg_keep_reply *keep, uint64_t send_ns)
+ * came. Counted from its send it can only be too little.
+ * \return true = there are grants that wait for the next KEEP. */
+static bool take_holds(struct core *c, const struct msg_keep_reply *keep, uint64_t send_ns)
 {
+    bool waiting = false;
     const struct left_item *holds = keep->holds.items;
     LIST_FOR_SAFE(item, &c->grants.alive)
     {
@@ -197,12 +202,15 @@ static void take_holds(struct core *c, const struct msg_keep_reply *keep, uint64
             }
         }
         if (!s->bound) continue;
+        if (s->since_ns <= send_ns) s->unproven = false;
+        if (s->unproven || s->own_ns == 0) waiting = true;
         core_refresh(c, s);
         core_confirm(c, s);
     }
+    return waiting;
 }
 
-static void schedule_keep(struct core *c, uint64_t at_ns)
+void core_keep_at(struct core *c, uint64_t at_ns)
 {
     c->session.keep_ns = at_ns;
     core_wake(c, at_ns);
@@ -217,19 +225,20 @@ static void renewed(struct core *c, uint64_t send_ns)
         s->renewed_ns = send_ns;
     }
     uint64_t third_ns = c->config.ttl_ms * NS_PER_MS / 3;
-    schedule_keep(c, send_ns + third_ns - prng_below(&c->prng, third_ns / 10 + 1));
+    core_keep_at(c, send_ns + third_ns - prng_below(&c->prng, third_ns / 10 + 1));
 }
 
 static void take_keep(struct core *c, const struct msg_keep_reply *keep, uint64_t now_ns)
 {
     uint64_t send_ns = c->session.send_ns;
+    bool again = keep->lost.count > 0 || keep->more != 0;
     take_losses(c, keep, now_ns);
     if (keep->more == 0) {
         renewed(c, send_ns);
-        take_holds(c, keep, send_ns);
+        if (take_holds(c, keep, send_ns)) again = true;
         c->link.superseded = false;
     }
-    if (keep->lost.count > 0 || keep->more != 0) schedule_keep(c, now_ns);
+    if (again) core_keep_at(c, now_ns);
 }
 
 /* ------------------------------------------------------------------ OPEN, RESUME, KEEP */
@@ -282,7 +291,7 @@ static bool opened(struct core *c, const struct reply_frame *reply, uint64_t now
     ready(c, now_ns);
     renewed(c, s->first_send_ns);
     /* A secret that was sent long ago has little lease left. */
-    if (s->deadline_ns < now_ns + c->config.ttl_ms * NS_PER_MS / 2) schedule_keep(c, now_ns);
+    if (s->deadline_ns < now_ns + c->config.ttl_ms * NS_PER_MS / 2) core_keep_at(c, now_ns);
     return true;
 }
 
@@ -371,7 +380,7 @@ bool core_session_kept(struct core *c, const struct reply_frame *reply, uint64_t
         core_session_end(c, reply->status, ended_reason(c, OP_CODE_KEEP, reply), now_ns);
         return true;
     case HF_ETOOBUSY:
-    case HF_EUNKNOWN: schedule_keep(c, now_ns + (uint64_t)CORE_RESEND_MS * NS_PER_MS); return true;
+    case HF_EUNKNOWN: core_keep_at(c, now_ns + (uint64_t)CORE_RESEND_MS * NS_PER_MS); return true;
     default: core_link_down(c, reply->status, true, now_ns); return true;
     }
 }

@@ -97,6 +97,9 @@ int hf_lock_info(hf_client *client, const char *name,
     struct arena arena;
     int rv = arena_init(&arena, RAW_ARENA_BYTES);
     if (rv == HF_OK) rv = raw_call(client, OP_CODE_INFO, &request, &arena, &info);
+    if (rv == HF_OK && info.holder_count == 0 && info.queue_length == 0 &&
+        info.delay_left_ms == 0 && info.last_reason == 0)
+        rv = HF_ENOTFOUND;
     if (rv == HF_OK) {
         struct lock_line line = {.name = info.name,
                                  .holder_count = info.holder_count,

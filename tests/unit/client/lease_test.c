@@ -219,6 +219,48 @@ static void test_lost_grant_is_abandoned_until_answered(void **state)
     assert_int_equal(word(ref), GRANTS_LOST);
 }
 
+/* Right after an outage an answer may come before any renewal was acknowledged: the grant is handed
+ * out once one is, and not given up. */
+static void test_grant_before_the_first_renewal_waits_for_it(void **state)
+{
+    (void)state;
+    (void)hold(5);
+    script_pass(&s, 3400 * MS);
+    struct request *keep = script_expect(&s, OP_CODE_KEEP);
+    s.now_ns += 7 * SEC; /* the server stood still */
+    (void)script_expect(&s, OP_CODE_ABANDON);
+    struct call *call = script_acquire(&s, 0, 0, FATE_CANCEL);
+    script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), 6);
+    assert_int_equal(grants_state(&s.core.grants, call->grant, s.now_ns), GRANTS_SUSPECT);
+    struct msg_keep_reply kept = script_kept();
+    script_reply(&s, keep, HF_OK, &kept); /* sent before: proves nothing of this grant */
+    assert_null(core_take_finished(&s.core));
+    assert_int_equal(left(call->grant), 0);
+    uint64_t sent = s.now_ns;
+    script_reply(&s, script_expect(&s, OP_CODE_KEEP), HF_OK, &kept);
+    assert_int_equal(left(call->grant), sent + LEASE - s.now_ns);
+    script_finish(&s, call, HF_OK);
+}
+
+/* If no renewal is acknowledged in time, the grant goes back. */
+static void test_unproven_grant_goes_back_at_the_time_out(void **state)
+{
+    (void)state;
+    (void)hold(5);
+    script_pass(&s, 3400 * MS);
+    (void)script_expect(&s, OP_CODE_KEEP);
+    s.now_ns += 7 * SEC;
+    (void)script_expect(&s, OP_CODE_ABANDON);
+    struct call *call = script_acquire(&s, 0, 0, FATE_CANCEL);
+    script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), 6);
+    script_cut(&s);
+    script_pass(&s, 6 * SEC);
+    script_finish(&s, call, HF_ELOST);
+    s.next = s.count;
+    script_resume(&s);
+    assert_int_equal(script_expect(&s, OP_CODE_ABANDON)->op, OP_CODE_ABANDON);
+}
+
 /* A late renewal does not bring a lost grant back, even if no tick came between. */
 static void test_lost_grant_never_returns(void **state)
 {
@@ -490,6 +532,8 @@ int main(void)
         CASE(test_lost_fires_once_without_network),
         CASE(test_validity_ends_before_any_callback_runs),
         CASE(test_lost_grant_is_abandoned_until_answered),
+        CASE(test_grant_before_the_first_renewal_waits_for_it),
+        CASE(test_unproven_grant_goes_back_at_the_time_out),
         CASE(test_lost_grant_never_returns),
         CASE(test_loss_told_by_keep_is_acknowledged),
         CASE(test_keep_that_says_more_moves_no_deadline),
