@@ -556,7 +556,6 @@ static void test_full_disk_refuses_new_work_alone(void **state)
     uint64_t release = client_release(&c);
     world_settle(w);
     expect_reply(&c, release, HF_OK);
-
     world_sleep(w, 1000);
     world_settle(w);
     assert_true(world_run_flush(w));
