@@ -20,6 +20,7 @@ struct machine {
 int machine_open(struct store *store, struct machine **machine)
 {
     struct machine *m = calloc(1, sizeof *m);
+    fake_knobs = (struct fake_knobs){0};
     HF_ASSERT(m != NULL);
     m->store = store;
     buffer_init(&m->body, BODY_BYTES);

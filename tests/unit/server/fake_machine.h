@@ -13,7 +13,8 @@
 
 #include "machine/machine.h"
 
-/** What machine_session_peek() answers, and how many rows one sweep may touch. */
+/** All zero after machine_open(). What machine_session_peek() answers, and how many rows one sweep
+ * may touch. */
 struct fake_knobs {
     uint32_t unacked_count; /**< answered and not acknowledged, of every session */
     uint64_t known_seq;     /**< applied before, says machine_request_peek() */

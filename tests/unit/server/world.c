@@ -8,7 +8,6 @@
 #include "raft/directory.h"
 #include "storage/store_memory.h"
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/server/fake_machine.h"
 
 enum { SEGMENT_BYTES = 4 * 1024 * 1024, START_MS = 1000000, WALL_MS = 1700000000 };
 
@@ -18,7 +17,7 @@ static void make_directory(struct world *w)
     struct buffer configuration;
     struct configuration_server self = {.id = 1, .address = "one", .role = SERVER_VOTER};
     struct directory_settings settings = {
-        .cluster_id = {7}, .node_id = 1, .incarnation = 5, .segment_bytes = SEGMENT_BYTES};
+        .cluster_id = {7}, .node_id = 1, .incarnation = 5, .segment_bytes = w->segment_bytes};
     buffer_init(&configuration, 1024);
     assert_int_equal(configuration_encode(&self, 1, &configuration), HF_OK);
     settings.configuration = buffer_slice(&configuration);
@@ -34,7 +33,7 @@ int world_start(struct world *w, struct refusal *why)
         .disk = &w->disk.disk,
         .store = w->store,
         .seed = 1,
-        .segment_bytes = SEGMENT_BYTES,
+        .segment_bytes = w->segment_bytes,
         .limits = w->limits,
         .ports = door_ports(&w->door),
     };
@@ -43,22 +42,35 @@ int world_start(struct world *w, struct refusal *why)
     return rv;
 }
 
-int world_setup(void **state)
+void world_open(struct world *w, uint64_t seed, uint32_t segment_bytes)
 {
     struct refusal why = {{0}};
-    struct world *w = calloc(1, sizeof *w);
-    assert_non_null(w);
-    fake_knobs = (struct fake_knobs){0};
+    *w = (struct world){.segment_bytes = segment_bytes};
     w->limits = REPLICA_LIMITS_DEFAULT;
     w->limits.free_bytes_min = 0;
     w->now = (struct replica_now){.elapsed_ms = START_MS, .wall_ms = WALL_MS};
-    sim_disk_init(&w->disk, 1);
+    sim_disk_init(&w->disk, seed);
     assert_int_equal(store_memory_open(&w->store), HF_OK);
     assert_int_equal(door_init(&w->door, "test"), HF_OK);
     make_directory(w);
     assert_int_equal(world_start(w, &why), HF_OK);
     world_settle(w);
     assert_true(replica_is_ready(w->replica));
+}
+
+void world_close(struct world *w)
+{
+    replica_close(w->replica);
+    door_close(&w->door);
+    store_close(w->store);
+    sim_disk_close(&w->disk);
+}
+
+int world_setup(void **state)
+{
+    struct world *w = malloc(sizeof *w);
+    assert_non_null(w);
+    world_open(w, 1, SEGMENT_BYTES);
     *state = w;
     return 0;
 }
@@ -67,16 +79,29 @@ int world_teardown(void **state)
 {
     struct world *w = *state;
     if (w->door.by_id.count > 0) return 0; /* the test failed: its clients' memory is gone */
-    replica_close(w->replica);
-    door_close(&w->door);
-    store_close(w->store);
-    sim_disk_close(&w->disk);
+    world_close(w);
     free(w);
     return 0;
 }
 
+static unsigned give_back(struct world *w)
+{
+    if (w->untold == NULL) return 0;
+    assert_int_equal(wal_job_done(replica_wal(w->replica), w->untold), HF_OK);
+    w->untold = NULL;
+    return 1;
+}
+
+void world_write_untold(struct world *w)
+{
+    if (w->untold != NULL) return;
+    w->untold = wal_job_take(replica_wal(w->replica), WAL_LANE_WRITE);
+    if (w->untold != NULL) wal_job_run(&w->disk.disk, w->untold);
+}
+
 void world_crash(struct world *w)
 {
+    (void)give_back(w); /* the log wants its memory back; the replica is not told */
     replica_close(w->replica);
     w->replica = NULL;
     sim_disk_crash(&w->disk);
@@ -99,7 +124,7 @@ unsigned world_run_log(struct world *w)
 {
     static const enum wal_lane lanes[] = {WAL_LANE_WRITE, WAL_LANE_BACKGROUND};
     struct wal *wal = replica_wal(w->replica);
-    unsigned count = 0;
+    unsigned count = give_back(w);
     for (unsigned i = 0; i < HF_ARRAY_COUNT(lanes); i++) {
         struct wal_job *job = NULL;
         while ((job = wal_job_take(wal, lanes[i])) != NULL) {
@@ -206,7 +231,7 @@ bool client_take(struct client *c, struct got *got)
 
 uint64_t client_open(struct client *c, uint64_t ttl_ms)
 {
-    uint8_t secret[SESSION_SECRET_BYTES] = {1};
+    uint8_t secret[SESSION_SECRET_BYTES] = {1, c->number};
     struct msg_open open = {.secret = slice_make(secret, sizeof secret), .ttl_ms = ttl_ms};
     return client_send(c, OP_CODE_OPEN, &open, 0);
 }

@@ -18,6 +18,8 @@ struct world {
     struct replica *replica;      /* what is tested; NULL = stopped */
     struct replica_limits limits; /* of the next start */
     struct replica_now now;       /* virtual time */
+    uint32_t segment_bytes;       /* of the log */
+    struct wal_job *untold;       /* has run, and was not given back; NULL = none */
 };
 
 /* A client: its connection and the replies that it has got. */
@@ -27,6 +29,7 @@ struct client {
     uint64_t request_id; /* of the last request */
     uint64_t session;    /* used in envelopes; 0 = none */
     uint64_t seq;        /* of the last numbered request */
+    uint8_t number;      /* tells its session's secret from others'; set after connecting */
 };
 
 struct got {
@@ -39,6 +42,10 @@ struct got {
 /* cmocka's: a world whose replica is open and ready, and its end. */
 int world_setup(void **state);
 int world_teardown(void **state);
+
+/* The same by hand. */
+void world_open(struct world *w, uint64_t seed, uint32_t segment_bytes);
+void world_close(struct world *w);
 
 /* Open the replica. \return its status; *why says the reason. */
 int world_start(struct world *w, struct refusal *why);
@@ -54,6 +61,9 @@ void world_pass(struct world *w);
 
 /* Run all of the log's jobs and tell the replica. \return how many ran. */
 unsigned world_run_log(struct world *w);
+
+/* Write the log's next group, and leave the replica in the dark about it. */
+void world_write_untold(struct world *w);
 
 /* Run a flush that is wanted. \return false: none was. */
 bool world_run_flush(struct world *w);
