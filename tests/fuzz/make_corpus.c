@@ -1,7 +1,8 @@
 /* Writes the seed corpora from valid messages: one plain and a few random ones of each type, op
  * and reply. A generator instead of committed files, so that a new message is in them at once.
  *
- *     make_corpus DIR     fills DIR/codec, DIR/request, DIR/reply, DIR/entry (which must exist) */
+ *     make_corpus DIR     fills DIR/codec, DIR/request, DIR/reply, DIR/entry, DIR/door (which must
+ * exist) */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -61,6 +62,19 @@ static void write_codec(struct corpus *c, unsigned variant)
     }
 }
 
+/* For the door: HELLO was said, and the bytes come in one read. */
+static void write_door_seed(struct corpus *c, uint16_t code, unsigned variant)
+{
+    const uint8_t how = 0xff;
+    struct buffer request = c->bytes;
+    buffer_init(&c->bytes, FRAME_BYTES_MAX);
+    must(buffer_append(&c->bytes, &how, 1));
+    must(buffer_append(&c->bytes, request.data, request.size));
+    write_seed(c, "door", code, variant);
+    buffer_close(&c->bytes);
+    c->bytes = request;
+}
+
 static void write_requests(struct corpus *c, unsigned variant)
 {
     for (uint16_t code = 0; code <= OP_CODE_MAX; code++) {
@@ -74,6 +88,7 @@ static void write_requests(struct corpus *c, unsigned variant)
         make(c, info->request, variant, &request);
         must(frame_write_request(&c->bytes, code, 1, &envelope, &request));
         write_seed(c, "request", code, variant);
+        write_door_seed(c, code, variant);
     }
 }
 
