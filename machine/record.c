@@ -118,6 +118,7 @@ int record_start(struct machine *m, struct slice key, struct row_record *row,
     row->bound = request->lease_ms == 0;
     row->lease_until_ms = row->bound ? 0 : state_later(m, request->lease_ms);
     row->since_ms = state_now(m);
+    row->done_at_ms = 0;
     row->completion = (struct slice){0};
     row->client_name = info.name;
     row->peer = call->peer;

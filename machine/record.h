@@ -20,6 +20,7 @@
 struct begin_call {
     const struct msg_begin *request; /**< borrowed */
     uint64_t session;                /**< whose; alive */
+    bool waited;                     /**< it was parked, and still counts as such */
     struct slice peer;               /**< the caller's address */
     struct slice traceparent;        /**< of the request */
 };

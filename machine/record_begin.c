@@ -11,18 +11,25 @@ enum { RUNNING_META_BYTES_MAX = 256 };
 /* ------------------------------------------------------------------ answers */
 
 /* STARTED, TAKEOVER and REPLAY: what is kept for a retry is the fixed part; body, headers and
- * checkpoint data are looked up again, and marked as gone if they are (contract, 2). */
+ * checkpoint data are looked up again (contract, 2). Until they are found the kept part says that
+ * they are not in it; it is also what CANCEL hands out.
+ * \param token of the attempt that it tells of: no later record of this key has it. */
 static int answer_whole(struct reply_out *out, const struct msg_begin_reply *whole,
-                        struct slice key)
+                        struct slice key, uint64_t token)
 {
+    HF_ASSERT(token != 0);
+    HF_ASSERT(whole->referent == REFERENT_WHOLE);
     struct msg_begin_reply fixed = *whole;
-    fixed.checkpoint_data = (struct slice){0};
-    fixed.headers = (struct slice){0};
-    fixed.body = (struct slice){0};
-    out->token = whole->fencing_token;
+    if (whole->checkpoint_data.size + whole->headers.size + whole->body.size != 0) {
+        fixed.checkpoint_data = (struct slice){0};
+        fixed.headers = (struct slice){0};
+        fixed.body = (struct slice){0};
+        fixed.referent = REFERENT_GONE;
+    }
+    out->token = token;
     out->key = key;
     int rv = reply_set(out, OP_CODE_BEGIN, HF_OK, whole);
-    if (rv != HF_OK || out->stored == NULL) return rv;
+    if (rv != HF_OK) return rv;
     buffer_clear(out->stored);
     return codec_encode(&msg_begin_reply_type, &fixed, out->stored);
 }
@@ -40,7 +47,7 @@ static int answer_replay(const struct row_record *row, struct slice key, struct 
         .body = row->body,
         .done_at_ms = row->done_at_ms,
     };
-    return answer_whole(out, &reply, key);
+    return answer_whole(out, &reply, key, row->fencing_token);
 }
 
 static int answer_attempt(struct machine *m, const struct row_record *row, struct slice key,
@@ -58,7 +65,7 @@ static int answer_attempt(struct machine *m, const struct row_record *row, struc
     };
     int rv = record_checkpoint_data(m, key, &reply.checkpoint_data);
     if (rv != HF_OK) return rv;
-    return answer_whole(out, &reply, key);
+    return answer_whole(out, &reply, key, row->fencing_token);
 }
 
 static int answer_unknown(const struct row_record *row, struct reply_out *out)
@@ -118,12 +125,13 @@ static int bound_quota_left(struct machine *m, const struct begin_call *call, bo
     struct row_session draft, *session;
     int rv = session_get(m, call->session, &draft, &session);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
-    *left = session_load(session) < SESSION_NAMES_MAX;
+    /* One that waited counts as a waiter until it is answered: it takes its own place. */
+    *left = session_load(session) - (call->waited ? 1 : 0) < SESSION_NAMES_MAX;
     return HF_OK;
 }
 
-/* A new attempt at a record that is absent (a fresh row), RETRYABLE or lapsed. `row` is written
- * even if the guard refuses, so that a parked request that was taken off it is off it. */
+/* A new attempt at a record that is absent (a fresh row), RETRYABLE or lapsed. Refused, nothing is
+ * written. */
 static int begin_attempt(struct machine *m, struct slice key, struct row_record *row,
                          const struct begin_call *call, struct reply_out *out)
 {
@@ -219,8 +227,12 @@ int record_begin(struct machine *m, const struct op_context *ctx, const void *re
 {
     const struct msg_begin *begin = request;
     HF_ASSERT(m->session_id == ctx->envelope->session);
-    struct begin_call call = {begin, ctx->envelope->session, ctx->envelope->peer,
-                              ctx->envelope->traceparent};
+    struct begin_call call = {
+        .request = begin,
+        .session = ctx->envelope->session,
+        .peer = ctx->envelope->peer,
+        .traceparent = ctx->envelope->traceparent,
+    };
     struct row_record row;
     int rv = record_get(m, begin->key, &row);
     if (rv == HF_ENOTFOUND) return answer_absent(m, &call, out);
@@ -241,7 +253,13 @@ static int serve_one(struct machine *m, struct slice key, struct row_record *row
     struct msg_begin request;
     int rv = parked_request(m, p, &request);
     if (rv != HF_OK) return rv;
-    struct begin_call call = {&request, p->session, p->row.peer, p->row.traceparent};
+    struct begin_call call = {
+        .request = &request,
+        .session = p->session,
+        .waited = true,
+        .peer = p->row.peer,
+        .traceparent = p->row.traceparent,
+    };
     HF_ASSERT(row->parked_count > 0);
     row->parked_count--;
     row->queue_first = p->row.ticket + 1;
@@ -279,8 +297,13 @@ int record_wait_over(struct machine *m, const struct parked *p, struct reply_out
 {
     HF_ASSERT(p->row.names.count == 1);
     struct row_record row;
-    int rv = record_get(m, p->row.names.items[0], &row);
+    struct slice key = p->row.names.items[0];
+    int rv = record_get(m, key, &row);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+    /* It may have ended, and this one not be served yet: a serving has its limit. */
+    if (row.state == RECORD_DONE || row.state == RECORD_FAILED)
+        return answer_replay(&row, key, out);
+    if (row.state == RECORD_UNKNOWN) return answer_unknown(&row, out);
     return answer_running(m, &row, out);
 }
 
@@ -298,22 +321,23 @@ int record_left(struct machine *m, const struct parked *p)
 
 /* ------------------------------------------------------------------ retries */
 
-/* The stored answer is the fixed part: fill in the rest if the record still is what it tells of. */
-static int refill(struct machine *m, const struct row_record *row, struct slice key,
-                  struct msg_begin_reply *reply, bool *whole)
+/* Fill in what the stored, fixed part left out, if the record still has what it had then. */
+static int refill(struct machine *m, const struct row_record *row, const struct row_reply *stored,
+                  struct msg_begin_reply *reply)
 {
+    HF_ASSERT(reply->referent == REFERENT_GONE);
+    if (row->fencing_token != stored->fencing_token) return HF_OK;
+    bool ended = row->state == RECORD_DONE || row->state == RECORD_FAILED;
     if (reply->verdict == BEGIN_REPLAY) {
-        *whole = row->state == reply->outcome && row->done_at_ms == reply->done_at_ms &&
-                 row->attempt == reply->attempt;
-        if (*whole) {
-            reply->headers = row->headers;
-            reply->body = row->body;
-        }
+        if (row->state != reply->outcome) return HF_OK;
+        reply->headers = row->headers;
+        reply->body = row->body;
+        reply->referent = REFERENT_WHOLE;
         return HF_OK;
     }
-    *whole = row->fencing_token == reply->fencing_token &&
-             row->checkpoint_number == reply->checkpoint_number;
-    return *whole ? record_checkpoint_data(m, key, &reply->checkpoint_data) : HF_OK;
+    if (ended || row->checkpoint_number != reply->checkpoint_number) return HF_OK;
+    reply->referent = REFERENT_WHOLE;
+    return record_checkpoint_data(m, stored->key, &reply->checkpoint_data);
 }
 
 int record_begin_repeat(struct machine *m, uint64_t session, const struct row_reply *stored,
@@ -321,17 +345,17 @@ int record_begin_repeat(struct machine *m, uint64_t session, const struct row_re
 {
     HF_ASSERT(session != 0);
     if (stored->status != HF_OK) return HF_OK;
+    HF_ASSERT(stored->fencing_token != 0);
     struct msg_begin_reply reply;
     int rv = codec_decode(&msg_begin_reply_type, stored->body, NULL, &reply);
     if (rv != HF_OK) return HF_ECORRUPT;
-    bool whole = false;
     struct row_record row;
     rv = record_get(m, stored->key, &row);
-    if (rv == HF_OK) {
-        rv = refill(m, &row, stored->key, &reply, &whole);
-        out->stands = row.state == RECORD_RUNNING && row.fencing_token == reply.fencing_token;
-    }
-    if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
-    reply.referent = whole ? REFERENT_WHOLE : REFERENT_GONE;
+    if (rv == HF_ENOTFOUND) return HF_OK; /* gone; what is stored says so */
+    if (rv != HF_OK) return rv;
+    out->stands = row.state == RECORD_RUNNING && row.fencing_token == reply.fencing_token;
+    if (reply.referent == REFERENT_WHOLE) return HF_OK; /* it told of nothing that can change */
+    rv = refill(m, &row, stored, &reply);
+    if (rv != HF_OK) return rv;
     return reply_set(out, OP_CODE_BEGIN, HF_OK, &reply);
 }
