@@ -66,15 +66,16 @@ int deadlines_collect(struct machine *m, uint64_t rows_max, struct deadline **du
 
     int rv = walk_first(&walk, m, TABLE_DEADLINES, &all, &from);
     for (; rv == HF_OK; rv = walk_next(&walk)) {
-        struct deadline *d = &list[*count];
+        struct deadline d;
         struct slice id;
-        d->at_ms = row_key_deadline_parts(walk.key, &d->kind, &id);
-        if (d->at_ms > state_now(m) || touched >= rows_max) break;
-        HF_ASSERT(*count < rows_max);
+        d.at_ms = row_key_deadline_parts(walk.key, &d.kind, &id);
+        if (d.at_ms > state_now(m) || touched >= rows_max) break;
+        HF_ASSERT(*count < rows_max); /* each touches a row at least */
         uint64_t rows;
-        rv = weigh(m, d->kind, id, &rows);
-        if (rv == HF_OK) rv = keep_copy(m, id, &d->id);
+        rv = weigh(m, d.kind, id, &rows);
+        if (rv == HF_OK) rv = keep_copy(m, id, &d.id);
         if (rv != HF_OK) break;
+        list[*count] = d;
         touched += rows;
         *count += 1;
     }

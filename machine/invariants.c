@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "machine/audit.h"
+#include "machine/record_invariants.h"
 
 enum { SENTENCE_BYTES_MAX = 600 };
 
@@ -103,5 +104,5 @@ int invariants_check(struct machine *m, struct buffer *complaint)
     if (rv == HF_OK) rv = audit_sessions(&a);
     if (rv == HF_OK) rv = audit_locks(&a);
     if (rv == HF_OK) rv = audit_waiting(&a);
-    return rv;
+    return rv == HF_OK ? record_invariants_check(m, complaint) : rv;
 }
