@@ -359,7 +359,9 @@ static bool first_is_removable(const struct wal *w)
 
 static struct wal_job *take_background(struct wal *w, struct wal_job *job)
 {
-    if (!w->prepare_failed && prepared_last(w) < w->segment + 1) {
+    bool may_prepare = !w->prepare_failed || w->prepare_again;
+    if (may_prepare && prepared_last(w) < w->segment + 1) {
+        w->prepare_again = false;
         job->kind = WAL_JOB_PREPARE;
         job->number = prepared_last(w) + 1;
         job->bytes = w->config.segment_bytes;
@@ -500,7 +502,7 @@ bool wal_has_room(const struct wal *w)
 
 void wal_prepare_retry(struct wal *w)
 {
-    w->prepare_failed = false;
+    w->prepare_again = w->prepare_failed;
 }
 
 uint64_t wal_disk_bytes(const struct wal *w)

@@ -158,7 +158,8 @@ size_t wal_entry_bytes_max(const struct wal *w);
  * present segment. */
 bool wal_has_room(const struct wal *w);
 
-/** After no space was left while preparing: try again with the next background job. */
+/** After no space was left while preparing: try again with the next background job. Until that
+ * has succeeded wal_has_room() stays as it is. */
 void wal_prepare_retry(struct wal *w);
 
 /** Remove every file of a log, durably: what an interrupted making of the directory left. */

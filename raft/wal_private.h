@@ -81,7 +81,8 @@ struct wal {
     size_t free_count;            /**< of them */
     size_t pending_bytes;         /**< in gathering, closed and in flight */
     uint64_t remove_before;       /**< see wal_remove_before() */
-    bool prepare_failed;          /**< no space; wait for wal_prepare_retry() */
+    bool prepare_failed;          /**< no space the last time: wait for wal_prepare_retry() */
+    bool prepare_again;           /**< it was called */
     struct list reads;            /**< struct wal_read; wait for the background lane */
     size_t read_count;            /**< of them, the running one included */
     struct wal_job jobs[2];       /**< by enum wal_lane */

@@ -271,6 +271,7 @@ int replica_pass_end(struct replica *r, struct replica_now now)
     int rv = replica_propose(r);
     if (rv == HF_OK) rv = replica_after_driver(r);
     if (rv == HF_OK) rv = replica_checkpoint(r, false);
+    if (replica_space_when(r) <= now.elapsed_ms) (void)replica_has_space(r);
     return rv;
 }
 
@@ -309,6 +310,7 @@ uint64_t replica_next_wake(const struct replica *r)
 {
     uint64_t wake_ms = driver_next_timeout(r->driver);
     wake_ms = earlier(wake_ms, replica_checkpoint_when(r));
+    wake_ms = earlier(wake_ms, replica_space_when(r));
     if (!r->leads) return wake_ms;
     uint64_t leader_ms = leader_wake(r);
     /* What was due in the last pass and did not go then is blocked: come back, but do not spin. */

@@ -6,11 +6,13 @@
  * that spares a server that was away for a while the whole image.
  *
  * Failure modes: a full disk keeps the generation and is tried again every second, meanwhile new
- * work that takes space is refused; two full generations pause the applying of entries. */
+ * work that takes space is refused; two full generations pause the applying of entries. Whether
+ * there is space again is looked up when somebody wants it, once a second: nothing else may be
+ * written that would show it. */
 #include "base/status.h"
 #include "server/replica_parts.h"
 
-enum { FLUSH_RETRY_MS = 1000 };
+enum { FLUSH_RETRY_MS = 1000, SPACE_CHECK_MS = 1000 };
 
 bool replica_generations_full(const struct replica *r)
 {
@@ -27,9 +29,24 @@ static bool may_begin(const struct replica *r)
 static void check_space(struct replica *r)
 {
     uint64_t free_bytes = 0;
+    r->space_checked_ms = r->now.elapsed_ms;
     if (disk_free_bytes(r->disk, &free_bytes) != HF_OK) return; /* a hint: the log will tell */
-    r->disk_full = free_bytes < r->limits.free_bytes_min;
+    bool flush_failed = r->flush_retry_ms != 0; /* it knows better, until it succeeds */
+    r->disk_full = free_bytes < r->limits.free_bytes_min || flush_failed;
     if (!r->disk_full && !wal_has_room(r->wal)) wal_prepare_retry(r->wal);
+}
+
+bool replica_has_space(struct replica *r)
+{
+    bool full = r->disk_full || !wal_has_room(r->wal);
+    if (full && r->now.elapsed_ms - r->space_checked_ms >= SPACE_CHECK_MS) check_space(r);
+    return !r->disk_full && wal_has_room(r->wal);
+}
+
+uint64_t replica_space_when(const struct replica *r)
+{
+    bool waits = wal_pending_bytes(r->wal) > 0 && !wal_has_room(r->wal);
+    return waits ? r->space_checked_ms + SPACE_CHECK_MS : UINT64_MAX;
 }
 
 int replica_checkpoint(struct replica *r, bool now_please)

@@ -78,6 +78,7 @@ struct replica {
     bool flush_ready;             /**< a generation waits for store_flush_run() */
     uint64_t flush_retry_ms;      /**< not before; after a full disk */
     bool disk_full;               /**< a flush found no space, or the reserve is reached */
+    uint64_t space_checked_ms;    /**< when that was looked up last */
     bool paused;                  /**< the apply port said HF_ETOOBUSY */
     uint64_t log_bytes;           /**< appended since open */
     struct trail_sample trail[TRAIL_SAMPLES_MAX]; /**< rising */
@@ -127,6 +128,13 @@ int replica_checkpoint(struct replica *r, bool now_please);
 
 /** When a checkpoint falls due by age; UINT64_MAX: nothing has changed, or it cannot begin. */
 uint64_t replica_checkpoint_when(const struct replica *r);
+
+/** False while the disk's reserve is reached or the log has no spare segment. Looks again, once a
+ * second, while it was so. */
+bool replica_has_space(struct replica *r);
+
+/** When to look again because the log waits for a segment; UINT64_MAX: it does not. */
+uint64_t replica_space_when(const struct replica *r);
 
 /** True while apply has to wait for a flush. */
 bool replica_generations_full(const struct replica *r);

@@ -82,7 +82,7 @@ static int admit_new(struct replica *r, const struct replica_caller *caller,
     bool exempt = (info->traits & OP_EXEMPT) != 0;
     if (!exempt) {
         if (r->batches.waiting_bytes >= r->limits.waiting_bytes_max) return HF_ETOOBUSY;
-        if (r->disk_full || !wal_has_room(r->wal)) return HF_ENOSPACE;
+        if (!replica_has_space(r)) return HF_ENOSPACE;
         if (replica_generations_full(r)) return HF_ETOOBUSY;
     }
     return (info->traits & OP_NUMBERED) != 0 ? admit_numbered(r, caller, exempt) : HF_OK;
