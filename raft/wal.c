@@ -269,6 +269,25 @@ void wal_remove_before(struct wal *w, uint64_t index)
     if (index > w->remove_before) w->remove_before = index;
 }
 
+uint64_t wal_trail_begin(const struct wal *w, uint64_t index, uint64_t bytes)
+{
+    HF_ASSERT(index >= 1);
+    HF_ASSERT(w->segment_count >= 1);
+    size_t at = 0; /* the segment with `index`, or where that was written anew */
+    for (size_t i = 0; i < w->segment_count; i++) {
+        uint64_t next_index = w->segments[i].next_index;
+        if (next_index != 0 && next_index <= index) at = i;
+    }
+    uint64_t begin = w->segments[at].next_index;
+    uint64_t kept = 0;
+    while (at > 0 && kept < bytes) {
+        at -= 1;
+        kept += (uint64_t)w->segments[at].sectors * WAL_SECTOR_BYTES;
+        if (w->segments[at].next_index < begin) begin = w->segments[at].next_index;
+    }
+    return begin < index ? begin : index;
+}
+
 int wal_read(struct wal *w, struct wal_read *read)
 {
     HF_ASSERT(read->first >= wal_first_index(w));

@@ -76,7 +76,7 @@ struct wal_read {
  * \param d  borrowed until wal_close(). \param config  copied.
  * \param from     at least 1: one past what the store holds.
  * \param trail    entries wanted before `from`, for peers that lag; fewer if fewer are left. Older
- *                 ones cannot be read any more until they are written anew.
+ *                 ones cannot be read any more: the segments that hold no others are removed.
  * \param entries  borrowed for the call; initialised; its contents are replaced.
  * \param wal      Out: owned, wal_close() it.
  * \param why      Out, filled on every error: what happened, where, what to do.
@@ -110,6 +110,10 @@ int wal_reset(struct wal *w, uint64_t next_index);
 
 /** Allow the removal of segments that hold nothing but entries below `index`. */
 void wal_remove_before(struct wal *w, uint64_t index);
+
+/** The first entry to keep so that, in front of the segment that holds `index`, whole segments of
+ * `bytes` bytes or more stay, or all: for wal_remove_before(). At most `index`. */
+uint64_t wal_trail_begin(const struct wal *w, uint64_t index, uint64_t bytes);
 
 /** Queue a read of entries from read->first on; done_cb is called from wal_job_done().
  * read->first is in wal_first_index() .. wal_durable_index() (asserted).

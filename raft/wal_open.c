@@ -484,6 +484,7 @@ int wal_open(struct disk *d, const struct wal_config *config, uint64_t from, uin
         return rv;
     }
     w->durable_index = w->last_index;
+    if (w->last_index + 1 >= from) w->remove_before = o.first; /* the rest was not loaded */
     *wal = w;
     return HF_OK;
 }

@@ -50,7 +50,6 @@ static int append(void *data, const struct log_entry *entries, size_t count)
     for (size_t i = 0; i < count; i++) {
         int rv = wal_append(r->wal, &entries[i]);
         if (rv != HF_OK) return rv;
-        r->log_bytes += entries[i].data.size;
     }
     return HF_OK;
 }
@@ -100,7 +99,6 @@ static int open_log(struct replica *r, const struct replica_config *config, stru
     r->applied_term = mark->term;
     r->configuration_index = mark->configuration_index;
     r->checkpoint_index = mark->index;
-    r->trail[r->trail_count++] = (struct trail_sample){.index = mark->index, .bytes = 0};
     return buffer_append(&r->configuration, mark->configuration.data, mark->configuration.size);
 }
 

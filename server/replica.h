@@ -81,7 +81,7 @@ struct replica_limits {
     uint64_t checkpoint_bytes;     /**< of the active generation: flush */
     uint64_t checkpoint_bytes_max; /**< of it while another one is flushing: apply pauses */
     uint32_t checkpoint_age_ms;    /**< of the oldest change that is not in the store's file */
-    uint64_t trail_bytes;          /**< of the log, kept behind the store's mark for laggards */
+    uint64_t trail_bytes;          /**< of log segments, kept behind the mark for laggards */
     uint64_t free_bytes_min;       /**< of the disk: below, what takes space is refused */
 };
 

@@ -94,29 +94,13 @@ bool replica_checkpoint_wanted(struct replica *r, struct replica_now now, int *s
            (store_is_flushing(r->store) || r->checkpoint_index < r->applied_index);
 }
 
-/* The first entry to keep, so that trail_bytes of log stand in front of `index`. */
-static uint64_t trail_begin(struct replica *r, uint64_t index)
-{
-    if (r->trail_count == TRAIL_SAMPLES_MAX) { /* thin out: every second sample goes */
-        for (uint32_t i = 0; i < TRAIL_SAMPLES_MAX / 2; i++) r->trail[i] = r->trail[2 * i + 1];
-        r->trail_count = TRAIL_SAMPLES_MAX / 2;
-    }
-    r->trail[r->trail_count++] = (struct trail_sample){.index = index, .bytes = r->log_bytes};
-    uint64_t begin = 0;
-    for (uint32_t i = 0; i < r->trail_count; i++) {
-        if (r->log_bytes - r->trail[i].bytes < r->limits.trail_bytes) break;
-        begin = r->trail[i].index;
-    }
-    return begin;
-}
-
 static int shorten_log(struct replica *r)
 {
     const struct store_mark *mark = store_mark(r->store);
-    uint64_t keep_from = trail_begin(r, mark->index);
-    if (keep_from == 0) return HF_OK; /* all of it is trail */
+    uint64_t keep_from = wal_trail_begin(r->wal, mark->index, r->limits.trail_bytes);
+    if (keep_from == 1) return HF_OK; /* all of it is trail */
     HF_ASSERT(keep_from <= mark->index);
-    if (mark->index - keep_from > UINT32_MAX) return HF_OK;
+    if (mark->index - keep_from >= UINT32_MAX) return HF_OK;
 
     struct driver_mark driver_mark = {
         .index = mark->index,
@@ -125,9 +109,9 @@ static int shorten_log(struct replica *r)
         .configuration = mark->configuration,
     };
     int rv = driver_compact(r->driver, r->now.elapsed_ms, &driver_mark,
-                            (uint32_t)(mark->index - keep_from));
+                            (uint32_t)(mark->index - keep_from + 1));
     if (rv != HF_OK) return rv;
-    wal_remove_before(r->wal, keep_from + 1);
+    wal_remove_before(r->wal, keep_from);
     return HF_OK;
 }
 

@@ -16,7 +16,6 @@
 
 enum {
     REPLICA_ADDRESS_BYTES = ADDRESS_BYTES_MAX + 1,
-    TRAIL_SAMPLES_MAX = 64,
     RETRY_MS = 50, /* what TOO_BUSY asks a client to wait at least */
 };
 
@@ -28,12 +27,6 @@ struct waiting_read {
                                        leader has not committed an entry of its term */
     size_t body_bytes;            /**< of `body` */
     uint8_t body[];               /**< the request, encoded */
-};
-
-/** How many bytes had been appended to the log when an entry was. */
-struct trail_sample {
-    uint64_t index; /**< entry */
-    uint64_t bytes; /**< since the replica was opened */
 };
 
 struct replica {
@@ -80,9 +73,6 @@ struct replica {
     bool disk_full;               /**< a flush found no space, or the reserve is reached */
     uint64_t space_checked_ms;    /**< when that was looked up last */
     bool paused;                  /**< the apply port said HF_ETOOBUSY */
-    uint64_t log_bytes;           /**< appended since open */
-    struct trail_sample trail[TRAIL_SAMPLES_MAX]; /**< rising */
-    uint32_t trail_count;                         /**< samples in use */
 
     struct replica_counts counts;  /**< for log lines */
     uint8_t digest[HASH128_BYTES]; /**< what the last STATUS showed */

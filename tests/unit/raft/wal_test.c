@@ -166,6 +166,43 @@ static void test_old_segments_are_removed(void **state)
     assert_non_null(strstr(l->why.text, "gap"));
 }
 
+/* What a start did not load cannot be read any more: its segments go, or each start would leave
+ * some behind. */
+static void test_a_start_drops_what_it_did_not_load(void **state)
+{
+    struct log *l = *state;
+    append_synced(l, 200);
+    close_log(l);
+    assert_int_equal(open_log_from(l, &config_small, 201), HF_OK);
+    assert_int_equal(wal_run_all(l->wal), HF_OK);
+    assert_true(wal_disk_bytes(l->wal) <= 3 * (uint64_t)config_small.segment_bytes);
+    append_synced(l, 1);
+    assert_true(wal_last_index(l->wal) == 201);
+    close_log(l);
+    assert_int_equal(open_log_from(l, &config_small, 201), HF_OK);
+    assert_true(l->entries.count == 1);
+}
+
+/* The trail in front of an entry is told in whole segments, at least as long as asked for. */
+static void test_a_trail_is_measured_in_segments(void **state)
+{
+    struct log *l = *state;
+    append_synced(l, 200);
+    uint64_t bytes = config_small.segment_bytes;
+    assert_true(wal_trail_begin(l->wal, 200, 1000 * bytes) == 1);
+    uint64_t own = wal_trail_begin(l->wal, 200, 0);
+    uint64_t one = wal_trail_begin(l->wal, 200, bytes);
+    uint64_t two = wal_trail_begin(l->wal, 200, bytes + 1);
+    assert_true(own <= 200 && one < own && two < one && two > 1);
+    uint64_t before = wal_disk_bytes(l->wal);
+    wal_remove_before(l->wal, one);
+    assert_int_equal(wal_run_all(l->wal), HF_OK);
+    assert_true(wal_disk_bytes(l->wal) < before);
+    assert_true(wal_first_index(l->wal) == one);
+    assert_true(wal_trail_begin(l->wal, 200, bytes) == one);
+    assert_true(wal_trail_begin(l->wal, 200, 1000 * bytes) == one);
+}
+
 /* A trail before what is needed is loaded as far as it reaches. */
 static void test_a_trail_is_loaded(void **state)
 {
@@ -336,6 +373,8 @@ int main(void)
         EACH(test_no_space_for_a_spare_is_weather),
         EACH(test_a_cut_takes_entries_out_of_a_write_in_flight),
         EACH(test_old_segments_are_removed),
+        EACH(test_a_start_drops_what_it_did_not_load),
+        EACH(test_a_trail_is_measured_in_segments),
         EACH(test_a_trail_is_loaded),
         EACH(test_a_store_ahead_of_its_log_resets_it),
         EACH(test_a_flipped_bit_is_refused_or_harmless),

@@ -495,6 +495,35 @@ static void test_log_without_a_segment_goes_on_when_space_is_freed(void **state)
     client_close(&c);
 }
 
+/* A server that writes little keeps its log as short as one that writes much: what lies behind the
+ * store's mark is bounded by bytes, however many flushes they took. */
+static void test_log_stays_short_under_a_low_load(void **state)
+{
+    static uint8_t body[32 * 1024];
+    struct world *w = *state;
+    struct client c;
+    struct got got;
+    struct msg_complete complete = {.key = slice_of("key"),
+                                    .fencing_token = 1,
+                                    .outcome = OUTCOME_DONE,
+                                    .body = slice_make(body, sizeof body)};
+    w->replica->limits.trail_bytes = 8 * 1024 * 1024;
+    client_connect(&c, w);
+    client_begin_session(&c, 3600000);
+    for (int i = 0; i < 1500; i++) { /* 48 MiB of log, a flush after each entry */
+        client_send(&c, OP_CODE_COMPLETE, &complete, 0);
+        world_settle(w);
+        assert_true(client_take(&c, &got));
+        world_sleep(w, 1000);
+        world_settle(w);
+        assert_true(world_run_flush(w));
+    }
+    /* the trail, the segment in use, one that is partly trail, the spare */
+    assert_true(wal_disk_bytes(replica_wal(w->replica)) <= (8 + 3 * 4) * 1024 * 1024);
+    assert_true(wal_disk_bytes(replica_wal(w->replica)) >= 8 * 1024 * 1024);
+    client_close(&c);
+}
+
 #define WORLD_TEST(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void)
@@ -520,6 +549,7 @@ int main(void)
         WORLD_TEST(test_full_disk_refuses_new_work_alone),
         WORLD_TEST(test_freed_space_is_seen_without_a_write),
         WORLD_TEST(test_log_without_a_segment_goes_on_when_space_is_freed),
+        WORLD_TEST(test_log_stays_short_under_a_low_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
