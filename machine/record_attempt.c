@@ -4,18 +4,27 @@
 #include "machine/record.h"
 #include "machine/serve.h"
 
-/* STALE_TOKEN, BAD_STATE: with the record as it is now, so that a late owner learns its fate. */
-static int answer_state(struct reply_out *out, uint16_t op, int status,
-                        const struct row_record *row)
+/* STALE_TOKEN with the record as it is now, so that a late owner learns its fate. */
+static int answer_stale(struct reply_out *out, uint16_t op, const struct row_record *row)
+{
+    bool ended = row->state == RECORD_DONE || row->state == RECORD_FAILED;
+    struct msg_state detail = {
+        .state = row->state,
+        .outcome = ended ? row->state : OUTCOME_NONE,
+        .code = row->code,
+    };
+    return reply_set(out, op, HF_ESTALE, &detail);
+}
+
+/* The same where there is no record: perhaps a tombstone tells what became of it. */
+static int answer_gone(struct machine *m, struct slice key, uint16_t op, struct reply_out *out)
 {
     struct msg_state detail = {.state = RECORD_ABSENT};
-    if (row != NULL) {
-        detail.state = row->state;
-        detail.outcome =
-            row->state == RECORD_DONE || row->state == RECORD_FAILED ? row->state : OUTCOME_NONE;
-        detail.code = row->code;
-    }
-    return reply_set(out, op, status, &detail);
+    struct row_tombstone tombstone;
+    int rv = state_get(m, TABLE_TOMBSTONES, key, &row_tombstone_type, &tombstone);
+    if (rv == HF_OK) detail = (struct msg_state){RECORD_TOMBSTONE, tombstone.outcome, 0};
+    if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
+    return reply_set(out, op, HF_ESTALE, &detail);
 }
 
 /* Find the record of (key, token). HF_ENOTFOUND: answered already, in `out`. */
@@ -29,7 +38,7 @@ static int find(struct machine *m, const struct op_context *ctx, struct slice ke
     }
     rv = record_get(m, key, row);
     if (rv != HF_ENOTFOUND) return rv;
-    rv = answer_state(out, ctx->op, HF_ESTALE, NULL);
+    rv = answer_gone(m, key, ctx->op, out);
     return rv == HF_OK ? HF_ENOTFOUND : rv;
 }
 
@@ -47,7 +56,7 @@ int record_extend(struct machine *m, const struct op_context *ctx, const void *r
     int rv = find(m, ctx, extend->key, extend->fencing_token, &row, out);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
     if (!is_running(&row, extend->fencing_token)) {
-        return answer_state(out, ctx->op, HF_ESTALE, &row);
+        return answer_stale(out, ctx->op, &row);
     }
     if (!row.bound) { /* one that is bound lives as long as its session, and goes on so */
         uint64_t until_ms = state_later(m, extend->lease_ms);
@@ -82,7 +91,7 @@ int record_checkpoint(struct machine *m, const struct op_context *ctx, const voi
     int rv = find(m, ctx, checkpoint->key, checkpoint->fencing_token, &row, out);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
     if (!is_running(&row, checkpoint->fencing_token)) {
-        return answer_state(out, ctx->op, HF_ESTALE, &row);
+        return answer_stale(out, ctx->op, &row);
     }
     if (checkpoint->number <= row.checkpoint_number) {
         return reply_set(out, ctx->op, HF_ESEQOLD, NULL);
@@ -108,7 +117,8 @@ int record_checkpoint(struct machine *m, const struct op_context *ctx, const voi
 
 /* A completion that came too late is the signal of a possible double effect: keep the first few,
  * one a token. */
-static int keep_late(struct machine *m, const struct msg_complete *complete, struct row_record *row)
+static int keep_late(struct machine *m, const struct msg_complete *complete,
+                     const struct row_record *row)
 {
     struct late_item late[RECORD_LATE_MAX];
     const struct late_item *known = row->late.items;
@@ -130,8 +140,9 @@ static int keep_late(struct machine *m, const struct msg_complete *complete, str
         .body_hash = slice_make(bytes, sizeof bytes),
         .at_ms = state_now(m),
     };
-    row->late = (struct codec_list){late, count + 1};
-    return record_put(m, complete->key, row);
+    struct row_record with = *row;
+    with.late = (struct codec_list){late, count + 1};
+    return record_put(m, complete->key, &with);
 }
 
 /* What an attempt said, whole: to tell a repeat from a contradiction. */
@@ -167,16 +178,16 @@ static int finish(struct machine *m, struct slice key, struct row_record *row)
 }
 
 static int refuse_completion(struct machine *m, const struct msg_complete *complete,
-                             struct slice hash, struct row_record *row, struct reply_out *out)
+                             struct slice hash, const struct row_record *row, struct reply_out *out)
 {
     bool own = row->fencing_token == complete->fencing_token && row->completion.size != 0;
     if (own && slice_equal(row->completion, hash)) {
         return reply_set(out, OP_CODE_COMPLETE, HF_OK, NULL);
     }
     if (own) return reply_set(out, OP_CODE_COMPLETE, HF_ECONFLICT, NULL);
-    int rv = keep_late(m, complete, row);
-    if (rv != HF_OK) return rv;
-    return answer_state(out, OP_CODE_COMPLETE, HF_ESTALE, row);
+    /* A token above the current one is another record's: it says nothing of this one. */
+    int rv = complete->fencing_token <= row->fencing_token ? keep_late(m, complete, row) : HF_OK;
+    return rv == HF_OK ? answer_stale(out, OP_CODE_COMPLETE, row) : rv;
 }
 
 int record_complete(struct machine *m, const struct op_context *ctx, const void *request,
@@ -215,7 +226,7 @@ int record_resolve(struct machine *m, const struct op_context *ctx, const void *
     if (rv == HF_ENOTFOUND) return reply_set(out, ctx->op, HF_ENOTFOUND, NULL);
     if (rv != HF_OK) return rv;
     if (row.state != RECORD_UNKNOWN || row.fencing_token != resolve->fencing_token) {
-        return answer_state(out, ctx->op, HF_ESTALE, &row);
+        return answer_stale(out, ctx->op, &row);
     }
     rv = record_stop(m, resolve->key, &row, (enum record_state)resolve->outcome);
     if (rv != HF_OK) return rv;
