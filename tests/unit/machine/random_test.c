@@ -1,0 +1,434 @@
+/* Seeded random lives of sessions, owners and locks: after each entry the invariants hold, the
+ * machine agrees with the model, a second machine has the same digest; now and then the first one
+ * is killed, opened again at its last checkpoint and fed the rest of the log. A failure names its
+ * seed; run it alone as `machine_random_test SEED`. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/prng.h"
+#include "base/status.h"
+#include "storage/store_memory.h"
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/machine/fixture.h"
+#include "tests/unit/machine/model.h"
+
+enum { ROUNDS = 1500, SEEDS = 6, LOG_MAX = 4000, OPS_AN_ENTRY_MAX = 4, SENT_MAX = 24 };
+
+static const char *const lock_names[MODEL_LOCKS] = {"a", "a/b", "b"};
+
+/* A request that was sent, for retries. */
+struct sent {
+    uint64_t session;  /* 0 = none */
+    uint64_t seq;      /* its number */
+    struct want want;  /* an ACQUIRE */
+    bool answered;     /* else it waits */
+    int status;        /* of the answer */
+    uint8_t body[256]; /* its bytes */
+    size_t body_bytes; /* of them */
+};
+
+/* What an op of this entry must answer. */
+struct expected {
+    int status;        /* or MODEL_PARKED */
+    struct sent *sent; /* an ACQUIRE's */
+    bool is_retry;     /* of an earlier one */
+};
+
+struct world {
+    struct fixture *f;
+    struct model model;
+    struct prng prng;
+    uint64_t seqs[MODEL_SESSIONS]; /* last seq used */
+    struct sent sent[SENT_MAX];
+    struct expected expected[OPS_AN_ENTRY_MAX];
+    uint32_t op_count;
+    unsigned opened;            /* sessions so far: names their secrets */
+    struct buffer log[LOG_MAX]; /* all entries since the last checkpoint */
+    unsigned log_count;
+    uint64_t index; /* of the last entry */
+    uint64_t seed;
+};
+
+static uint64_t below(struct world *w, uint64_t bound)
+{
+    return prng_below(&w->prng, bound);
+}
+
+static struct envelope envelope_for(uint64_t session, uint64_t seq)
+{
+    return (struct envelope){.session = session, .seq = seq, .renews = 1};
+}
+
+static void renew(struct model_session *s, uint64_t now_ms)
+{
+    s->expires_ms = now_ms + s->ttl_ms;
+}
+
+/* ------------------------------------------------------------------ after an entry */
+
+static struct sent *find_sent(struct world *w, uint64_t session, uint64_t seq)
+{
+    for (unsigned i = 0; i < SENT_MAX; i++) {
+        if (w->sent[i].session == session && w->sent[i].seq == seq) return &w->sent[i];
+    }
+    return NULL;
+}
+
+static void remember_answer(struct sent *sent, const struct answer *answer)
+{
+    assert_true(answer->body.size <= sizeof sent->body);
+    sent->answered = true;
+    sent->status = answer->status;
+    sent->body_bytes = answer->body.size;
+    memcpy(sent->body, answer->body.data, answer->body.size);
+}
+
+static void check_answer(struct world *w, const struct answer *answer)
+{
+    if (answer->kind == ANSWER_WOKEN) {
+        struct sent *sent = find_sent(w, answer->session, answer->seq);
+        if (sent != NULL) remember_answer(sent, answer);
+        return;
+    }
+    const struct expected *e = &w->expected[answer->position];
+    if (e->is_retry) {
+        if (!e->sent->answered) {
+            assert_int_equal(answer->kind, ANSWER_PARKED);
+            return;
+        }
+        assert_int_equal(answer->kind, ANSWER_REPLY);
+        assert_int_equal(answer->status, e->sent->status);
+        assert_true(answer->flags & REPLY_REPEATED);
+        assert_true(slice_equal(answer->body, slice_make(e->sent->body, e->sent->body_bytes)));
+        return;
+    }
+    if (e->status == MODEL_PARKED) {
+        assert_int_equal(answer->kind, ANSWER_PARKED);
+        return;
+    }
+    assert_int_equal(answer->kind, ANSWER_REPLY);
+    assert_string_equal(status_name(answer->status), status_name(e->status));
+    if (e->sent != NULL && e->sent->seq != 0) remember_answer(e->sent, answer);
+}
+
+/* The machine's lock is the model's, holder by holder and waiter by waiter. */
+static void compare_lock(struct world *w, unsigned lock)
+{
+    struct model_lock *l = &w->model.locks[lock];
+    struct msg_info request = {.name = slice_of(lock_names[lock])};
+    struct msg_info_reply reply;
+    read_ok(w->f, OP_CODE_INFO, &request, 0, &reply);
+    const struct holder_info *holders = reply.holders.items;
+    const struct waiter_info *waiters = reply.waiters.items;
+    assert_int_equal(reply.holders.count, l->holder_count);
+    assert_int_equal(reply.waiters.count, l->queue_length);
+    for (unsigned i = 0; i < l->holder_count; i++) {
+        uint32_t at = 0;
+        while (at < reply.holders.count && (holders[at].session != l->holders[i].session ||
+                                            holders[at].owner != l->holders[i].owner))
+            at++;
+        assert_true(at < reply.holders.count);
+        assert_int_equal(holders[at].mode, l->holders[i].mode);
+        assert_int_equal(holders[at].count, l->holders[i].count);
+        if (l->holders[i].token != 0)
+            assert_int_equal(l->holders[i].token, holders[at].fencing_token);
+        l->holders[i].token = holders[at].fencing_token;
+        /* Tokens rise in the order of the grants. */
+        if (i > 0) assert_true(l->holders[i].token > l->holders[i - 1].token);
+    }
+    for (unsigned i = 0; i < l->queue_length; i++) {
+        assert_int_equal(waiters[i].session, l->queue[i].session);
+        assert_int_equal(waiters[i].owner, l->queue[i].owner);
+        assert_int_equal(waiters[i].mode, l->queue[i].mode);
+    }
+}
+
+static void log_entry(struct world *w)
+{
+    assert_true(w->log_count < LOG_MAX);
+    struct buffer *copy = &w->log[w->log_count++];
+    buffer_init(copy, ENTRY_BYTES_MAX);
+    assert_int_equal(buffer_append(copy, w->f->entry.data, w->f->entry.size), HF_OK);
+    w->index++;
+}
+
+static void finish_entry(struct world *w)
+{
+    apply_entry(w->f);
+    log_entry(w);
+    uint32_t replies = 0;
+    /* Those that were woken may be retried in the same entry: their answers first. */
+    for (int woken = 1; woken >= 0; woken--) {
+        for (uint32_t i = 0; i < w->f->answer_count; i++) {
+            const struct answer *answer = &w->f->answers[i];
+            if ((answer->kind == ANSWER_WOKEN) != (woken == 1)) continue;
+            check_answer(w, answer);
+            replies += answer->kind != ANSWER_WOKEN;
+        }
+    }
+    assert_int_equal(replies, w->op_count);
+    w->op_count = 0;
+    for (unsigned i = 0; i < MODEL_LOCKS; i++) compare_lock(w, i);
+    assert_true(machine_next_deadline_ms(w->f->m) > w->f->now_ms);
+}
+
+/* ------------------------------------------------------------------ ops */
+
+static struct expected *expect(struct world *w, int status)
+{
+    struct expected *e = &w->expected[w->op_count++];
+    *e = (struct expected){.status = status};
+    return e;
+}
+
+static void do_acquire(struct world *w, unsigned session)
+{
+    static const uint64_t waits_ms[] = {0, 0, 500, 3000, 20000};
+    static const uint64_t holds_ms[] = {0, 0, 0, 700, 5000};
+    static const uint64_t delays_ms[] = {0, 0, 0, 400, 2500};
+    struct model_session *s = &w->model.sessions[session];
+    unsigned lock = (unsigned)below(w, MODEL_LOCKS);
+    struct want want = {
+        .name = lock_names[lock],
+        .owner = 1 + below(w, MODEL_OWNERS),
+        .mode = below(w, 2),
+        .wait_ms = waits_ms[below(w, HF_ARRAY_COUNT(waits_ms))],
+        .hold_max_ms = holds_ms[below(w, HF_ARRAY_COUNT(holds_ms))],
+        .delay_ms = delays_ms[below(w, HF_ARRAY_COUNT(delays_ms))],
+        .reentrant = below(w, 2),
+    };
+    uint64_t seq = ++w->seqs[session];
+    struct model_user user = {
+        .session = s->id,
+        .owner = want.owner,
+        .seq = seq,
+        .mode = want.mode,
+        .hold_ms = want.hold_max_ms,
+        .delay_ms = want.delay_ms,
+    };
+    int status = model_acquire(&w->model, lock, &user, want.wait_ms, want.reentrant == 1);
+    struct expected *e = expect(w, status);
+    e->sent = &w->sent[below(w, SENT_MAX)];
+    for (uint32_t i = 0; i + 1 < w->op_count; i++) {
+        if (w->expected[i].sent == e->sent) e->sent = NULL; /* its place is taken */
+    }
+    if (e->sent != NULL) *e->sent = (struct sent){.session = s->id, .seq = seq, .want = want};
+    add_acquire(w->f, s->id, seq, want);
+    renew(s, w->f->now_ms);
+}
+
+/* Send an earlier ACQUIRE of a living session again. */
+static void do_retry(struct world *w, unsigned session)
+{
+    struct model_session *s = &w->model.sessions[session];
+    for (unsigned i = 0; i < SENT_MAX; i++) {
+        if (w->sent[i].session != s->id) continue;
+        for (uint32_t k = 0; k < w->op_count; k++) {
+            if (w->expected[k].sent == &w->sent[i]) return; /* it is in this very entry */
+        }
+        struct expected *e = expect(w, HF_OK);
+        e->sent = &w->sent[i];
+        e->is_retry = true;
+        add_acquire(w->f, s->id, w->sent[i].seq, w->sent[i].want);
+        renew(s, w->f->now_ms);
+        return;
+    }
+}
+
+/* A holder of this session whose token the machine has told. */
+static bool find_held(struct world *w, uint64_t session, unsigned *lock, unsigned *holder)
+{
+    unsigned start = (unsigned)below(w, MODEL_LOCKS);
+    for (unsigned i = 0; i < MODEL_LOCKS; i++) {
+        *lock = (start + i) % MODEL_LOCKS;
+        const struct model_lock *l = &w->model.locks[*lock];
+        for (*holder = 0; *holder < l->holder_count; *holder += 1) {
+            const struct model_user *user = &l->holders[*holder];
+            if (user->session == session && user->token != 0) return true;
+        }
+    }
+    return false;
+}
+
+static void do_release(struct world *w, unsigned session)
+{
+    struct model_session *s = &w->model.sessions[session];
+    unsigned lock, holder;
+    if (w->op_count != 0 || !find_held(w, s->id, &lock, &holder)) return;
+    uint64_t token = w->model.locks[lock].holders[holder].token;
+    uint64_t owner = w->model.locks[lock].holders[holder].owner;
+    bool wrong = below(w, 5) == 0;
+    struct msg_release request = {
+        .name = below(w, 2) == 0 ? slice_of(lock_names[lock]) : (struct slice){0},
+        .fencing_token = token,
+        .owner = wrong ? owner + 100 : owner,
+    };
+    struct envelope envelope = envelope_for(s->id, ++w->seqs[session]);
+    expect(w, wrong ? HF_ENOTOWNER : HF_OK);
+    if (!wrong) model_release(&w->model, lock, holder);
+    add_op(w->f, OP_CODE_RELEASE, &envelope, &request);
+    renew(s, w->f->now_ms);
+}
+
+static void do_abandon(struct world *w, unsigned session)
+{
+    struct model_session *s = &w->model.sessions[session];
+    unsigned lock, holder;
+    if (w->op_count != 0 || !find_held(w, s->id, &lock, &holder)) return;
+    struct msg_abandon request = {.fencing_token = w->model.locks[lock].holders[holder].token};
+    struct envelope envelope = envelope_for(s->id, 0);
+    model_abandon(&w->model, lock, holder);
+    expect(w, HF_OK);
+    add_op(w->f, OP_CODE_ABANDON, &envelope, &request);
+    renew(s, w->f->now_ms);
+}
+
+static void do_cancel(struct world *w, unsigned session)
+{
+    struct model_session *s = &w->model.sessions[session];
+    if (w->seqs[session] == 0 || w->op_count != 0) return;
+    uint64_t seq = 1 + below(w, w->seqs[session]);
+    struct msg_cancel request = {.target_seq = seq};
+    struct envelope envelope = envelope_for(s->id, 0);
+    model_cancel(&w->model, s->id, seq);
+    expect(w, HF_OK);
+    add_op(w->f, OP_CODE_CANCEL, &envelope, &request);
+    renew(s, w->f->now_ms);
+}
+
+static void do_keep(struct world *w, unsigned session)
+{
+    struct model_session *s = &w->model.sessions[session];
+    struct msg_keep request = {0};
+    struct envelope envelope = envelope_for(s->id, 0);
+    expect(w, HF_OK);
+    add_op(w->f, OP_CODE_KEEP, &envelope, &request);
+    renew(s, w->f->now_ms);
+}
+
+static void do_close(struct world *w, unsigned session)
+{
+    struct model_session *s = &w->model.sessions[session];
+    struct msg_empty request = {0};
+    struct envelope envelope = envelope_for(s->id, ++w->seqs[session]);
+    expect(w, HF_OK);
+    add_op(w->f, OP_CODE_CLOSE, &envelope, &request);
+    model_close(&w->model, session);
+}
+
+static void do_something(struct world *w)
+{
+    unsigned session = (unsigned)below(w, MODEL_SESSIONS);
+    if (w->model.sessions[session].id == 0) return;
+    uint64_t dice = below(w, 100);
+    if (dice < 45) {
+        do_acquire(w, session);
+    } else if (dice < 65) {
+        do_release(w, session);
+    } else if (dice < 75) {
+        do_retry(w, session);
+    } else if (dice < 82) {
+        do_cancel(w, session);
+    } else if (dice < 88) {
+        do_abandon(w, session);
+    } else if (dice < 98) {
+        do_keep(w, session);
+    } else {
+        do_close(w, session);
+    }
+}
+
+static void open_one(struct world *w, unsigned session)
+{
+    struct model_session *s = &w->model.sessions[session];
+    char name[16];
+    snprintf(name, sizeof name, "s%u", w->opened++);
+    s->ttl_ms = 2000 + below(w, 10000);
+    s->id = open_session(w->f, name, s->ttl_ms);
+    renew(s, w->f->now_ms);
+    w->seqs[session] = 0;
+    log_entry(w);
+}
+
+/* ------------------------------------------------------------------ crashes */
+
+static void checkpoint(struct world *w)
+{
+    struct store_mark mark = {.index = w->index, .term = 1};
+    assert_int_equal(store_checkpoint(w->f->store, &mark), HF_OK);
+    assert_int_equal(store_flush_run(w->f->store), HF_OK);
+    assert_int_equal(store_flush_done(w->f->store), HF_OK);
+    for (unsigned i = 0; i < w->log_count; i++) buffer_close(&w->log[i]);
+    w->log_count = 0;
+}
+
+static void crash(struct world *w)
+{
+    struct fixture *f = w->f;
+    machine_close(f->m);
+    f->m = NULL;
+    assert_int_equal(store_memory_crash(f->store), HF_OK);
+    assert_int_equal(store_mark(f->store)->index, w->index - w->log_count);
+    assert_int_equal(machine_open(f->store, &f->m), HF_OK);
+    for (unsigned i = 0; i < w->log_count; i++)
+        assert_int_equal(machine_apply(f->m, buffer_slice(&w->log[i]), NULL), HF_OK);
+    struct hash128 a = store_digest(f->store);
+    struct hash128 b = store_digest(f->twin_store);
+    assert_true(a.high == b.high && a.low == b.low);
+}
+
+/* ------------------------------------------------------------------ the test */
+
+static void run_round(struct world *w)
+{
+    if (below(w, 3) != 0) w->f->now_ms += below(w, 4) == 0 ? below(w, 4000) : below(w, 300);
+    model_advance(&w->model, w->f->now_ms);
+    uint64_t ops = below(w, OPS_AN_ENTRY_MAX);
+    for (uint64_t i = 0; i < ops; i++) do_something(w);
+    finish_entry(w);
+    for (unsigned i = 0; i < MODEL_SESSIONS; i++) {
+        if (w->model.sessions[i].id == 0 && below(w, 3) == 0) open_one(w, i);
+    }
+    uint64_t dice = below(w, 200);
+    if (dice < 2) checkpoint(w);
+    if (dice == 100) crash(w);
+}
+
+static void run_seed(uint64_t seed)
+{
+    void *state;
+    struct world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    fixture_setup(&state);
+    w->f = state;
+    w->seed = seed;
+    prng_seed(&w->prng, seed);
+    fixture_add_twin(w->f);
+    print_message("seed %llu\n", (unsigned long long)seed);
+    for (unsigned i = 0; i < ROUNDS; i++) run_round(w);
+    for (unsigned i = 0; i < w->log_count; i++) buffer_close(&w->log[i]);
+    fixture_teardown(&state);
+    free(w);
+}
+
+static uint64_t only_seed; /* from the command line; 0 = all */
+
+/* The machine, the model, a second machine and a machine that was killed agree after each entry. */
+static void test_machine_model_twin_and_restart_agree(void **state)
+{
+    (void)state;
+    if (only_seed != 0) {
+        run_seed(only_seed);
+        return;
+    }
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) run_seed(seed);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_machine_model_twin_and_restart_agree),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
