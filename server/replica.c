@@ -13,7 +13,7 @@
 #include "raft/directory.h"
 #include "server/replica_parts.h"
 
-enum { ARENA_BYTES = 256 * 1024 };
+enum { ARENA_BYTES = 256 * 1024, RING_BYTES_ALONE = 16 * 1024 * 1024 };
 
 const struct replica_limits REPLICA_LIMITS_DEFAULT = {
     .batch_bytes_max = 256 * 1024,
@@ -128,6 +128,14 @@ static const char *own_address(const struct replica *r)
     return unknown;
 }
 
+void replica_size_ring(struct replica *r, struct slice configuration)
+{
+    struct configuration_server servers[CONFIGURATION_SERVERS_MAX];
+    bool alone =
+        configuration_check(configuration) && configuration_decode(configuration, servers) == 1;
+    r->entries.bytes_max = alone ? RING_BYTES_ALONE : ENTRIES_BYTES_MAX_DEFAULT;
+}
+
 static int start_driver(struct replica *r, uint64_t seed, struct refusal *why)
 {
     struct driver_config config = {
@@ -157,6 +165,9 @@ static int start_driver(struct replica *r, uint64_t seed, struct refusal *why)
                       &mark);
     if (rv != HF_OK)
         return refuse(why, rv, "vote file, log and store do not fit together: %s", status_text(rv));
+    struct slice configuration = {0};
+    (void)driver_configuration(r->driver, &configuration);
+    replica_size_ring(r, configuration);
     return HF_OK;
 }
 

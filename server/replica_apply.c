@@ -104,6 +104,7 @@ static int remember_configuration(struct replica *r, const struct log_entry *ent
 {
     buffer_clear(&r->configuration);
     r->configuration_index = entry->index;
+    replica_size_ring(r, entry->data);
     return buffer_append(&r->configuration, entry->data.data, entry->data.size);
 }
 

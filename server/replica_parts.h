@@ -80,6 +80,9 @@ struct replica {
 
 /* replica.c */
 
+/** Recent entries stay in memory for peers that lag; a server alone needs few of them. */
+void replica_size_ring(struct replica *r, struct slice configuration);
+
 /** Look at what the driver's last call changed: leadership won, lost, or ready. */
 HF_MUST_USE
 int replica_after_driver(struct replica *r);
