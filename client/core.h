@@ -38,9 +38,9 @@ enum {
     CORE_RETRY_MS_MAX = 1000,       /* it grows by half up to this */
     CORE_REDIRECTS_MAX = 4,         /* followed in a row without a pause */
     CORE_RESEND_MS = 100,           /* before a refused call is sent again */
-    CORE_ANSWER_TIMEOUT_MS_MIN = 250,   /* a silent server is left after this or ttl / 3, */
-    CORE_ANSWER_TIMEOUT_MS_MAX = 2000,  /* whichever is more, up to this, */
-    CORE_ANSWER_TIMEOUT_MS_LONE = 8000, /* unless there is no other */
+    CORE_ANSWER_TIMEOUT_MS_MIN = 250,       /* a silent server is left after ttl / 3, within */
+    CORE_ANSWER_TIMEOUT_MS_MIN_LONE = 2000, /* these; the only one that there is not so soon, as */
+    CORE_ANSWER_TIMEOUT_MS_MAX = 5000,      /* the next connection would lead to it again */
 };
 
 #define CORE_NEVER UINT64_MAX
@@ -307,6 +307,8 @@ void core_link_init(struct core *c);
 /** Parse "host:port,...". \retval HF_EINVAL */
 HF_MUST_USE
 int core_link_parse(struct link *link, const char *servers);
+/** How long to wait for the answer to HELLO, OPEN, RESUME or KEEP, nanoseconds. */
+uint64_t core_link_patience_ns(const struct core *c);
 /** Leave the connection and try the next server: at once, or after a pause. */
 void core_link_down(struct core *c, int why, bool pause, uint64_t now_ns);
 /** Go to the leader that a server named (empty: not known). */

@@ -64,13 +64,13 @@ const char *core_target(const struct core *c)
 
 /* ------------------------------------------------------------------ up and down */
 
-static uint64_t answer_timeout_ns(const struct core *c)
+uint64_t core_link_patience_ns(const struct core *c)
 {
+    bool lone = c->link.endpoint_count == 1;
+    uint64_t least = lone ? CORE_ANSWER_TIMEOUT_MS_MIN_LONE : CORE_ANSWER_TIMEOUT_MS_MIN;
     uint64_t ms = c->config.ttl_ms / 3;
-    if (c->link.endpoint_count == 1) ms = CORE_ANSWER_TIMEOUT_MS_LONE;
-    if (ms < CORE_ANSWER_TIMEOUT_MS_MIN) ms = CORE_ANSWER_TIMEOUT_MS_MIN;
-    if (c->link.endpoint_count > 1 && ms > CORE_ANSWER_TIMEOUT_MS_MAX)
-        ms = CORE_ANSWER_TIMEOUT_MS_MAX;
+    if (ms < least) ms = least;
+    if (ms > CORE_ANSWER_TIMEOUT_MS_MAX) ms = CORE_ANSWER_TIMEOUT_MS_MAX;
     return ms * NS_PER_MS;
 }
 
@@ -152,7 +152,7 @@ void core_connected(struct core *c, uint64_t epoch, uint64_t now_ns)
     struct msg_hello hello = {PROTOCOL_VERSION_MIN, PROTOCOL_VERSION_MAX, c->config.name};
     c->link.hello_id = core_draw_id(c, ID_HELLO, 0);
     c->link.state = LINK_HELLO;
-    arm(c, now_ns + answer_timeout_ns(c));
+    arm(c, now_ns + core_link_patience_ns(c));
     if (core_write_request(c, OP_CODE_HELLO, c->link.hello_id, false, &hello) != HF_OK)
         core_link_down(c, HF_ENOMEM, true, now_ns);
 }
@@ -195,7 +195,7 @@ void core_link_advance(struct core *c, uint64_t now_ns)
     case LINK_OPEN:
         if (c->session.phase == SESSION_NONE && list_empty(&c->send_session)) break;
         core_session_start(c, now_ns);
-        if (c->link.state == LINK_SESSION) arm(c, now_ns + answer_timeout_ns(c));
+        if (c->link.state == LINK_SESSION) arm(c, now_ns + core_link_patience_ns(c));
         break;
     case LINK_CONNECTING:
     case LINK_HELLO:

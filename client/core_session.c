@@ -392,10 +392,7 @@ static void send_keep(struct core *c, uint64_t now_ns)
     s->keep_id = core_draw_id(c, ID_KEEP, 0);
     s->send_ns = now_ns;
     s->keep_ns = CORE_NEVER;
-    uint64_t ms = c->config.ttl_ms / 3;
-    if (c->link.endpoint_count == 1) ms = CORE_ANSWER_TIMEOUT_MS_LONE;
-    if (ms < CORE_ANSWER_TIMEOUT_MS_MIN) ms = CORE_ANSWER_TIMEOUT_MS_MIN;
-    s->keep_timeout_ns = now_ns + ms * NS_PER_MS;
+    s->keep_timeout_ns = now_ns + core_link_patience_ns(c);
     if (core_write_request(c, OP_CODE_KEEP, s->keep_id, true, &keep) != HF_OK)
         core_link_down(c, HF_ENOMEM, true, now_ns);
 }

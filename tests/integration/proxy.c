@@ -22,6 +22,9 @@ static struct sockaddr_in local(uint16_t port)
 static void drop(struct proxy_pair *pair)
 {
     if (pair->client < 0) return;
+    /* A server process that was started meanwhile may have inherited a copy of the descriptor. */
+    (void)shutdown(pair->client, SHUT_RDWR);
+    (void)shutdown(pair->server, SHUT_RDWR);
     close(pair->client);
     close(pair->server);
     pair->client = pair->server = -1;
@@ -44,6 +47,7 @@ static void take_client(struct proxy *p)
     int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in to = local(p->target_port);
     if (pair == NULL || server < 0 || connect(server, (struct sockaddr *)&to, sizeof to) != 0) {
+        (void)shutdown(client, SHUT_RDWR); /* see drop() */
         close(client);
         if (server >= 0) close(server);
         return;

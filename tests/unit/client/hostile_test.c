@@ -10,7 +10,7 @@ static struct script s;
 static int setup(void **state)
 {
     (void)state;
-    script_open(&s, "a:1");
+    script_open(&s, "a:1", 10000);
     return 0;
 }
 

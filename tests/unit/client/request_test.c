@@ -9,7 +9,7 @@ static struct script s;
 static int setup(void **state)
 {
     (void)state;
-    script_open(&s, "a:1");
+    script_open(&s, "a:1", 10000);
     return 0;
 }
 
@@ -330,7 +330,7 @@ static void test_all_servers_are_tried_without_end(void **state)
 {
     (void)state;
     script_close(&s);
-    script_open(&s, "a:1,b:2, c:3");
+    script_open(&s, "a:1,b:2, c:3", 10000);
     (void)script_acquire(&s, 60000, 0, FATE_CANCEL);
     uint32_t tries[3] = {0};
     uint32_t all = 0;

@@ -29,8 +29,8 @@ struct script {
     uint64_t seed;                                  /**< of what the core calls random */
 };
 
-/** Start a core with these servers, ttl 10 s, at 1,000 s. */
-void script_open(struct script *s, const char *servers);
+/** Start a core with these servers, at 1,000 s. */
+void script_open(struct script *s, const char *servers, uint64_t ttl_ms);
 
 /** Free all. */
 void script_close(struct script *s);
