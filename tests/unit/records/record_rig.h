@@ -81,6 +81,9 @@ struct answer rig_send_as(struct rig *r, uint64_t session, uint64_t seq, uint16_
 /** Ask the machine; both must say the same. */
 struct answer rig_read(struct rig *r, uint16_t op, const void *request);
 
+/** Let time pass: one entry without ops. */
+void rig_step(struct rig *r, uint64_t ms);
+
 /** Let time pass: an entry without ops, and more until nothing is due. */
 void rig_pass(struct rig *r, uint64_t ms);
 
