@@ -4,7 +4,7 @@
 #include "machine/record.h"
 
 enum {
-    ROWS_A_PAGE_MAX = 20000,     /* looked at, shown or not */
+    ROWS_A_PAGE_MAX = 4000,      /* looked at, shown or not */
     PAGE_BYTES_MAX = 512 * 1024, /* of what is shown, about */
     LINE_BYTES = 160,            /* of a line's numbers, about */
 };

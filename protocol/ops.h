@@ -18,6 +18,7 @@ enum op_traits {
     OP_EXEMPT = 16,  /**< frees, renews or finishes: never refused for load, quota or disk */
     OP_DOOR = 32,    /**< answered by the server itself (HELLO, STATUS) */
     OP_PARKS = 64,   /**< its answer may come much later */
+    OP_PAGES = 128,  /**< a read that may walk over many rows: few of them are served at a time */
 };
 
 /* OP(code, NAME, request struct, answer struct on HF_OK, traits). Codes are the wire's: never
@@ -30,21 +31,21 @@ enum op_traits {
     OP(12, RESUME, msg_resume, msg_keep_reply, OP_WRITE | OP_SESSION | OP_EXEMPT)                  \
     OP(13, CLOSE, msg_empty, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
     OP(14, CANCEL, msg_cancel, msg_cancel_reply, OP_WRITE | OP_SESSION | OP_EXEMPT)                \
-    OP(15, SESSION_LIST, msg_session_list, msg_session_list_reply, OP_READ)                        \
+    OP(15, SESSION_LIST, msg_session_list, msg_session_list_reply, OP_READ | OP_PAGES)             \
     OP(20, ACQUIRE, msg_acquire, msg_granted, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS)      \
     OP(21, RELEASE, msg_release, msg_release_reply,                                                \
        OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
     OP(22, ABANDON, msg_abandon, msg_empty, OP_WRITE | OP_SESSION | OP_EXEMPT)                     \
     OP(23, CHECK, msg_check, msg_check_reply, OP_READ)                                             \
-    OP(24, INFO, msg_info, msg_info_reply, OP_READ)                                                \
-    OP(25, LIST, msg_list, msg_list_reply, OP_READ)                                                \
+    OP(24, INFO, msg_info, msg_info_reply, OP_READ | OP_PAGES)                                     \
+    OP(25, LIST, msg_list, msg_list_reply, OP_READ | OP_PAGES)                                     \
     OP(40, BEGIN, msg_begin, msg_begin_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS)      \
     OP(41, EXTEND, msg_extend, msg_extend_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)  \
     OP(42, CHECKPOINT, msg_checkpoint, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT) \
     OP(43, COMPLETE, msg_complete, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)     \
     OP(44, RESOLVE, msg_resolve, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)       \
     OP(45, RECORD_GET, msg_record_get, msg_record_reply, OP_READ)                                  \
-    OP(46, RECORD_LIST, msg_record_list, msg_record_list_reply, OP_READ)                           \
+    OP(46, RECORD_LIST, msg_record_list, msg_record_list_reply, OP_READ | OP_PAGES)                \
     OP(90, STATUS, msg_empty, msg_status_reply, OP_DOOR)
 
 #define HF_OP_CODE(code, NAME, request, answer, traits) OP_CODE_##NAME = code,

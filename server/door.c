@@ -7,7 +7,12 @@
 #include "protocol/frame.h"
 #include "server/door_parts.h"
 
-enum { IN_BYTES_KEPT = 4096, ARENA_BYTES = 512 * 1024, SESSIONS_TRACKED_MAX = 1024 * 1024 };
+enum {
+    IN_BYTES_KEPT = 4096,
+    ARENA_BYTES = 512 * 1024,
+    SESSIONS_TRACKED_MAX = 1024 * 1024,
+    PAGES_RETRY_MS = 50, /* when output piles up */
+};
 
 static int take_reply(void *data, const struct replica_caller *caller,
                       const struct machine_reply *reply);
@@ -219,6 +224,19 @@ void door_complain(struct door *d, struct door_connection *c, uint64_t request_i
     if (status == HF_EBADREQUEST && ++c->complaints >= DOOR_COMPLAINTS_MAX) door_end(d, c);
 }
 
+/* Pages that waited for their turn may come faster than they are read: rather than break the
+ * connection, say so. A read can be asked again. */
+static const struct machine_reply *make_busy(struct door *d, uint16_t op,
+                                             struct machine_reply *busy)
+{
+    struct msg_retry retry = {.retry_ms = PAGES_RETRY_MS};
+    buffer_clear(&d->body);
+    int rv = codec_encode(op_reply_type(op, HF_ETOOBUSY), &retry, &d->body);
+    *busy = (struct machine_reply){.status = HF_ETOOBUSY};
+    if (rv == HF_OK) busy->body = buffer_slice(&d->body);
+    return busy;
+}
+
 static int take_reply(void *data, const struct replica_caller *caller,
                       const struct machine_reply *reply)
 {
@@ -231,6 +249,10 @@ static int take_reply(void *data, const struct replica_caller *caller,
     }
     if (caller->op == OP_CODE_RESUME && reply->status == HF_OK)
         door_move_session(d, c, caller->session);
+    struct machine_reply busy;
+    bool pages = (op_find(caller->op)->traits & OP_PAGES) != 0;
+    if (pages && c->out.size + c->unsent_bytes > DOOR_OUT_BYTES_BUSY)
+        reply = make_busy(d, caller->op, &busy);
     struct reply_frame frame = {
         .status = reply->status,
         .reply_class = (uint8_t)status_reply_class(reply->status),

@@ -26,6 +26,7 @@ const struct replica_limits REPLICA_LIMITS_DEFAULT = {
     .waiting_exempt_max = 16 * 1024 * 1024,
     .pending_max = 1024 * 1024,
     .reads_max = 4096,
+    .pages_max = 4,
     .checkpoint_bytes = 16 * 1024 * 1024,
     .checkpoint_bytes_max = 64 * 1024 * 1024,
     .checkpoint_age_ms = 1000,
@@ -201,6 +202,7 @@ int replica_open(const struct replica_config *config, struct replica_now now,
     r->now = now;
     r->clock.grace_ms = config->limits.grace_ms;
     list_init(&r->reads);
+    list_init(&r->pages);
     snprintf(r->client_address, sizeof r->client_address, "%s", config->client_address);
 
     int rv = open_parts(r, config, why);
@@ -216,6 +218,7 @@ void replica_close(struct replica *r)
 {
     if (r == NULL) return;
     LIST_FOR_SAFE(link, &r->reads) free(HF_CONTAINER_OF(link, struct waiting_read, link));
+    LIST_FOR_SAFE(link, &r->pages) free(HF_CONTAINER_OF(link, struct waiting_read, link));
     driver_free(r->driver);
     machine_close(r->machine);
     wal_close(r->wal);
@@ -269,6 +272,7 @@ int replica_after_driver(struct replica *r)
 int replica_pass_end(struct replica *r, struct replica_now now)
 {
     r->now = now;
+    r->pages_left = r->limits.pages_max;
     if (driver_next_timeout(r->driver) <= now.elapsed_ms) {
         int rv = driver_tick(r->driver, now.elapsed_ms);
         if (rv != HF_OK) return rv;
@@ -315,12 +319,21 @@ static uint64_t leader_wake(const struct replica *r)
     return earlier(wake_ms, when_ms);
 }
 
+/* A page could be served at once, but for this pass's share of them. */
+static bool page_is_due(const struct replica *r)
+{
+    if (list_empty(&r->pages)) return false;
+    const struct waiting_read *first = HF_CONTAINER_OF(r->pages.next, struct waiting_read, link);
+    return first->index != 0 && first->index <= r->applied_index;
+}
+
 uint64_t replica_next_wake(const struct replica *r)
 {
     uint64_t wake_ms = driver_next_timeout(r->driver);
     wake_ms = earlier(wake_ms, replica_checkpoint_when(r));
     wake_ms = earlier(wake_ms, replica_space_when(r));
     if (!r->leads) return wake_ms;
+    if (page_is_due(r)) return r->now.elapsed_ms;
     uint64_t leader_ms = leader_wake(r);
     /* What was due in the last pass and did not go then is blocked: come back, but do not spin. */
     if (leader_ms <= r->clock.pass_ms) leader_ms = r->clock.pass_ms + 1;
@@ -334,7 +347,7 @@ void replica_stop(struct replica *r)
 
 bool replica_is_idle(const struct replica *r)
 {
-    return !anything_under_way(r) && list_empty(&r->reads);
+    return !anything_under_way(r) && r->read_count == 0;
 }
 
 /* ------------------------------------------------------------------ numbers */

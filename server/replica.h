@@ -77,7 +77,8 @@ struct replica_limits {
     uint32_t waiting_bytes_max;    /**< of batches not yet in the log: then TOO_BUSY */
     uint32_t waiting_exempt_max;   /**< the same for what frees or finishes */
     uint32_t pending_max;          /**< requests unanswered, parked ones too */
-    uint32_t reads_max;            /**< reads that wait for the machine */
+    uint32_t reads_max;            /**< reads that wait for the machine or for their turn */
+    uint32_t pages_max;            /**< reads with OP_PAGES served in one pass */
     uint64_t checkpoint_bytes;     /**< of the active generation: flush */
     uint64_t checkpoint_bytes_max; /**< of it while another one is flushing: apply pauses */
     uint32_t checkpoint_age_ms;    /**< of the oldest change that is not in the store's file */

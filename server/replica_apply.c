@@ -9,6 +9,9 @@
  * has committed anything since. (With other voters a round of pings comes in front: a read joins
  * `reads` with the commit index of its arrival either way.)
  *
+ * A read that may walk over many rows (OP_PAGES) waits for its turn among `pages`, of which a few
+ * are served a pass: whoever asks for a thousand at once delays other pages, and nothing else.
+ *
  * Failure modes: an entry or a row that does not read back ends the process. */
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +146,11 @@ static int answer_read(struct replica *r, const struct replica_caller *caller, c
     return r->ports.reply(r->ports.data, caller, &reply);
 }
 
+static bool walks(const struct replica_caller *caller)
+{
+    return (op_find(caller->op)->traits & OP_PAGES) != 0;
+}
+
 static int queue_read(struct replica *r, const struct replica_caller *caller, struct slice body,
                       uint64_t index)
 {
@@ -151,7 +159,7 @@ static int queue_read(struct replica *r, const struct replica_caller *caller, st
     if (read == NULL) return replica_refuse(r, caller, HF_ETOOBUSY);
     *read = (struct waiting_read){.caller = *caller, .index = index, .body_bytes = body.size};
     memcpy(read->body, body.data, body.size);
-    list_push_back(&r->reads, &read->link);
+    list_push_back(walks(caller) ? &r->pages : &r->reads, &read->link);
     r->read_count++;
     return HF_OK;
 }
@@ -165,7 +173,7 @@ int replica_read(struct replica *r, struct replica_now now, const struct replica
     if (driver_state(r->driver) != DRIVER_LEADER) return replica_refuse(r, caller, HF_ENOTLEADER);
     if (!r->leads) return queue_read(r, caller, body, 0);
     uint64_t index = driver_commit_index(r->driver);
-    if (r->applied_index < index) return queue_read(r, caller, body, index);
+    if (r->applied_index < index || walks(caller)) return queue_read(r, caller, body, index);
     return answer_read(r, caller, request);
 }
 
@@ -180,20 +188,29 @@ static int serve_one(struct replica *r, const struct waiting_read *read)
     return answer_read(r, &read->caller, request);
 }
 
-int replica_serve_reads(struct replica *r)
+/* Serve the front of a list: all that may be answered, or at most *left of them. */
+static int serve_list(struct replica *r, struct list *reads, uint32_t *left)
 {
     bool leads = driver_state(r->driver) == DRIVER_LEADER;
     if (leads && !r->leads) return HF_OK;
-    LIST_FOR_SAFE(link, &r->reads)
+    LIST_FOR_SAFE(link, reads)
     {
         struct waiting_read *read = HF_CONTAINER_OF(link, struct waiting_read, link);
         if (read->index == 0) read->index = driver_commit_index(r->driver);
-        if (leads && r->applied_index < read->index) return HF_OK;
+        if (leads && (r->applied_index < read->index || *left == 0)) return HF_OK;
         int rv = leads ? serve_one(r, read) : replica_refuse(r, &read->caller, HF_ENOTLEADER);
         list_remove(&read->link);
         free(read);
         r->read_count--;
+        *left -= leads;
         if (rv != HF_OK) return rv;
     }
     return HF_OK;
+}
+
+int replica_serve_reads(struct replica *r)
+{
+    uint32_t all = UINT32_MAX;
+    int rv = serve_list(r, &r->reads, &all);
+    return rv == HF_OK ? serve_list(r, &r->pages, &r->pages_left) : rv;
 }

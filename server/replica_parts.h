@@ -46,7 +46,9 @@ struct replica {
     struct batches batches;       /**< on their way into the log */
     struct pending_table pending; /**< unanswered */
     struct list reads;            /**< of struct waiting_read, oldest first */
-    uint32_t read_count;          /**< in `reads` */
+    struct list pages;            /**< likewise: those with OP_PAGES, some a pass */
+    uint32_t read_count;          /**< in `reads` and `pages` */
+    uint32_t pages_left;          /**< to be served before the next pass */
     struct buffer answer;         /**< encoded bodies made here */
     struct arena arena;           /**< for decoding a read that had waited */
     const struct batch *applying; /**< whose entry is being applied; NULL = nobody waits for it */

@@ -102,7 +102,7 @@ int wire_receive(struct wire *c, uint64_t wait_ms)
         }
         uint64_t now = now_ms();
         struct pollfd p = {.fd = c->fd, .events = POLLIN};
-        if (now >= until || poll(&p, 1, (int)(until - now)) == 0) return WIRE_SILENT;
+        if (poll(&p, 1, now < until ? (int)(until - now) : 0) == 0) return WIRE_SILENT;
         if (buffer_reserve(&c->in, READ_BYTES) != HF_OK) return WIRE_BROKEN;
         ssize_t got = recv(c->fd, c->in.data + c->in.size, READ_BYTES, 0);
         if (got < 0 && errno == EINTR) continue;
