@@ -6,7 +6,7 @@
  *
  * The directory is made once: a state of which every part was acknowledged, some of it in the
  * store, the end in the log alone (kill -9 right after a burst), over several segments. Each trial
- * damages a copy. Half of the flips go anywhere, half into sectors that are not all zero. */
+ * damages a copy. Half of them go anywhere, half into sectors that are not all zero. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -140,10 +140,10 @@ static void sort_other_files(const char *data, const char *below)
 
 /* ------------------------------------------------------------------ damage */
 
-static void flip_bit(const char *path, bool used_part)
+/* A byte of the file: any, or one in a sector that is not all zero. */
+static uint64_t pick_byte(const char *path, bool used_part)
 {
     struct stat st;
-    uint8_t byte;
     HF_ASSERT(stat(path, &st) == 0 && st.st_size > 0);
     uint64_t bytes = (uint64_t)st.st_size;
     uint64_t at = prng_below(&prng, bytes);
@@ -151,6 +151,12 @@ static void flip_bit(const char *path, bool used_part)
         if (!is_blank(path, (long)(at / SECTOR * SECTOR))) break;
         at = prng_below(&prng, bytes);
     }
+    return at;
+}
+
+static void flip_bit(const char *path, uint64_t at)
+{
+    uint8_t byte;
     int fd = open(path, O_RDWR);
     HF_ASSERT(fd >= 0);
     HF_ASSERT(pread(fd, &byte, 1, (off_t)at) == 1);
@@ -161,13 +167,11 @@ static void flip_bit(const char *path, bool used_part)
 }
 
 /* At any byte, at a sector's or at a page's end: the last two may look whole. */
-static void cut_end(const char *path)
+static void cut_end(const char *path, uint64_t at)
 {
     static const uint64_t steps[] = {1, SECTOR, 4096};
-    struct stat st;
     uint64_t step = steps[prng_below(&prng, HF_ARRAY_COUNT(steps))];
-    HF_ASSERT(stat(path, &st) == 0 && st.st_size > 0);
-    uint64_t at = prng_below(&prng, (uint64_t)st.st_size) / step * step;
+    at = at / step * step;
     HF_ASSERT(truncate(path, (off_t)at) == 0);
     fprintf(stderr, "cut at %" PRIu64 " of %s\n", at, path);
 }
@@ -204,10 +208,11 @@ static void try_once(const struct server_process *original, struct server_proces
     HF_ASSERT(system(command) == 0);
     snprintf(path, sizeof path, "%s/data/%s", copy->folder,
              k->files[prng_below(&prng, k->file_count)]);
+    uint64_t at = pick_byte(path, prng_below(&prng, 2) == 0);
     if (cut)
-        cut_end(path);
+        cut_end(path, at);
     else
-        flip_bit(path, prng_below(&prng, 2) == 0);
+        flip_bit(path, at);
     enum outcome outcome = judge(copy);
     k->counts[cut][outcome]++;
     server_process_last_line(copy, line, sizeof line);
