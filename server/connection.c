@@ -10,7 +10,7 @@
 #include "base/status.h"
 #include "server/loop.h"
 
-enum { OUT_BYTES_KEPT = 16 * 1024, COMPLAIN_MS = 1000 };
+enum { OUT_BYTES_KEPT = 16 * 1024, COMPLAIN_MS = 1000, KEEPALIVE_S = 60 };
 
 struct connection {
     uv_tcp_t tcp;                /**< the socket; first, so that a handle is its connection */
@@ -166,6 +166,7 @@ void connection_accept(struct listener *l)
     char peer[DOOR_PEER_BYTES];
     name_peer(&c->tcp, peer, sizeof peer);
     uv_tcp_nodelay(&c->tcp, 1);
+    uv_tcp_keepalive(&c->tcp, 1, KEEPALIVE_S); /* a client that vanished gives its place back */
     door_connect(&l->loop->door, &c->door, peer, loop_now(l->loop));
     l->connection_count++;
     if (uv_read_start((uv_stream_t *)&c->tcp, give_memory, take_bytes) != 0) close_connection(c);

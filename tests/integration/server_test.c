@@ -295,6 +295,31 @@ static void test_two_thousand_connections_are_served(void **state)
     free(clients);
 }
 
+/* Beyond the limit a connection is closed at once; the others are served, and a place that becomes
+ * free is taken. */
+static void test_connections_beyond_the_limit_are_refused(void **state)
+{
+    struct server_process *s = *state;
+    struct raw_client first, second, third;
+    uint64_t token = 0;
+    assert_int_equal(server_process_stop(s), 0);
+    s->extra[2] = "--connections";
+    s->extra[3] = "2";
+    assert_true(server_process_start(s));
+    raw_hello(&first, s->port);
+    raw_hello(&second, s->port);
+    assert_true(raw_connect(&third, s->port));
+    assert_true(raw_is_closed_within(&third, 4000));
+    raw_close(&third);
+    raw_open(&first, 1, TTL_MS);
+    assert_int_equal(raw_acquire(&first, "till", 0, &token), HF_OK);
+    raw_close(&second);
+    sleep_ms(200);
+    raw_hello(&third, s->port);
+    raw_close(&first);
+    raw_close(&third);
+}
+
 /* ------------------------------------------------------------------ settings and directories */
 
 /* Run holdfastd with further arguments; its exit code, and in `said` the first line it wrote. */
@@ -445,6 +470,7 @@ int main(void)
         SERVER_TEST(test_silent_connection_is_closed),
         SERVER_TEST(test_client_that_never_reads_is_closed),
         SERVER_TEST(test_two_thousand_connections_are_served),
+        SERVER_TEST(test_connections_beyond_the_limit_are_refused),
         SERVER_TEST(test_wrong_settings_are_one_sentence_and_64),
         SERVER_TEST(test_configuration_file_is_read_and_checked),
         SERVER_TEST(test_directory_in_use_is_refused),
