@@ -75,6 +75,14 @@ static int admit_numbered(struct replica *r, const struct replica_caller *caller
     return room ? HF_OK : HF_EUNACKED;
 }
 
+/* At the disk's reserve ACQUIRE and BEGIN are refused; OPEN, which a COMPLETE may need, only when
+ * the log is in its last segment. Contract, 9. */
+static bool has_space_for(struct replica *r, const struct op_info *info)
+{
+    if (replica_has_space(r)) return true;
+    return (info->traits & OP_PARKS) == 0 && wal_has_room(r->wal);
+}
+
 /* Limits that a copy of an earlier request may pass: it asks for nothing new. */
 static int admit_new(struct replica *r, const struct replica_caller *caller,
                      const struct op_info *info)
@@ -82,7 +90,7 @@ static int admit_new(struct replica *r, const struct replica_caller *caller,
     bool exempt = (info->traits & OP_EXEMPT) != 0;
     if (!exempt) {
         if (r->batches.waiting_bytes >= r->limits.waiting_bytes_max) return HF_ETOOBUSY;
-        if (!replica_has_space(r)) return HF_ENOSPACE;
+        if (!has_space_for(r, info)) return HF_ENOSPACE;
         if (replica_generations_full(r)) return HF_ETOOBUSY;
     }
     return (info->traits & OP_NUMBERED) != 0 ? admit_numbered(r, caller, exempt) : HF_OK;

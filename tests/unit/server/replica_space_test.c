@@ -71,14 +71,32 @@ static void test_freed_space_is_seen_without_a_write(void **state)
     w->disk.bytes_max = w->disk.bytes + 1024;
     world_run(w, 5000);
     assert_int_equal(fake_expired_count(w->replica->machine), 1);
-    uint64_t refused = client_open(&c, 1000);
+    uint64_t refused = client_acquire(&c, 0, 0);
     expect_reply(&c, refused, HF_ENOSPACE);
 
     w->disk.bytes_max += 8 * 1024 * 1024;
     world_run(w, 1000);
-    uint64_t taken = client_open(&c, 1000);
+    uint64_t taken = client_acquire(&c, 0, 0);
     world_settle(w);
     expect_reply(&c, taken, HF_OK);
+    client_close(&c);
+}
+
+/* Whoever has work to complete may need a new session for it: OPEN passes at the reserve. */
+static void test_session_can_be_opened_at_the_reserve(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    w->replica->limits.free_bytes_min = 1024 * 1024;
+    w->disk.bytes_max = w->disk.bytes + 1024;
+    world_run(w, 5000);
+    uint64_t refused = client_acquire(&c, 0, 0);
+    expect_reply(&c, refused, HF_ENOSPACE);
+    uint64_t opened = client_open(&c, 60000);
+    world_settle(w);
+    expect_reply(&c, opened, HF_OK);
     client_close(&c);
 }
 
@@ -142,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(test_full_disk_refuses_new_work_alone),
         WORLD_TEST(test_freed_space_is_seen_without_a_write),
+        WORLD_TEST(test_session_can_be_opened_at_the_reserve),
         WORLD_TEST(test_log_without_a_segment_goes_on_when_space_is_freed),
         WORLD_TEST(test_log_stays_short_under_a_low_load),
     };
