@@ -4,9 +4,10 @@
 #include "machine/record.h"
 
 enum {
-    ROWS_A_PAGE_MAX = 4000,      /* looked at, shown or not */
-    PAGE_BYTES_MAX = 512 * 1024, /* of what is shown, about */
-    LINE_BYTES = 160,            /* of a line's numbers, about */
+    ROWS_A_PAGE_MAX = 4000,                 /* looked at, shown or not */
+    ROW_BYTES_A_PAGE_MAX = 8 * 1024 * 1024, /* of them: some carry a body, and a leader waits */
+    PAGE_BYTES_MAX = 512 * 1024,            /* of what is shown, about */
+    LINE_BYTES = 160,                       /* of a line's numbers, about */
 };
 
 static int fill_line(struct machine *m, struct slice key, const struct row_record *row,
@@ -34,16 +35,17 @@ static int fill_line(struct machine *m, struct slice key, const struct row_recor
     return HF_OK;
 }
 
-static int fill_tombstone_line(struct machine *m, struct slice key, const struct row_tombstone *row,
-                               struct record_line *line)
+static void fill_tombstone_line(const struct machine *m, struct slice key,
+                                const struct row_tombstone *row, uint64_t elapsed_ms,
+                                struct record_line *line)
 {
+    uint64_t left_ms = state_left(m, row->until_ms);
     *line = (struct record_line){
         .key = key,
         .state = RECORD_TOMBSTONE,
         .since_ms = row->since_ms,
-        .left_ms = state_left(m, row->until_ms),
+        .left_ms = left_ms > elapsed_ms ? left_ms - elapsed_ms : 0,
     };
-    return HF_OK;
 }
 
 /* The parts that a line and the whole record have in common come first in both structs. */
@@ -63,14 +65,15 @@ static void copy_line(const struct record_line *line, struct msg_record_reply *r
     reply->peer = line->peer;
 }
 
-static int read_tombstone(struct machine *m, struct slice key, struct reply_out *out)
+static int read_tombstone(struct machine *m, struct slice key, uint64_t elapsed_ms,
+                          struct reply_out *out)
 {
     struct row_tombstone row;
     struct record_line line;
     int rv = state_get(m, TABLE_TOMBSTONES, key, &row_tombstone_type, &row);
     if (rv == HF_ENOTFOUND) return reply_set(out, OP_CODE_RECORD_GET, HF_ENOTFOUND, NULL);
-    if (rv == HF_OK) rv = fill_tombstone_line(m, key, &row, &line);
     if (rv != HF_OK) return rv;
+    fill_tombstone_line(m, key, &row, elapsed_ms, &line);
     struct msg_record_reply reply = {0};
     copy_line(&line, &reply);
     return reply_set(out, OP_CODE_RECORD_GET, HF_OK, &reply);
@@ -83,7 +86,7 @@ int record_read(struct machine *m, const void *request, uint64_t elapsed_ms, str
     struct record_line line;
     HF_ASSERT(get->key.size >= 1);
     int rv = record_get(m, get->key, &row);
-    if (rv == HF_ENOTFOUND) return read_tombstone(m, get->key, out);
+    if (rv == HF_ENOTFOUND) return read_tombstone(m, get->key, elapsed_ms, out);
     if (rv == HF_OK) rv = fill_line(m, get->key, &row, elapsed_ms, &line);
     if (rv != HF_OK) return rv;
     struct msg_record_reply reply = {
@@ -137,7 +140,8 @@ static int look_at(struct machine *m, const struct page *page, enum machine_tabl
         int rv = state_decode(m, &row_tombstone_type, value, &tombstone);
         if (rv != HF_OK || !is_old_enough(m, request, tombstone.since_ms)) return rv;
         *shown = true;
-        return fill_tombstone_line(m, key, &tombstone, line);
+        fill_tombstone_line(m, key, &tombstone, elapsed_ms, line);
+        return HF_OK;
     }
     struct row_record row;
     int rv = state_decode(m, &row_record_type, value, &row);
@@ -186,6 +190,7 @@ static int fill_page(struct machine *m, struct page *page, enum machine_table ta
     struct store_cursor cursor = {0};
     struct slice key, value;
     uint32_t looked_at = 0;
+    size_t row_bytes = 0;
     int rv =
         store_seek(m->store, (uint8_t)table, first_key(request, memory), &cursor, &key, &value);
     for (; rv == HF_OK; rv = store_next(&cursor, &key, &value)) {
@@ -193,8 +198,9 @@ static int fill_page(struct machine *m, struct page *page, enum machine_table ta
         struct record_line line;
         if (!slice_starts(key, request->prefix)) break;
         bool full = page->count == request->count_max || page->bytes >= PAGE_BYTES_MAX;
-        *ended = !full && looked_at++ < ROWS_A_PAGE_MAX;
+        *ended = !full && looked_at++ < ROWS_A_PAGE_MAX && row_bytes < ROW_BYTES_A_PAGE_MAX;
         if (!*ended) break;
+        row_bytes += value.size;
         size_t mark = state_mark(m);
         rv = look_at(m, page, table, key, value, elapsed_ms, &line, &shown);
         if (rv != HF_OK) break;

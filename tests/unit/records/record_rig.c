@@ -192,9 +192,11 @@ struct answer rig_read(struct rig *r, uint16_t op, const void *request)
     struct machine_reply other = {0};
     struct answer a;
     buffer_clear(&r->body);
-    assert_int_equal(machine_read(r->twin, op, request, 0, &r->body, &other.status), HF_OK);
+    assert_int_equal(machine_read(r->twin, op, request, r->elapsed_ms, &r->body, &other.status),
+                     HF_OK);
     other.body = keep_bytes(r, buffer_slice(&r->body));
-    assert_int_equal(machine_read(r->m, op, request, 0, &r->body, &reply.status), HF_OK);
+    assert_int_equal(machine_read(r->m, op, request, r->elapsed_ms, &r->body, &reply.status),
+                     HF_OK);
     reply.body = buffer_slice(&r->body);
     assert_int_equal(reply.status, other.status);
     assert_true(slice_equal(reply.body, other.body));

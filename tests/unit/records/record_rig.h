@@ -48,6 +48,7 @@ struct rig {
     struct machine *twin;               /**< owned; the same entries in another process */
     struct arena memory;                /**< of answers */
     uint64_t now_ms;                    /**< cluster time of the next entry */
+    uint64_t elapsed_ms;                /**< since the last entry, for rig_read() */
     uint64_t wall_ms;                   /**< wall clock of the next entry */
     uint64_t seqs[RIG_SESSIONS_MAX];    /**< last number that a session used */
     struct answer woken[RIG_WOKEN_MAX]; /**< answers of parked ones, in order */
