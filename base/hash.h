@@ -26,6 +26,13 @@ uint64_t hash64(uint64_t seed, const void *data, size_t bytes);
 /** XXH3, 128 bits, with a seed. */
 struct hash128 hash128(uint64_t seed, const void *data, size_t bytes);
 
+/** The canonical form: 16 bytes, big-endian. */
+static inline void put_hash128(uint8_t out[HASH128_BYTES], struct hash128 h)
+{
+    put_u64(out, h.high);
+    put_u64(out + 8, h.low);
+}
+
 /** SHA-256 (FIPS 180-4). Any thread. */
 void sha256(const void *data, size_t bytes, uint8_t out[SHA256_BYTES]);
 

@@ -163,8 +163,7 @@ static int run_handler(struct machine *m, const struct decoded *d)
     int rv = owner->apply(m, &d->ctx, d->request, &out);
     if (rv == HF_OK && numbered && !out.parked) {
         uint8_t hash[HASH128_BYTES];
-        put_u64(hash, d->ctx.hash.high);
-        put_u64(hash + 8, d->ctx.hash.low);
+        put_hash128(hash, d->ctx.hash);
         rv = reply_store(m, d->envelope.session, d->envelope.seq, d->ctx.op, hash, &out);
     }
     if (rv == HF_OK && m->serve_count > 0) rv = serve_all(m);

@@ -19,8 +19,7 @@ int parked_put(struct machine *m, const struct op_context *ctx, enum machine_tab
     uint64_t session = ctx->envelope->session;
     uint64_t seq = ctx->envelope->seq;
     uint8_t hash[HASH128_BYTES];
-    put_u64(hash, ctx->hash.high);
-    put_u64(hash + 8, ctx->hash.low);
+    put_hash128(hash, ctx->hash);
     struct row_parked row = {
         .ticket = state_issue_ticket(m),
         .op = ctx->op,

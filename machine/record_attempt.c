@@ -130,9 +130,7 @@ static int keep_late(struct machine *m, const struct msg_complete *complete,
     }
     if (count == RECORD_LATE_MAX) return HF_OK;
     uint8_t bytes[HASH128_BYTES];
-    struct hash128 h = hash128(0, complete->body.data, complete->body.size);
-    put_u64(bytes, h.high);
-    put_u64(bytes + 8, h.low);
+    put_hash128(bytes, hash128(0, complete->body.data, complete->body.size));
     late[count] = (struct late_item){
         .fencing_token = complete->fencing_token,
         .outcome = complete->outcome,

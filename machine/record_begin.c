@@ -166,9 +166,7 @@ static int answer_absent(struct machine *m, const struct begin_call *call, struc
     int rv = state_get(m, TABLE_TOMBSTONES, request->key, &row_tombstone_type, &tombstone);
     if (rv == HF_OK) {
         uint8_t bytes[HASH128_BYTES];
-        struct hash128 h = hash128(0, request->fingerprint.data, request->fingerprint.size);
-        put_u64(bytes, h.high);
-        put_u64(bytes + 8, h.low);
+        put_hash128(bytes, hash128(0, request->fingerprint.data, request->fingerprint.size));
         if (!slice_equal(tombstone.fingerprint_hash, slice_make(bytes, sizeof bytes))) {
             return answer_mismatch(RECORD_TOMBSTONE, out);
         }

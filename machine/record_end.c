@@ -65,9 +65,7 @@ static int bury(struct machine *m, struct slice key, struct row_record *row)
 {
     uint64_t kept_ms = row->retain_ms * TOMBSTONE_FACTOR;
     uint8_t hash[HASH128_BYTES];
-    struct hash128 h = hash128(0, row->fingerprint.data, row->fingerprint.size);
-    put_u64(hash, h.high);
-    put_u64(hash + 8, h.low);
+    put_hash128(hash, hash128(0, row->fingerprint.data, row->fingerprint.size));
     struct row_tombstone tombstone = {
         .fingerprint_hash = slice_make(hash, sizeof hash),
         .outcome = row->state,

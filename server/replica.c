@@ -414,8 +414,7 @@ int replica_status(struct replica *r, struct replica_now now, struct msg_status_
     struct hash128 digest = store_digest(r->store);
     struct machine_counts counts;
     machine_count(r->machine, &counts);
-    put_u64(r->digest, digest.high);
-    put_u64(r->digest + 8, digest.low);
+    put_hash128(r->digest, digest);
     bool self_leads = driver_leader(r->driver) == r->vote.state.node_id;
     *out = (struct msg_status_reply){
         .node_id = r->vote.state.node_id,

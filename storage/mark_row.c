@@ -24,8 +24,7 @@ int mark_row_encode(const struct mark_row *row, struct buffer *out)
     put_u64(p + 12, row->mark.index);
     put_u64(p + 20, row->mark.term);
     put_u64(p + 28, row->mark.configuration_index);
-    put_u64(p + 36, row->digest.high);
-    put_u64(p + 44, row->digest.low);
+    put_hash128(p + 36, row->digest);
     put_u32(p + 52, STORE_TABLE_COUNT_MAX);
     p += 56;
     for (unsigned i = 0; i < STORE_TABLE_COUNT_MAX; i++, p += 8) put_u64(p, row->counts[i]);
@@ -35,7 +34,7 @@ int mark_row_encode(const struct mark_row *row, struct buffer *out)
     HF_ASSERT(p + 4 == out->data + FIXED_BYTES);
 
     struct slice payload = slice_make(out->data + HASH128_BYTES, out->size - HASH128_BYTES);
-    row_hash_write(out->data, row_hash(MARK_ROW_TABLE, mark_row_key(), payload));
+    put_hash128(out->data, row_hash(MARK_ROW_TABLE, mark_row_key(), payload));
     return HF_OK;
 }
 

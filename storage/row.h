@@ -25,8 +25,7 @@ static inline bool row_hash_equal(struct hash128 a, struct hash128 b)
 /** The 16 bytes in front of a value on disk. */
 static inline void row_hash_write(uint8_t *out, struct hash128 hash)
 {
-    put_u64(out, hash.high);
-    put_u64(out + 8, hash.low);
+    put_hash128(out, hash);
 }
 static inline struct hash128 row_hash_read(const uint8_t *in)
 {

@@ -354,8 +354,7 @@ static void test_late_completions_are_kept_as_evidence(void **state)
     }
     struct hash128 h = hash128(0, "zero", 4);
     uint8_t bytes[16];
-    put_u64(bytes, h.high);
-    put_u64(bytes + 8, h.low);
+    put_hash128(bytes, h);
     assert_true(slice_equal(late[0].body_hash, slice_make(bytes, sizeof bytes)));
     assert_true(is_text(rig_begin(r, s, "pay/1").as.begin.body, "won"));
 }
