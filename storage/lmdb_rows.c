@@ -211,7 +211,7 @@ static int write_value(MDB_cursor *cursor, MDB_val *key, const struct gen_row *r
     int code = mdb_cursor_put(cursor, key, &value, MDB_RESERVE);
     if (code != 0) return code;
     uint8_t *out = value.mv_data;
-    row_hash_write(out, row->hash);
+    put_hash128(out, row->hash);
     if (row->value_bytes > 0) memcpy(out + HASH128_BYTES, row->value, row->value_bytes);
     return 0;
 }

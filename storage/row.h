@@ -22,11 +22,7 @@ static inline bool row_hash_equal(struct hash128 a, struct hash128 b)
     return a.high == b.high && a.low == b.low;
 }
 
-/** The 16 bytes in front of a value on disk. */
-static inline void row_hash_write(uint8_t *out, struct hash128 hash)
-{
-    put_hash128(out, hash);
-}
+/** The 16 bytes in front of a value on disk; put_hash128() writes them. */
 static inline struct hash128 row_hash_read(const uint8_t *in)
 {
     return (struct hash128){.high = get_u64(in), .low = get_u64(in + 8)};
