@@ -152,6 +152,7 @@ static int begin_gathering(struct wal *w, uint64_t bytes)
             .next_index = w->last_index + 1,
             .previous_bytes = (uint64_t)w->sector * WAL_SECTOR_BYTES,
             .chain = w->chain,
+            .segment_bytes = sectors_of(w, w->segment + 1) * WAL_SECTOR_BYTES,
         };
         memcpy(b->head.cluster_id, w->config.cluster_id, WAL_CLUSTER_ID_BYTES);
         w->segment += 1;

@@ -17,7 +17,8 @@ enum {
     HEAD_NEXT_AT = 44,
     HEAD_PREVIOUS_AT = 52,
     HEAD_CHAIN_AT = 60,
-    HEAD_END = 64,
+    HEAD_BYTES_AT = 64,
+    HEAD_END = 68,
     TAG_BITS_MIN = 8,
     TAG_BITS_MAX = 24,
 };
@@ -85,6 +86,7 @@ void wal_head_encode(const struct wal_head *head, uint8_t out[WAL_SECTOR_BYTES])
     put_u64(out + HEAD_NEXT_AT, head->next_index);
     put_u64(out + HEAD_PREVIOUS_AT, head->previous_bytes);
     put_u32(out + HEAD_CHAIN_AT, head->chain);
+    put_u32(out + HEAD_BYTES_AT, head->segment_bytes);
     put_u32(out + HEAD_CHECK_AT, crc32c(0, out + HEAD_MAGIC_AT, HEAD_END - HEAD_MAGIC_AT));
 }
 
@@ -101,6 +103,7 @@ int wal_head_decode(const uint8_t bytes[WAL_SECTOR_BYTES], struct wal_head *head
         .next_index = get_u64(bytes + HEAD_NEXT_AT),
         .previous_bytes = get_u64(bytes + HEAD_PREVIOUS_AT),
         .chain = get_u32(bytes + HEAD_CHAIN_AT),
+        .segment_bytes = get_u32(bytes + HEAD_BYTES_AT),
     };
     memcpy(h.cluster_id, bytes + HEAD_CLUSTER_AT, WAL_CLUSTER_ID_BYTES);
     struct wal_tags tags = wal_tags_make(h.cluster_id, h.segment);

@@ -4,7 +4,7 @@
  * twice. A written sector is never written again. Each begins with a tag: 32 bits hashed from the
  * cluster's id, the segment's number and the sector's, 8 to 24 of them set; its complement marks
  * a sector in which no group begins. Sector 0 is the segment's head: it names the end (offset and
- * check) of the segment before, at which what lies behind there is dead.
+ * check) of the segment before, at which what lies behind there is dead, and the file's length.
  *
  * From sector 1 on lie groups, one for each write and sync. A group begins on a new sector and
  * lies in one segment; behind the tags its bytes are
@@ -71,6 +71,7 @@ struct wal_head {
     uint64_t next_index;     /**< index of the next entry when the segment was begun */
     uint64_t previous_bytes; /**< offset at which the segment before ends; 0 for the first */
     uint32_t chain;          /**< check of the last record before; 0 for the first */
+    uint32_t segment_bytes;  /**< the file's length: one that lost its end is known by it */
 };
 
 /** Prepare the tags of segment `segment` of a cluster. */

@@ -125,6 +125,12 @@ static int read_head(struct opening *o, struct found_segment *f)
                       "Rot in the log's file %s at offset 0 (its head). " ADVICE,
                       name_of(f->number));
     }
+    if (f->head.segment_bytes != f->bytes) {
+        return refuse(o->why, HF_ECORRUPT,
+                      "The log's file %s has %" PRIu64 " bytes instead of %" PRIu32
+                      ": its end is gone, and with it perhaps what was acknowledged. " ADVICE,
+                      name_of(f->number), f->bytes, f->head.segment_bytes);
+    }
     f->begun = true;
     return HF_OK;
 }
@@ -345,6 +351,7 @@ static int begin_segment(struct opening *o, uint64_t previous_bytes)
         .next_index = w->last_index + 1,
         .previous_bytes = previous_bytes,
         .chain = w->chain,
+        .segment_bytes = s->sectors * WAL_SECTOR_BYTES,
     };
     memcpy(head.cluster_id, w->config.cluster_id, WAL_CLUSTER_ID_BYTES);
     uint8_t sector[WAL_SECTOR_BYTES];

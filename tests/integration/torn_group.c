@@ -5,6 +5,9 @@
  *     torn_group [SECTORS [SUBSETS [SEED]]]      about how many sectors the group has (default 12),
  *                                                how many random sets (default 5)
  *
+ * A file that ends where that group begins is another matter: the log's files never change their
+ * length, so it lost what may have been acknowledged, and is refused.
+ *
  * The group is made by completing a record with a large body, the server being killed at once; the
  * directory's copies are what the disk would hold had the power gone while it was written. */
 #include <fcntl.h>
@@ -13,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/prng.h"
@@ -21,7 +25,13 @@
 #include "tests/integration/known_state.h"
 #include "tests/integration/server_process.h"
 
-enum { SEGMENT_BYTES = 4 * 1024 * 1024, FILES_MAX = 100, RUNNING_INDEX = 4, SECTORS_MAX = 128 };
+enum {
+    SEGMENT_BYTES = 4 * 1024 * 1024,
+    FILES_MAX = 100,
+    RUNNING_INDEX = 4,
+    SECTORS_MAX = 128,
+    REFUSED_CODE = 65
+};
 
 static struct known_state state;
 static char segment_name[64];  /* the log's current file, below data/ */
@@ -139,16 +149,21 @@ static bool serves_well(struct server_process *copy, bool whole)
     return known_state_compare(&after, copy->port) == HF_OK;
 }
 
+static void copy_directory(const struct server_process *original, struct server_process *copy)
+{
+    char command[512];
+    snprintf(command, sizeof command, "rm -rf %s/data %s/log && cp -r %s/data %s/data",
+             copy->folder, copy->folder, original->folder, copy->folder);
+    HF_ASSERT(system(command) == 0);
+}
+
 /* Served, written to, killed, and served again: behind a cut the log goes on. */
 static bool try_once(const struct server_process *original, struct server_process *copy,
                      const bool *kept, const char *what)
 {
-    char command[512];
     bool whole = true;
     for (uint32_t i = 0; i < group_sectors; i++) whole = whole && kept[i];
-    snprintf(command, sizeof command, "rm -rf %s/data %s/log && cp -r %s/data %s/data",
-             copy->folder, copy->folder, original->folder, copy->folder);
-    HF_ASSERT(system(command) == 0);
+    copy_directory(original, copy);
     lose_sectors(copy, kept);
     bool good = true;
     for (unsigned start = 0; start < 2 && good; start++) {
@@ -160,6 +175,22 @@ static bool try_once(const struct server_process *original, struct server_proces
     for (uint32_t i = 0; i < group_sectors; i++) fputc(kept[i] ? '#' : '.', stderr);
     fputc('\n', stderr);
     return false;
+}
+
+static bool short_file_is_refused(const struct server_process *original,
+                                  struct server_process *copy)
+{
+    char path[160];
+    copy_directory(original, copy);
+    snprintf(path, sizeof path, "%s/data/%s", copy->folder, segment_name);
+    HF_ASSERT(truncate(path, (off_t)group_sector * WAL_SECTOR_BYTES) == 0);
+    copy->quiet = true;
+    bool started = server_process_start(copy);
+    copy->quiet = false;
+    if (started) fprintf(stderr, "a file that ends before the last group was accepted\n");
+    bool refused = !started && WIFEXITED(copy->ended) && WEXITSTATUS(copy->ended) == REFUSED_CODE;
+    server_process_kill(copy);
+    return refused;
 }
 
 int main(int argc, char **argv)
@@ -190,6 +221,7 @@ int main(int argc, char **argv)
         kept[prng_below(&prng, group_sectors)] = false;
         if (!try_once(&original, &copy, kept, "a random set")) failed++;
     }
+    if (!short_file_is_refused(&original, &copy)) failed++;
     printf("group_sectors=%u boundaries=%u sets=%u seed=%" PRIu64 " failed=%u\n", group_sectors,
            group_sectors + 1, subsets, seed, failed);
     server_process_close(&copy, failed != 0);

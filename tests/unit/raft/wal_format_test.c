@@ -263,7 +263,11 @@ static void test_random_bytes_are_judged(void **state)
 static void test_a_head_is_read_back_or_refused(void **state)
 {
     (void)state;
-    struct wal_head head = {.segment = 5, .next_index = 77, .previous_bytes = 4096, .chain = 3};
+    struct wal_head head = {.segment = 5,
+                            .next_index = 77,
+                            .previous_bytes = 4096,
+                            .chain = 3,
+                            .segment_bytes = 1 << 26};
     memcpy(head.cluster_id, cluster, sizeof cluster);
     uint8_t bytes[WAL_SECTOR_BYTES];
     wal_head_encode(&head, bytes);
@@ -272,6 +276,7 @@ static void test_a_head_is_read_back_or_refused(void **state)
     assert_memory_equal(back.cluster_id, cluster, sizeof cluster);
     assert_true(back.segment == 5 && back.next_index == 77);
     assert_true(back.previous_bytes == 4096 && back.chain == 3);
+    assert_true(back.segment_bytes == 1 << 26);
     for (size_t bit = 0; bit < sizeof bytes * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
         assert_int_equal(wal_head_decode(bytes, &back), HF_ECORRUPT);
