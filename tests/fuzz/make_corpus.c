@@ -62,17 +62,18 @@ static void write_codec(struct corpus *c, unsigned variant)
     }
 }
 
-/* For the door: HELLO was said, and the bytes come in one read. */
-static void write_door_seed(struct corpus *c, uint16_t code, unsigned variant)
+/* For the door: HELLO was said, the bytes come in one read, and speak for session 1. */
+static void write_door_seed(struct corpus *c, const struct op_info *info, unsigned variant,
+                            const void *request)
 {
     const uint8_t how = 0xff;
-    struct buffer request = c->bytes;
-    buffer_init(&c->bytes, FRAME_BYTES_MAX);
+    struct client_envelope envelope = {.renews = 0};
+    if ((info->traits & OP_SESSION) != 0) envelope.session = 1;
+    if ((info->traits & OP_NUMBERED) != 0) envelope.seq = 1 + variant + 10U * info->code;
+    buffer_clear(&c->bytes);
     must(buffer_append(&c->bytes, &how, 1));
-    must(buffer_append(&c->bytes, request.data, request.size));
-    write_seed(c, "door", code, variant);
-    buffer_close(&c->bytes);
-    c->bytes = request;
+    must(frame_write_request(&c->bytes, info->code, 1, &envelope, request));
+    write_seed(c, "door", info->code, variant);
 }
 
 static void write_requests(struct corpus *c, unsigned variant)
@@ -88,7 +89,7 @@ static void write_requests(struct corpus *c, unsigned variant)
         make(c, info->request, variant, &request);
         must(frame_write_request(&c->bytes, code, 1, &envelope, &request));
         write_seed(c, "request", code, variant);
-        write_door_seed(c, code, variant);
+        write_door_seed(c, info, variant, &request);
     }
 }
 
