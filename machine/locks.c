@@ -313,9 +313,11 @@ static int serve_head(struct machine *m, struct slice name, struct row_lock *loc
     };
     uint64_t token;
     struct reply_out out = parked_reply(m);
-    rv = grant_make(m, &request, lock, &token);
+    rv = session_visit(m, p.session);
+    if (rv == HF_OK) rv = grant_make(m, &request, lock, &token);
     if (rv == HF_OK) rv = tell_granted(&out, token, 1, 1);
     if (rv == HF_OK) rv = parked_answer(m, &p, &out);
+    if (rv == HF_OK) rv = session_leave(m);
     if (rv != HF_OK) return rv;
     m->grants_left -= 1;
     lock->queue_length -= 1;

@@ -169,6 +169,8 @@ int parked_due(struct machine *m, struct slice id)
     const struct op_owner *owner = op_owner_find((uint16_t)p.row.op);
     HF_ASSERT(owner != NULL && owner->wait_over != NULL);
     struct reply_out out = parked_reply(m);
-    rv = owner->wait_over(m, &p, &out);
-    return rv == HF_OK ? parked_leave(m, &p, &out) : rv;
+    rv = session_visit(m, p.session);
+    if (rv == HF_OK) rv = owner->wait_over(m, &p, &out);
+    if (rv == HF_OK) rv = parked_leave(m, &p, &out);
+    return rv == HF_OK ? session_leave(m) : rv;
 }

@@ -18,6 +18,10 @@ int session_get(struct machine *m, uint64_t session, struct row_session *draft,
         *out = &m->session;
         return HF_OK;
     }
+    if (session == m->guest_id) {
+        *out = &m->guest;
+        return HF_OK;
+    }
     struct row_key key = row_key_u64(session);
     int rv = state_get(m, TABLE_SESSIONS, row_key_slice(&key), &row_session_type, draft);
     if (rv == HF_OK) *out = draft;
@@ -27,8 +31,9 @@ int session_get(struct machine *m, uint64_t session, struct row_session *draft,
 int session_put(struct machine *m, uint64_t session, const struct row_session *row)
 {
     HF_ASSERT((row == &m->session) == (session == m->session_id));
+    HF_ASSERT((row == &m->guest) == (session == m->guest_id));
     HF_ASSERT(row->ended != 0 || row->deadline_ms <= row->expires_ms);
-    if (row == &m->session) return HF_OK;
+    if (row == &m->session || row == &m->guest) return HF_OK;
     struct row_key key = row_key_u64(session);
     return state_put(m, TABLE_SESSIONS, row_key_slice(&key), &row_session_type, row);
 }
@@ -48,6 +53,25 @@ int session_flush(struct machine *m)
     struct row_key key = row_key_u64(m->session_id);
     m->session_id = 0;
     return state_put(m, TABLE_SESSIONS, row_key_slice(&key), &row_session_type, &m->session);
+}
+
+int session_visit(struct machine *m, uint64_t session)
+{
+    HF_ASSERT(m->guest_id == 0);
+    if (session == m->session_id) return HF_OK;
+    struct row_key key = row_key_u64(session);
+    int rv = state_get(m, TABLE_SESSIONS, row_key_slice(&key), &row_session_type, &m->guest);
+    if (rv == HF_OK) m->guest_id = session;
+    return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+}
+
+int session_leave(struct machine *m)
+{
+    if (m->guest_id == 0) return HF_OK;
+    HF_ASSERT(m->guest_id != m->session_id);
+    struct row_key key = row_key_u64(m->guest_id);
+    m->guest_id = 0;
+    return state_put(m, TABLE_SESSIONS, row_key_slice(&key), &row_session_type, &m->guest);
 }
 
 int session_info_get(struct machine *m, uint64_t session, struct row_session_info *info)

@@ -39,6 +39,16 @@ int session_hold(struct machine *m, uint64_t session);
 HF_MUST_USE
 int session_flush(struct machine *m);
 
+/** Hold another session for a turn in which several things happen to it; nothing to do if it is the
+ * held one. No guest may be held. What it borrows is in scratch. \retval HF_ECORRUPT there is none.
+ */
+HF_MUST_USE
+int session_visit(struct machine *m, uint64_t session);
+
+/** Write the guest, if there is one, and let it go. */
+HF_MUST_USE
+int session_leave(struct machine *m);
+
 /** Answer SESSION_EXPIRED {why, when} of a tombstone. */
 HF_MUST_USE
 int session_tell_ended(const struct row_session *s, uint16_t op, struct reply_out *out);

@@ -5,8 +5,9 @@
  * or a sweep: names of queues to serve, deadline rows being swept. Both are emptied before each op.
  *
  * The session of the op that is being applied is decoded once, kept in `session` and written when
- * the op ends; everybody reaches sessions through machine/sessions.h, which knows that. The meta
- * row is kept decoded and is written when the entry ends. All else is written through at once. */
+ * the op ends; one that is served or timed out is held likewise as the `guest`; everybody reaches
+ * sessions through machine/sessions.h, which knows that. The meta row is kept decoded and is
+ * written when the entry ends. All else is written through at once. */
 #ifndef MACHINE_STATE_H
 #define MACHINE_STATE_H
 
@@ -53,6 +54,8 @@ struct machine {
     struct buffer woken_stored;      /**< as stored, for it */
     uint64_t session_id;             /**< of the op being applied; 0 = none is held here */
     struct row_session session;      /**< its row; its list is in `scratch` */
+    uint64_t guest_id;               /**< another session that is held for a turn; 0 = none */
+    struct row_session guest;        /**< its row */
     struct serve_item *serve;        /**< owned; queues to serve when the op or phase ends */
     size_t serve_count;              /**< in use */
     size_t serve_capacity;           /**< allocated */
