@@ -3,11 +3,15 @@
 #include "client/cli/cli.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/args.h"
+
+enum { CLOSE_SECONDS = 2 };
 
 static const struct verb *const verbs[] = {
     &verb_status,   &verb_locks, &verb_records, &verb_record, &verb_resolve,
@@ -61,6 +65,28 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
+/* The close that must not keep the caller of a script waiting for a server that is gone. */
+static volatile sig_atomic_t exit_code_due;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    _exit(exit_code_due);
+}
+
+/* Close the session, which frees its grants at once; after CLOSE_SECONDS leave it to its lease. */
+static void close_client(struct cli *cli, int exit_code)
+{
+    struct sigaction leave = {.sa_handler = on_alarm};
+    if (cli->client == NULL) return;
+    (void)fflush(stdout);
+    exit_code_due = exit_code;
+    (void)sigaction(SIGALRM, &leave, NULL);
+    (void)alarm(CLOSE_SECONDS);
+    hf_client_close(cli->client);
+    (void)alarm(0);
+}
+
 static int run_verb(struct cli *cli, int argc, char **argv)
 {
     const struct verb *verb = find_verb(argv[0]);
@@ -68,7 +94,7 @@ static int run_verb(struct cli *cli, int argc, char **argv)
         return cli_fail(CLI_USAGE, "there is no verb \"%s\"; `holdfast help` lists them", argv[0]);
     }
     int rv = verb->run(cli, verb, argc, argv);
-    hf_client_close(cli->client);
+    close_client(cli, rv);
     return rv;
 }
 

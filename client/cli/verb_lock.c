@@ -84,9 +84,11 @@ static int run_held(const struct args *args, struct holding *h)
     };
     run_command(&order, &result);
     bool held = hf_grant_valid(&h->grant, 0) != 0;
-    int released = hf_lock_release(h->lock, &h->grant, NULL);
+    bool lost = result.stopped || !held;
+    /* A lost grant is given back in the background: nobody waits for a server to confirm that. */
+    int released = lost ? HF_OK : hf_lock_release(h->lock, &h->grant, NULL);
     if (result.error != 0) return tell_not_started(args, result.error);
-    if (result.stopped || !held) {
+    if (lost) {
         return cli_fail(CLI_LOST,
                         "the lease of the lock \"%s\" was lost, so \"%s\" was %s; find out "
                         "how far it came before you run it again",

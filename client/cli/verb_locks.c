@@ -189,11 +189,9 @@ static int run_info(struct cli *cli, struct arena *arena, const char *name)
     struct msg_info request = {.name = slice_of(name)};
     struct msg_info_reply info;
     int rv = raw_call(cli->client, OP_CODE_INFO, &request, arena, &info);
-    if (rv == HF_ENOTFOUND) {
-        return cli_fail(CLI_ABSENT,
-                        "the lock \"%s\" is free and nothing is remembered of it; "
-                        "check the spelling: names match exactly",
-                        name);
+    if (rv == HF_ENOTFOUND) { /* free and forgotten is free, too */
+        info = (struct msg_info_reply){.name = request.name};
+        rv = HF_OK;
     }
     if (rv != HF_OK) return cli_fail_status(cli, rv, "look at the lock");
     if (cli->json) {
@@ -233,6 +231,6 @@ const struct verb verb_locks = {
             "With --json: {locks: [{name, mode, holders, queue_length, fencing_token, since_ms,\n"
             "  lease_left_ms, delay_left_ms, client_name, peer}]}, or with --queue {name,\n"
             "  holder_count, holders: [...], queue_length, queue: [...], delay_left_ms,\n"
-            "  last_loss, last_loss_at_ms}. Exit code 66: nothing is known of NAME.\n",
+            "  last_loss, last_loss_at_ms}. A lock that nobody ever used is a free one.\n",
     .run = run_locks,
 };

@@ -95,7 +95,10 @@ static enum attempt move_money(struct payer *payer, const struct payment *p, hf_
         (void)complete(record, HF_RETRYABLE, 0, ""); /* nothing was moved: that is certain */
         return ATTEMPT_AGAIN;
     }
-    if (payer->moves == payer->mishaps.stop_before_write) (void)raise(SIGSTOP);
+    if (payer->moves == payer->mishaps.stop_before_write) {
+        payer->mishaps.asleep_cb(p, grant->fencing_token, payer->mishaps.data);
+        (void)raise(SIGSTOP);
+    }
 
     /* And if it is paused here, the guard refuses it. */
     enum moved moved = ledger_move(payer->ledger, p, grant->fencing_token, receipt);

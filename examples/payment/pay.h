@@ -11,6 +11,9 @@
 struct mishaps {
     int die_after_move;    /**< kill -9 itself behind its n-th move, before anybody is told */
     int stop_before_write; /**< stop itself before its n-th move, behind all checks */
+    void (*asleep_cb)(const struct payment *p, uint64_t token,
+                      void *data); /**< told right before */
+    void *data;                    /**< handed to it */
 };
 
 struct payer {

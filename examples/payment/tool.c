@@ -4,6 +4,7 @@
  *                                       ones, 20 with an earlier one's id and another amount
  *   payment_tool make LEDGER            make the ledger
  *   payment_tool count LEDGER           print how many transfers there are
+ *   payment_tool guard LEDGER ACCOUNT   print the greatest token that was there
  *   payment_tool report LEDGER REQUESTS RESULTS... [--without-holdfast]
  *                                       print what came of it; exit code 0 only if each payment
  *                                       moved its money exactly once (with --without-holdfast: 0 if
@@ -224,8 +225,9 @@ int main(int argc, char **argv)
     int naive = argc > 2 && strcmp(argv[argc - 1], "--without-holdfast") == 0;
     int rv = 0;
     if (strcmp(verb, "make") != 0 && strcmp(verb, "count") != 0 &&
-        (strcmp(verb, "report") != 0 || argc < 5)) {
+        (strcmp(verb, "guard") != 0 || argc != 4) && (strcmp(verb, "report") != 0 || argc < 5)) {
         fprintf(stderr, "use: payment_tool requests FILE | make LEDGER | count LEDGER |\n"
+                        "     guard LEDGER ACCOUNT |\n"
                         "     report LEDGER REQUESTS RESULTS... [--without-holdfast]\n");
         return 64;
     }
@@ -234,6 +236,11 @@ int main(int argc, char **argv)
         ledger_make(db);
     } else if (verb[0] == 'c') {
         printf("%" PRId64 "\n", ask(db, "SELECT count(*) FROM transfers"));
+    } else if (verb[0] == 'g') {
+        printf("%" PRId64 "\n",
+               ledger_number(
+                   db, "SELECT coalesce(max(token), 0) FROM holdfast_guard WHERE resource = ?1",
+                   argv[3]));
     } else {
         rv = report(db, argv[3], argv + 4, argc - 4 - naive, naive);
     }

@@ -62,6 +62,13 @@ static void tell(const struct worker *w, const char *line)
     }
 }
 
+static void tell_asleep(const struct payment *p, uint64_t token, void *data)
+{
+    char line[LINE_BYTES];
+    (void)snprintf(line, sizeof line, "asleep %s %" PRIu64 "\n", p->account, token);
+    tell(data, line);
+}
+
 static void answer(struct worker *w, int line_number, const struct payment *p)
 {
     char line[LINE_BYTES];
@@ -168,6 +175,8 @@ static const char *parse_arguments(int argc, char **argv, struct worker *w, hf_o
 int main(int argc, char **argv)
 {
     struct worker w = {.results_fd = -1};
+    w.payer.mishaps.asleep_cb = tell_asleep;
+    w.payer.mishaps.data = &w;
     hf_options options;
     hf_options_init(&options);
     options.ttl_ms = TTL_MS;

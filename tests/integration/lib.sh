@@ -33,7 +33,7 @@ fail() {
 
 claim() {
     sentence=$1
-    printf -- '- %s\n' "$sentence"
+    printf -- '- %3d s  %s\n' "$SECONDS" "$sentence"
 }
 
 # Ends what was started, by its number, and removes the directory.

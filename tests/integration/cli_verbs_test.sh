@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# The command line against a real server: locks, records, sessions, status, lock, once, resolve.
+#   cli_verbs_test.sh BUILD_DIR
+. "$(dirname "$0")/lib.sh"
+begin "$1"
+server_start
+
+json() { # EXPRESSION: over `d`, the document in $tmp/out; prints what it is
+    python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' \
+        "$tmp/out" "$1" || fail "no such JSON: $(cat "$tmp/out")"
+}
+
+output() { cat "$tmp/out"; }
+
+claim 'status names the leader, the members and how far the log has come'
+expect 0 holdfast status
+expect 0 holdfast status --json
+same 'members of the document' True "$(json '{"leader", "members", "term", "commit_index",
+    "applied_index", "cluster_time_ms"} <= set(d)')"
+same 'the leader' "[1, '$HOLDFAST_SERVERS']" \
+    "$(json '[d["leader"]["id"], d["leader"]["client"]]')"
+same 'the member' "['client', 'id', 'peer', 'reachable', 'role'] voter True" \
+    "$(json 'str(sorted(d["members"][0])) + " voter " + str(d["members"][0]["reachable"])')"
+
+# ---------------------------------------------------------------- lock
+
+claim 'a command runs while the lock is held, with its token, and its exit code is ours'
+# shellcheck disable=SC2016 # the inner shell expands it
+expect 7 holdfast lock a -- sh -c 'holdfast --json locks a; echo "$HOLDFAST_TOKEN" >&2; exit 7'
+same 'the holder' "a exclusive 1 $(cat "$tmp/err")" "$(json '" ".join([d["locks"][0]["name"],
+    d["locks"][0]["mode"], str(d["locks"][0]["holders"]), d["locks"][0]["fencing_token"]])')"
+expect 0 holdfast locks --json
+same 'locks after the release' '[]' "$(json 'd["locks"]')"
+expect 143 holdfast lock a -- sh -c 'kill -TERM $$'
+expect 127 holdfast lock a -- /nonexistent/command
+expect 0 holdfast locks a --queue
+same 'a free lock' '0 holding, 0 waiting' "$(output)"
+
+claim 'what cannot be acquired is 75, and waiting is in the order of arrival'
+background holdfast lock b -- sh -c "touch $tmp/held; while [ ! -e $tmp/go ]; do sleep 0.02; done"
+holder=$started
+eventually 10 test -e "$tmp/held"
+expect 75 holdfast lock b -- touch "$tmp/never"
+expect 75 holdfast lock b --wait 100 -- touch "$tmp/never"
+expect 75 holdfast lock b --shared -- touch "$tmp/never"
+background holdfast lock b --wait 60000 -- sh -c "echo first >> $tmp/order"
+first=$started
+eventually 10 sh -c 'holdfast --json locks b --queue | grep -q "\"queue_length\": 1"'
+background holdfast lock b --wait 60000 -- sh -c "echo second >> $tmp/order"
+second=$started
+eventually 10 sh -c 'holdfast --json locks b --queue | grep -q "\"queue_length\": 2"'
+expect 0 holdfast locks b --queue
+grep -q '^1 holding, 2 waiting$' "$tmp/out" || fail "queue shown as: $(output)"
+touch "$tmp/go"
+wait "$holder" "$first" "$second" || fail 'one of the three failed'
+same 'the order' 'first second' "$(tr '\n' ' ' < "$tmp/order" | sed 's/ $//')"
+[ ! -e "$tmp/never" ] || fail 'a command ran without the lock'
+
+claim 'shared holders hold together'
+expect 0 holdfast lock s --shared -- holdfast lock s --shared -- true
+expect 75 holdfast lock s --shared -- holdfast lock s -- true
+
+claim 'a signal for the command line is one for its command'
+background holdfast lock c -- sh -c "trap 'exit 9' TERM; touch $tmp/c; while :; do sleep 0.02; done"
+eventually 10 test -e "$tmp/c"
+kill -TERM "$started"
+status=0
+wait "$started" || status=$?
+same 'the exit code' 9 "$status"
+
+claim 'names with control bytes do not reach the terminal'
+expect 0 holdfast lock "$(printf 'x\033[31m')" -- holdfast locks x
+grep -q 'x\\x1b\[31m' "$tmp/out" || fail "shown as: $(output)"
+
+claim 'a client that is gone holds its lock until its lease is over, and no longer'
+background holdfast lock d --ttl 1000 -- sh -c "touch $tmp/d; sleep 100"
+eventually 10 test -e "$tmp/d"
+expect 0 holdfast sessions
+grep -q 'holdfast@' "$tmp/out" || fail "no session: $(output)"
+kill -KILL "$started"
+expect 75 holdfast lock d -- true
+expect 0 holdfast lock d --wait 30000 -- true
+
+# ---------------------------------------------------------------- once
+
+claim 'a command is run once, and its output and exit code are replayed'
+expect 0 holdfast once k1 -- sh -c "echo x >> $tmp/k1; echo receipt; echo aside >&2"
+same 'the output' receipt "$(output)"
+expect 0 holdfast once k1 -- sh -c "echo y >> $tmp/k1; echo another"
+same 'the replay' receipt "$(output)"
+same 'the effects' x "$(cat "$tmp/k1")"
+expect 3 holdfast once k2 -- sh -c 'printf partial; exit 3'
+expect 3 holdfast once k2 -- true
+same 'the replay' partial "$(output)"
+expect 0 holdfast --json record k2
+same 'the record' "FAILED 3 partial" "$(json '" ".join([d["state"], str(d["code"]), d["body"]])')"
+expect 0 holdfast records k --state FAILED
+same 'records of that state' k2 "$(awk 'NR > 1 { print $1 }' "$tmp/out")"
+expect 66 holdfast record k9
+
+claim 'another fingerprint is 65 and runs nothing'
+expect 0 holdfast once k3 --fingerprint 'to A: 10' -- true
+expect 65 holdfast once k3 --fingerprint 'to A: 11' -- touch "$tmp/never"
+expect 65 holdfast once k3 -- touch "$tmp/never"
+[ ! -e "$tmp/never" ] || fail 'the command ran'
+
+claim 'a failure is not kept with --retry-on-failure'
+expect 5 holdfast once k4 --retry-on-failure -- sh -c 'exit 5'
+expect 0 holdfast once k4 --retry-on-failure -- echo now
+same 'the output' now "$(output)"
+expect 127 holdfast once k4b -- /nonexistent/command
+expect 0 holdfast once k4b -- true
+
+claim 'bytes come back as they were, and an output beyond 64 KiB is 74'
+printf 'a\000b\377c' > "$tmp/bytes"
+expect 0 holdfast once k5 -- cat "$tmp/bytes"
+expect 0 holdfast once k5 -- true
+cmp -s "$tmp/bytes" "$tmp/out" || fail 'the replay differs'
+head -c 65536 /dev/zero > "$tmp/64k"
+expect 0 holdfast once k6 -- cat "$tmp/64k"
+expect 0 holdfast once k6 -- true
+same 'bytes of the replay' 65536 "$(wc -c < "$tmp/out")"
+expect 0 holdfast once k7 -- sh -c "cat $tmp/64k; echo more"
+same 'bytes for the first caller' 65541 "$(wc -c < "$tmp/out")"
+grep -q '65541 bytes' "$tmp/err" || fail 'the first caller was not warned'
+expect 74 holdfast once k7 -- true
+same 'bytes of the replay' 65536 "$(wc -c < "$tmp/out")"
+
+claim 'a reader that leaves does not undo the work'
+holdfast once k8 -- sh -c 'echo a; sleep 0.2; echo b' | true
+expect 0 holdfast once k8 -- true
+same 'the stored output' 'a b' "$(tr '\n' ' ' < "$tmp/out" | sed 's/ $//')"
+
+# ---------------------------------------------------------------- UNKNOWN
+
+claim 'a runner that dies leaves its key UNKNOWN, everywhere, until it is resolved'
+background holdfast once u1 --ttl 1000 -- sh -c "echo x >> $tmp/u1; touch $tmp/u1.on; sleep 100"
+eventually 10 test -e "$tmp/u1.on"
+kill -KILL "$started"
+expect 69 holdfast once u1 -- sh -c "echo y >> $tmp/u1"
+token=$(sed -n 's/.*--token \([0-9]*\).*/\1/p' "$tmp/err")
+[ -n "$token" ] || fail "no token to resolve it with: $(cat "$tmp/err")"
+expect 69 holdfast once u1 -- sh -c "echo y >> $tmp/u1"
+expect 0 holdfast records --state UNKNOWN
+same 'what is UNKNOWN' u1 "$(awk 'NR > 1 { print $1 }' "$tmp/out")"
+expect 65 holdfast resolve u1 --token 1 --done --evidence guess --operator me
+expect 66 holdfast resolve u0 --token 1 --done --evidence guess --operator me
+expect 0 holdfast resolve u1 --token "$token" --done --code 4 --body 'found it' \
+    --evidence 'the provider says so' --operator me
+expect 4 holdfast once u1 -- sh -c "echo y >> $tmp/u1"
+same 'the resolved output' 'found it' "$(output)"
+same 'the effects' x "$(cat "$tmp/u1")"
+expect 65 holdfast resolve u1 --token "$token" --failed --evidence late --operator me
+expect 0 holdfast --json record u1
+same 'the evidence' 'the provider says so me' "$(json 'd["evidence"] + " " + d["operator"]')"
+
+claim 'a command that a signal ended is UNKNOWN; resolved as retryable it runs again'
+expect 69 holdfast once u2 -- sh -c 'kill -KILL $$'
+expect 69 holdfast once u2 -- true
+token=$(sed -n 's/.*--token \([0-9]*\).*/\1/p' "$tmp/err")
+expect 0 holdfast resolve u2 --token "$token" --retryable --evidence 'it was not done' --operator me
+expect 0 holdfast once u2 -- echo again
+same 'the output' again "$(output)"
+
+claim 'with --rerun the next caller takes over from a dead runner'
+background holdfast once r1 --rerun --ttl 1000 -- sh -c "touch $tmp/r1; sleep 100"
+eventually 10 test -e "$tmp/r1"
+kill -KILL "$started"
+expect 0 holdfast once r1 --rerun -- echo taken over
+same 'the output' 'taken over' "$(output)"
+
+claim 'a waiting caller gives up after --wait with 75'
+background holdfast once w1 -- sh -c "touch $tmp/w1; while [ ! -e $tmp/w1.go ]; do sleep 0.02; done"
+eventually 10 test -e "$tmp/w1"
+expect 75 holdfast once w1 --wait 100 -- true
+touch "$tmp/w1.go"
+wait "$started" || fail 'the runner failed'
+
+claim 'bench prints one JSON line'
+expect 0 holdfast bench record --clients 2 --connections 2 --seconds 1 --body 10
+same 'its members' "['acquire_us', 'cycles_per_s', 'errors', 'release_us'] 0" \
+    "$(json 'str(sorted(d)) + " " + str(d["errors"])')"
+
+claim 'everything acknowledged is there after kill -9'
+server_kill
+server_start
+expect 0 holdfast once k1 -- false
+same 'the replay' receipt "$(output)"
+server_stop
