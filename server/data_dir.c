@@ -12,6 +12,11 @@
 
 enum { STORE_PATH_BYTES = CONFIG_PATH_BYTES + 16, CONFIGURATION_BYTES = 1024 };
 
+/* Of address space above the store's largest size: a store that is full must still be able to
+ * flush what frees, and two flushes in a row may each touch a page for every row of a generation.
+ */
+#define FLUSH_ROOM_BYTES ((uint64_t)4 << 30)
+
 /* Where the other servers would find this one; until there are others, nobody looks. */
 static const char PEER_ADDRESS[] = "127.0.0.1:7421";
 
@@ -29,7 +34,8 @@ int data_dir_exit_code(int status)
 
 static struct store_lmdb_options store_options(const struct config *config)
 {
-    struct store_lmdb_options options = {.map_bytes = (uint64_t)config->map_gib << 30};
+    struct store_lmdb_options options = {.rows_bytes_max = (uint64_t)config->map_gib << 30};
+    options.map_bytes = options.rows_bytes_max / 4 * 5 + FLUSH_ROOM_BYTES;
     random_bytes(&options.index_seed, sizeof options.index_seed);
     return options;
 }

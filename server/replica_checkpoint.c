@@ -32,7 +32,8 @@ static void check_space(struct replica *r)
     r->space_checked_ms = r->now.elapsed_ms;
     if (disk_free_bytes(r->disk, &free_bytes) != HF_OK) return; /* a hint: the log will tell */
     bool flush_failed = r->flush_retry_ms != 0; /* it knows better, until it succeeds */
-    r->disk_full = free_bytes < r->limits.free_bytes_min || flush_failed;
+    r->disk_full =
+        free_bytes < r->limits.free_bytes_min || flush_failed || !store_has_room(r->store);
     if (!r->disk_full && !wal_has_room(r->wal)) wal_prepare_retry(r->wal);
 }
 

@@ -203,6 +203,15 @@ int lmdb_rows_renew(struct lmdb_rows *r)
     return lmdb_status(mdb_txn_renew(r->reader));
 }
 
+uint64_t lmdb_rows_bytes(const struct lmdb_rows *r)
+{
+    MDB_stat stat;
+    int code = mdb_stat(r->reader, r->dbi, &stat);
+    HF_ASSERT(code == 0); /* it copies numbers of an open reader */
+    return (uint64_t)stat.ms_psize *
+           (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages);
+}
+
 /* ------------------------------------------------------------------ writing */
 
 static int write_value(MDB_cursor *cursor, MDB_val *key, const struct gen_row *row)

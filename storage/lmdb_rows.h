@@ -67,6 +67,9 @@ int lmdb_rows_seek(struct lmdb_rows *r, MDB_cursor **cursor, bool renew, uint8_t
 HF_MUST_USE
 int lmdb_rows_next(MDB_cursor *cursor, struct lmdb_row *row);
 
+/** Bytes of the pages that the rows take up, as the reader sees them. */
+uint64_t lmdb_rows_bytes(const struct lmdb_rows *r);
+
 /** Write a generation and the mark in one synced transaction; `mark`'s sequence is set here. Any
  * one thread. \retval HF_EDISKFULL nothing was written; HF_EIO, HF_ECORRUPT faults. */
 HF_MUST_USE

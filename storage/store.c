@@ -111,6 +111,12 @@ bool store_is_flushing(const struct store *s)
     return s->ops->is_flushing(s);
 }
 
+bool store_has_room(const struct store *s)
+{
+    HF_ASSERT(is_open(s));
+    return s->ops->has_room(s);
+}
+
 const struct store_mark *store_mark(const struct store *s)
 {
     HF_ASSERT(is_open(s));

@@ -97,6 +97,10 @@ uint64_t store_active_bytes(const struct store *s);
 /** True while a flushing generation exists: no second checkpoint can begin. */
 bool store_is_flushing(const struct store *s);
 
+/** False once the flushed rows take up as much as the store was given. Flushes go on beyond, so
+ * that what frees can be written; the caller refuses what takes space. */
+bool store_has_room(const struct store *s);
+
 /** The mark of the last flush that is durable; after open, where the log must be applied from.
  * configuration is borrowed until the next flush_done. */
 const struct store_mark *store_mark(const struct store *s);

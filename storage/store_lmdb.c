@@ -33,6 +33,7 @@ struct store_lmdb {
     uint8_t *pending;           /**< owned; NULL = empty */
     uint8_t *current;           /**< owned; NULL = empty */
     uint64_t index_seed;        /**< of the generations' hash index */
+    uint64_t rows_bytes_max;    /**< of the rows on disk: store_has_room() */
     struct recent recent;       /**< last lookups on disk */
     struct dead_range dead[STORE_TABLE_COUNT_MAX]; /**< by table */
     int fault;                                     /**< first fault; HF_OK = none */
@@ -255,6 +256,12 @@ static bool is_flushing(const struct store *s)
     return lmdb_of_const(s)->layers.flushing != NULL;
 }
 
+static bool has_room(const struct store *s)
+{
+    const struct store_lmdb *l = lmdb_of_const(s);
+    return lmdb_rows_bytes(&l->rows) < l->rows_bytes_max;
+}
+
 static const struct store_mark *last_mark(const struct store *s)
 {
     return &lmdb_of_const(s)->mark;
@@ -378,6 +385,7 @@ static const struct store_ops lmdb_ops = {
     .count = count,
     .active_bytes = active_bytes,
     .is_flushing = is_flushing,
+    .has_room = has_room,
     .mark = last_mark,
     .checkpoint = checkpoint,
     .flush_run = flush_run,
@@ -412,6 +420,7 @@ int store_lmdb_open(const char *path, const struct store_lmdb_options *options, 
     if (l == NULL) return HF_ENOMEM;
     l->store.ops = &lmdb_ops;
     l->index_seed = options == NULL ? 0 : options->index_seed;
+    l->rows_bytes_max = store_lmdb_rows_bytes_max(options);
     l->layers.active = &l->turns[0];
     l->layers.rows = &l->rows;
     l->layers.version = 1;

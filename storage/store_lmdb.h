@@ -18,8 +18,11 @@ enum store_lmdb_check {
 };
 
 struct store_lmdb_options {
-    uint64_t map_bytes;  /**< the file's largest size; 0 = 64 GiB; costs address space only */
-    uint64_t index_seed; /**< random: keeps clients from crowding one hash slot */
+    uint64_t map_bytes;      /**< the file's largest size; 0 = 64 GiB; costs address space only */
+    uint64_t index_seed;     /**< random: keeps clients from crowding one hash slot */
+    uint64_t rows_bytes_max; /**< store_has_room() while the rows take less; 0 = 3/4 of the map.
+                                  A flush writes changed pages anew before it frees the old:
+                                  what it needs for that lies above */
     enum store_lmdb_check check; /**< what to look at before the first read */
 };
 

@@ -20,6 +20,12 @@ uint64_t store_lmdb_map_bytes(const struct store_lmdb_options *options)
     return options == NULL || options->map_bytes == 0 ? MAP_BYTES_DEFAULT : options->map_bytes;
 }
 
+uint64_t store_lmdb_rows_bytes_max(const struct store_lmdb_options *options)
+{
+    bool told = options != NULL && options->rows_bytes_max != 0;
+    return told ? options->rows_bytes_max : store_lmdb_map_bytes(options) / 4 * 3;
+}
+
 /* ------------------------------------------------------------------ making */
 
 /* A store in the making. */

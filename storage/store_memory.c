@@ -40,6 +40,7 @@ struct store_memory {
     bool flushed;          /**< flush_run() wrote `frozen` */
     unsigned fail_count;   /**< flushes that are still to fail */
     int fail_status;       /**< and with what */
+    bool no_room;          /**< store_has_room() is false */
 };
 
 /* What a cursor's private words hold. */
@@ -243,6 +244,11 @@ static bool is_flushing(const struct store *s)
     return memory_of_const(s)->flushing;
 }
 
+static bool has_room(const struct store *s)
+{
+    return !memory_of_const(s)->no_room;
+}
+
 static const struct store_mark *last_mark(const struct store *s)
 {
     return &memory_of_const(s)->live.mark;
@@ -362,6 +368,7 @@ static const struct store_ops memory_ops = {
     .count = count,
     .active_bytes = active_bytes,
     .is_flushing = is_flushing,
+    .has_room = has_room,
     .mark = last_mark,
     .checkpoint = checkpoint,
     .flush_run = flush_run,
@@ -427,4 +434,9 @@ void store_memory_fail_flush(struct store *s, unsigned count_left, int status)
     HF_ASSERT(status != HF_OK);
     memory_of(s)->fail_count = count_left;
     memory_of(s)->fail_status = status;
+}
+
+void store_memory_set_room(struct store *s, bool room)
+{
+    memory_of(s)->no_room = !room;
 }

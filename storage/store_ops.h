@@ -24,6 +24,7 @@ struct store_ops {
     uint64_t (*count)(const struct store *s, uint8_t table);
     uint64_t (*active_bytes)(const struct store *s);
     bool (*is_flushing)(const struct store *s);
+    bool (*has_room)(const struct store *s);
     const struct store_mark *(*mark)(const struct store *s);
     int (*checkpoint)(struct store *s, const struct store_mark *mark);
     int (*flush_run)(struct store *s);

@@ -100,6 +100,28 @@ static void test_session_can_be_opened_at_the_reserve(void **state)
     client_close(&c);
 }
 
+/* A store that has grown to its limit is no different: what frees goes on, and gives room. */
+static void test_store_without_room_refuses_new_work_alone(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    store_memory_set_room(w->store, false);
+    world_run(w, 2000);
+    uint64_t refused = client_acquire(&c, 0, 0);
+    expect_reply(&c, refused, HF_ENOSPACE);
+    uint64_t release = client_release(&c);
+    world_settle(w);
+    expect_reply(&c, release, HF_OK);
+    store_memory_set_room(w->store, true);
+    world_run(w, 2000);
+    uint64_t taken = client_acquire(&c, 0, 0);
+    world_settle(w);
+    expect_reply(&c, taken, HF_OK);
+    client_close(&c);
+}
+
 /* What frees goes on without a spare segment until the last one is full; then the log waits for
  * space, and goes on by itself when there is some. */
 static void test_log_without_a_segment_goes_on_when_space_is_freed(void **state)
@@ -161,6 +183,7 @@ int main(void)
         WORLD_TEST(test_full_disk_refuses_new_work_alone),
         WORLD_TEST(test_freed_space_is_seen_without_a_write),
         WORLD_TEST(test_session_can_be_opened_at_the_reserve),
+        WORLD_TEST(test_store_without_room_refuses_new_work_alone),
         WORLD_TEST(test_log_without_a_segment_goes_on_when_space_is_freed),
         WORLD_TEST(test_log_stays_short_under_a_low_load),
     };
