@@ -3,7 +3,7 @@
  * and counts that promise gigabytes, requests in the wrong order, answers that nobody reads.
  * The server must not crash, must not grow without bound, and must not let the good client feel
  * it: its lock cycles all succeed. At the end the server is killed and applies the same log again,
- * and then stops cleanly (under ASan: leaks nothing).
+ * then stops cleanly (under ASan: leaks nothing), and all invariants of its state hold.
  *
  *     hostile_bytes [SECONDS [SEED]]      default 5
  *
@@ -25,6 +25,7 @@
 #include "base/prng.h"
 #include "base/status.h"
 #include "tests/integration/server_process.h"
+#include "tests/integration/whole_state.h"
 #include "tests/integration/wire.h"
 #include "tests/unit/protocol/sample.h"
 
@@ -467,7 +468,7 @@ static bool ends_well(struct server_process *s)
     wire_close(&c);
     int code = server_process_stop(s);
     if (code != 0) fprintf(stderr, "the server ended with %d\n", code);
-    return good && code == 0;
+    return good && code == 0 && whole_state_holds(s);
 }
 
 static void begin(struct attack *a, struct good_client *g, uint16_t port, uint64_t seed)

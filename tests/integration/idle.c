@@ -23,7 +23,8 @@ struct cost {
     uint64_t disk_bytes;    /* sent to the block layer */
     uint64_t wakeups;       /* voluntary context switches of all threads */
     uint64_t cpu_ticks;     /* user and system, 100 a second */
-    uint64_t resident_kb;   /* anonymous and shared memory in core, without files */
+    uint64_t own_kb;        /* anonymous and shared memory in core, without files */
+    uint64_t resident_kb;   /* all of it, code and mapped files too */
 };
 
 /* The number behind `label` in a file of /proc. */
@@ -63,7 +64,8 @@ static struct cost measure(pid_t pid)
     c.written_bytes = number_in(path, "wchar:");
     c.disk_bytes = number_in(path, "write_bytes:");
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    c.resident_kb = number_in(path, "RssAnon:") + number_in(path, "RssShmem:");
+    c.own_kb = number_in(path, "RssAnon:") + number_in(path, "RssShmem:");
+    c.resident_kb = number_in(path, "VmRSS:");
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *tasks = opendir(path);
     HF_ASSERT(tasks != NULL);
@@ -85,9 +87,9 @@ static bool observe(const struct server_process *s, const char *what, unsigned s
     struct cost b = measure(s->pid);
     double wakeups = (double)(b.wakeups - a.wakeups) / seconds;
     double cpu = (double)(b.cpu_ticks - a.cpu_ticks) * 100 / (double)sysconf(_SC_CLK_TCK) / seconds;
-    printf("%-12s %7u %12" PRIu64 " %11" PRIu64 " %12.2f %7.2f %12" PRIu64 "\n", what, seconds,
-           b.written_bytes - a.written_bytes, b.disk_bytes - a.disk_bytes, wakeups, cpu,
-           b.resident_kb);
+    printf("%-12s %7u %12" PRIu64 " %11" PRIu64 " %12.2f %7.2f %8" PRIu64 " %12" PRIu64 "\n", what,
+           seconds, b.written_bytes - a.written_bytes, b.disk_bytes - a.disk_bytes, wakeups, cpu,
+           b.own_kb, b.resident_kb);
     return b.disk_bytes == a.disk_bytes && wakeups <= wakeups_max;
 }
 
@@ -99,8 +101,8 @@ int main(int argc, char **argv)
     HF_ASSERT(seconds >= 1);
     server_process_init(&s);
     if (!server_process_start(&s)) return 1;
-    printf("%-12s %7s %12s %11s %12s %7s %12s\n", "sessions", "seconds", "written_B", "to_disk_B",
-           "wakeups_per_s", "cpu_%", "resident_kB");
+    printf("%-12s %7s %12s %11s %12s %7s %8s %12s\n", "sessions", "seconds", "written_B",
+           "to_disk_B", "wakeups_per_s", "cpu_%", "own_kB", "resident_kB");
     bool good = observe(&s, "none", seconds, WAKEUPS_ASLEEP_MAX);
     HF_ASSERT(wire_open(&c, s.port));
     HF_ASSERT(wire_session(&c) == HF_OK);

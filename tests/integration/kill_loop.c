@@ -6,7 +6,8 @@
  *
  * Each worker thread has a client and a long session. It acquires locks of unique names and keeps
  * them, and begins and completes records of unique keys with a body that names the key; it writes
- * down what was acknowledged. Between kill and start nothing is asked. */
+ * down what was acknowledged. Between kill and start nothing is asked. At the end the server is
+ * stopped, and all invariants of its state hold. */
 #include <holdfast.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include "base/assert.h"
 #include "base/prng.h"
 #include "tests/integration/server_process.h"
+#include "tests/integration/whole_state.h"
 
 enum { WORKERS = 8, GRANTS_MAX = 3000, RECORDS_MAX = 6000, TTL_MS = 3600000 };
 
@@ -215,6 +217,7 @@ int main(int argc, char **argv)
            kills, grants, records, atomic_load(&unknown_count), lost,
            (uint64_t)atomic_load(&token_max), seed);
     if (grants == 0 || records == 0) lost++;
+    if (server_process_stop(&server) != 0 || !whole_state_holds(&server)) lost++;
     server_process_close(&server, lost != 0);
     return lost == 0 ? 0 : 1;
 }

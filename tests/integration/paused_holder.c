@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "tests/integration/server_process.h"
+#include "tests/integration/whole_state.h"
 
 enum { TTL_MS = 1500, WAIT_MS = 30000, FREE_MS_MAX = TTL_MS + 4000 };
 
@@ -164,6 +165,7 @@ int main(void)
     HF_ASSERT(refused == 1);
     hf_client_close(other);
     HF_ASSERT(server_process_stop(&s) == 0);
+    HF_ASSERT(whole_state_holds(&s));
     server_process_close(&s, false);
     return 0;
 }
