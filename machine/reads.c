@@ -274,6 +274,7 @@ int read_list(struct machine *m, const void *request, uint64_t elapsed_ms, struc
     for (rv = walk_first(&walk, m, TABLE_LOCKS, &prefix, &from); rv == HF_OK;
          rv = walk_next(&walk)) {
         if (page_is_full(&page)) {
+            HF_ASSERT(page.items != NULL && page.count > 0);
             reply.cursor = ((struct lock_line *)page.items)[page.count - 1].name;
             break;
         }
@@ -331,6 +332,7 @@ int read_session_list(struct machine *m, const void *request, uint64_t elapsed_m
     for (rv = walk_first(&walk, m, TABLE_SESSIONS, &all, &from); rv == HF_OK;
          rv = walk_next(&walk)) {
         if (page_is_full(&page)) {
+            HF_ASSERT(page.items != NULL && page.count > 0);
             reply.cursor = ((struct session_line *)page.items)[page.count - 1].session;
             break;
         }
