@@ -42,7 +42,7 @@ static int sum_holders(struct audit *a, struct slice name, const struct row_lock
 static int check_head(struct audit *a, struct slice name, const struct row_lock *lock)
 {
     struct parked p;
-    struct msg_acquire acquire;
+    struct msg_acquire acquire = {0};
     int rv = parked_from(a->m, TABLE_LOCK_QUEUE, name, lock->queue_first, &p);
     if (rv == HF_ENOTFOUND)
         return audit_fail(a, "lock %.*s: its head is before queue_first", AUDIT_TEXT(name));

@@ -53,7 +53,7 @@ static void put_request(FILE *file, int payment, int more_cents)
 static int make_requests(const char *path)
 {
     FILE *file = fopen(path, "w");
-    int line_of[PAYMENTS];
+    int line_of[PAYMENTS] = {0};
     int made = 0;
     int repeats = 0;
     int mismatches = 0;

@@ -187,6 +187,7 @@ int main(int argc, char **argv)
         int rv = hf_client_open(&options, &w.payer.client);
         if (rv != HF_OK) {
             fprintf(stderr, "worker: cannot start the client: %s\n", hf_status_text(rv));
+            close(w.results_fd);
             return 1;
         }
     }
