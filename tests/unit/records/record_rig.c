@@ -10,7 +10,7 @@
 #include "storage/store_memory.h"
 #include "tests/unit/cmocka_all.h"
 
-enum { MEMORY_BYTES = 64 * 1024 * 1024, ENTRY_MAX = 2 * 1024 * 1024 };
+enum { MEMORY_BYTES = 64 * 1024 * 1024, ENTRY_MAX = 2 * 1024 * 1024, TAPE_MAX = 64 * 1024 * 1024 };
 
 /* ------------------------------------------------------------------ the pair */
 
@@ -32,6 +32,7 @@ struct rig *rig_open(void)
     r->check_every = 1;
     buffer_init(&r->entry, ENTRY_MAX);
     buffer_init(&r->body, ENTRY_MAX);
+    buffer_init(&r->tape, TAPE_MAX);
     return r;
 }
 
@@ -44,6 +45,7 @@ void rig_close(struct rig *r)
     arena_close(&r->memory);
     buffer_close(&r->entry);
     buffer_close(&r->body);
+    buffer_close(&r->tape);
     free(r);
 }
 
@@ -73,10 +75,22 @@ static void fill(struct rig *r, struct answer *a, uint16_t op, const struct mach
     assert_int_equal(codec_decode(type, a->body, &r->memory, &a->as), HF_OK);
 }
 
+/* Add an answer to the hash of what an entry's answers say. */
+static void add_said(struct rig *r, uint64_t who, uint64_t seq, const struct machine_reply *reply)
+{
+    uint8_t head[24];
+    put_u64(head, who);
+    put_u64(head + 8, seq);
+    put_u64(head + 16, (uint64_t)(int64_t)reply->status << 8 | reply->flags);
+    r->said = hash128(r->said, head, sizeof head).low;
+    r->said = hash128(r->said, reply->body.data, reply->body.size).low;
+}
+
 static void on_reply(uint32_t position, const struct machine_reply *reply, void *data)
 {
     struct rig *r = data;
     assert_int_equal(position, 0);
+    add_said(r, 0, 0, reply);
     fill(r, &r->last, r->last_op, reply);
 }
 
@@ -90,6 +104,7 @@ static void on_parked(uint32_t position, void *data)
 static void on_woken(uint64_t session, uint64_t seq, const struct machine_reply *reply, void *data)
 {
     struct rig *r = data;
+    add_said(r, session, seq, reply);
     assert_true(r->woken_count < RIG_WOKEN_MAX);
     struct answer *a = &r->woken[r->woken_count++];
     fill(r, a, OP_CODE_BEGIN, reply);
@@ -120,6 +135,21 @@ static void check(struct rig *r)
     assert_int_equal(rv, HF_OK);
 }
 
+/* size, entry, digest, said */
+static void tape(struct rig *r)
+{
+    uint8_t head[4];
+    uint8_t tail[24];
+    struct hash128 digest = store_digest(r->store);
+    put_u32(head, (uint32_t)r->entry.size);
+    put_u64(tail, digest.high);
+    put_u64(tail + 8, digest.low);
+    put_u64(tail + 16, r->said);
+    assert_int_equal(buffer_append(&r->tape, head, sizeof head), HF_OK);
+    assert_int_equal(buffer_append(&r->tape, r->entry.data, r->entry.size), HF_OK);
+    assert_int_equal(buffer_append(&r->tape, tail, sizeof tail), HF_OK);
+}
+
 static void apply(struct rig *r)
 {
     const struct machine_sink sink = {on_reply, on_parked, on_woken, r};
@@ -127,10 +157,12 @@ static void apply(struct rig *r)
     entry_close(&r->entry, r->now_ms, r->wall_ms);
     r->last = (struct answer){0};
     r->twin_body = (struct slice){0};
+    r->said = 0;
     assert_int_equal(machine_apply(r->m, buffer_slice(&r->entry), &sink), HF_OK);
     assert_int_equal(machine_apply(r->twin, buffer_slice(&r->entry), &twin_sink), HF_OK);
     assert_true(slice_equal(r->last.body, r->twin_body));
     check(r);
+    if (r->taping) tape(r);
 }
 
 static void new_entry(struct rig *r)
@@ -230,6 +262,62 @@ void rig_keep(struct rig *r, uint64_t session)
 {
     struct msg_keep keep = {{NULL, 0}};
     assert_int_equal(rig_send(r, session, OP_CODE_KEEP, &keep).status, HF_OK);
+}
+
+/* ------------------------------------------------------------------ restarts */
+
+static void said_reply(uint32_t position, const struct machine_reply *reply, void *data)
+{
+    (void)position;
+    add_said(data, 0, 0, reply);
+}
+
+static void said_woken(uint64_t session, uint64_t seq, const struct machine_reply *reply,
+                       void *data)
+{
+    add_said(data, session, seq, reply);
+}
+
+/* Apply the entry at `at` of the tape and compare. \return where the next one is */
+static size_t replay_one(struct rig *r, struct store *store, struct machine *m, size_t at)
+{
+    const uint8_t *p = r->tape.data + at;
+    size_t size = get_u32(p);
+    const struct machine_sink sink = {.reply_cb = said_reply, .woken_cb = said_woken, .data = r};
+    r->said = 0;
+    assert_int_equal(machine_apply(m, slice_make(p + 4, size), &sink), HF_OK);
+    struct hash128 digest = store_digest(store);
+    p += 4 + size;
+    assert_true(get_u64(p) == digest.high && get_u64(p + 8) == digest.low);
+    assert_true(get_u64(p + 16) == r->said);
+    return at + 4 + size + 24;
+}
+
+void rig_replay(struct rig *r, uint32_t checkpoint_at, uint32_t crash_at)
+{
+    assert_true(r->taping && checkpoint_at < crash_at);
+    struct store *store;
+    struct machine *m;
+    size_t at = 0;
+    size_t from = 0;
+    open_one(&store, &m);
+    for (uint32_t i = 1; i <= crash_at; i++) {
+        at = replay_one(r, store, m, at);
+        if (i != checkpoint_at) continue;
+        struct store_mark mark = {.index = i, .term = 1};
+        assert_int_equal(store_checkpoint(store, &mark), HF_OK);
+        from = at;
+    }
+    assert_int_equal(store_flush_run(store), HF_OK);
+    machine_close(m);
+    assert_int_equal(store_memory_crash(store), HF_OK);
+    assert_int_equal(store_verify(store), HF_OK);
+    assert_int_equal(store_mark(store)->index, checkpoint_at);
+    assert_int_equal(machine_open(store, &m), HF_OK);
+    while (from < r->tape.size) from = replay_one(r, store, m, from);
+    assert_int_equal(store_verify(store), HF_OK);
+    machine_close(m);
+    store_close(store);
 }
 
 /* ------------------------------------------------------------------ requests */

@@ -13,7 +13,7 @@
 #include "machine/machine.h"
 #include "protocol/messages.h"
 
-enum { RIG_SESSIONS_MAX = 64, RIG_WOKEN_MAX = 4096 };
+enum { RIG_SESSIONS_MAX = 4096, RIG_WOKEN_MAX = 4096 };
 
 /** An answer, decoded by its op and status. Valid until rig_forget() or rig_close(). */
 struct answer {
@@ -58,6 +58,9 @@ struct rig {
     struct answer last;                 /**< of the op that is being applied */
     uint16_t last_op;                   /**< its op */
     struct slice twin_body;             /**< the twin's answer to it */
+    bool taping;                        /**< keep all entries, for rig_replay() */
+    struct buffer tape;                 /**< entries, each with its digest and answers' hash */
+    uint64_t said;                      /**< hash of what the entry's answers say */
     struct buffer entry;                /**< being made */
     struct buffer body;                 /**< likewise */
 };
@@ -93,6 +96,11 @@ const struct answer *rig_woken(const struct rig *r, uint64_t session, uint64_t s
 
 /** Renew, so that the session lives on. */
 void rig_keep(struct rig *r, uint64_t session);
+
+/** Do all that is on the tape again in a third process, which makes a checkpoint after entry
+ * `checkpoint_at`, is killed after entry `crash_at`, and starts again from its checkpoint: the same
+ * digest and the same answers after each entry. */
+void rig_replay(struct rig *r, uint32_t checkpoint_at, uint32_t crash_at);
 
 /* ------------------------------------------------------------------ requests */
 
