@@ -46,6 +46,12 @@ static void tell_changes(struct loop *l)
         log_warn("the loop was stopped or stalled; leases stand still for a moment",
                  "stalls=%" PRIu64, counts->stall_count);
     }
+    const char *shortage = replica_shortage(l->replica);
+    if (shortage != l->shortage) {
+        l->shortage = shortage;
+        log_line(shortage != NULL ? LOG_WARN : LOG_INFO, "space", "short=\"%s\"",
+                 shortage != NULL ? shortage : "nothing");
+    }
     if (replica_role(l->replica) != l->role) {
         l->role = replica_role(l->replica);
         log_info("role", "role=%s", roles[l->role]);

@@ -44,6 +44,7 @@ struct loop {
     uint64_t stop_ms;                     /**< when a stop has to be over; 0 = not stopping */
     uint64_t stall_count;                 /**< stalls logged so far */
     enum driver_state role;               /**< as last logged */
+    const char *shortage;                 /**< of space, as last logged; static */
     bool ready;                           /**< the ready line was written */
     bool said_goodbye;                    /**< SHUTDOWN was told */
     bool flushing;                        /**< the flusher runs */

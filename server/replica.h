@@ -180,6 +180,9 @@ bool replica_checkpoint_wanted(struct replica *r, struct replica_now now, int *s
 /** True if this server leads and serves, or knows who does. */
 bool replica_is_ready(const struct replica *r);
 
+/** What is short of space, for people; static. Then what takes space is refused. NULL: nothing. */
+const char *replica_shortage(const struct replica *r);
+
 /** Numbers for log lines. */
 struct replica_counts {
     uint64_t stall_count;      /**< passes that came too late, each began a grace */

@@ -44,6 +44,15 @@ bool replica_has_space(struct replica *r)
     return !r->disk_full && wal_has_room(r->wal);
 }
 
+const char *replica_shortage(const struct replica *r)
+{
+    if (!wal_has_room(r->wal)) return "no disk space for the log's next segment";
+    if (!r->disk_full) return NULL;
+    if (r->flush_retry_ms != 0) return "no disk space for the store's flush";
+    if (!store_has_room(r->store)) return "the store has its largest size: see --map-gib";
+    return "the disk's reserve is reached";
+}
+
 uint64_t replica_space_when(const struct replica *r)
 {
     bool waits = wal_pending_bytes(r->wal) > 0 && !wal_has_room(r->wal);

@@ -14,6 +14,12 @@ static void expect_reply(struct client *c, uint64_t request_id, int status)
     assert_int_equal(got.status, status);
 }
 
+static void expect_shortage(const struct world *w, const char *words)
+{
+    assert_non_null(replica_shortage(w->replica));
+    assert_non_null(strstr(replica_shortage(w->replica), words));
+}
+
 static void expect_silence(struct client *c)
 {
     struct got got;
@@ -46,6 +52,7 @@ static void test_full_disk_refuses_new_work_alone(void **state)
     assert_true(world_run_flush(w));
     uint64_t refused = client_acquire(&c, 0, 0);
     expect_reply(&c, refused, HF_ENOSPACE);
+    expect_shortage(w, "flush");
     uint64_t release = client_release(&c);
     world_settle(w);
     expect_reply(&c, release, HF_OK);
@@ -73,12 +80,14 @@ static void test_freed_space_is_seen_without_a_write(void **state)
     assert_int_equal(fake_expired_count(w->replica->machine), 1);
     uint64_t refused = client_acquire(&c, 0, 0);
     expect_reply(&c, refused, HF_ENOSPACE);
+    expect_shortage(w, "reserve");
 
     w->disk.bytes_max += 8 * 1024 * 1024;
     world_run(w, 1000);
     uint64_t taken = client_acquire(&c, 0, 0);
     world_settle(w);
     expect_reply(&c, taken, HF_OK);
+    assert_null(replica_shortage(w->replica));
     client_close(&c);
 }
 
@@ -111,6 +120,7 @@ static void test_store_without_room_refuses_new_work_alone(void **state)
     world_run(w, 2000);
     uint64_t refused = client_acquire(&c, 0, 0);
     expect_reply(&c, refused, HF_ENOSPACE);
+    expect_shortage(w, "largest size");
     uint64_t release = client_release(&c);
     world_settle(w);
     expect_reply(&c, release, HF_OK);
@@ -143,6 +153,7 @@ static void test_log_without_a_segment_goes_on_when_space_is_freed(void **state)
     assert_true(left > 0);
     world_run(w, 5000);
     expect_silence(&c);
+    expect_shortage(w, "segment");
     assert_true(replica_next_wake(w->replica) <= w->now.elapsed_ms + 1000);
 
     w->disk.bytes_max += 64 * 1024 * 1024;
