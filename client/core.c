@@ -235,6 +235,7 @@ static int write_call(struct core *c, struct call *call, uint64_t now_ns)
     int rv = core_write(c, call->op->code, id, &envelope, buffer_slice(&call->body));
     if (rv != HF_OK) return rv;
     call->request_id = id;
+    call->sent_ns = now_ns;
     call->unsure += 1;
     return HF_OK;
 }

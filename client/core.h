@@ -79,6 +79,7 @@ struct call {
     uint64_t request_id;      /**< of its request on the present connection; 0 = none */
     uint64_t cancel_id;       /**< of its CANCEL likewise */
     uint64_t first_send_ns;   /**< when it was sent first */
+    uint64_t sent_ns;         /**< when it was sent last */
     uint64_t deadline_ns;     /**< the caller waits no longer; CORE_NEVER */
     uint64_t resend_ns;       /**< not to be sent again before; CORE_NEVER = not waiting for it */
     uint32_t unsure;          /**< sends of which nobody said that they had no effect */
@@ -125,6 +126,8 @@ struct link {
     uint64_t hello_id;       /**< request id; 0 = none on its way */
     uint64_t session_id;     /**< of OPEN or RESUME, likewise */
     uint64_t up_ns;          /**< since when LINK_READY */
+    uint64_t heard_ns;       /**< when bytes came last */
+    bool deaf;               /**< a call was given up, and nothing was heard since it was sent */
     int why;                 /**< why there is no connection: a status for those who waited */
     uint32_t endpoint_count; /**< 1..CORE_ENDPOINTS_MAX */
     uint32_t endpoint;       /**< index of the one in use or next */

@@ -227,6 +227,7 @@ static void time_out(struct core *c, struct call *call, uint64_t now_ns)
 {
     bool numbered = (call->op->traits & OP_NUMBERED) != 0;
     call->deadline_ns = CORE_NEVER;
+    if (call->request_id != 0 && c->link.heard_ns < call->sent_ns) c->link.deaf = true;
     if (call->confirming) {
         struct slot *s = grants_alive(&c->grants, call->grant);
         HF_ASSERT(s != NULL); /* its loss would have ended the call */

@@ -111,6 +111,7 @@ static void clear(struct core *c)
     c->link.hello_id = 0;
     c->link.session_id = 0;
     c->link.timeout_ns = CORE_NEVER;
+    c->link.deaf = false;
     c->link.epoch += 1;
     c->link.state = LINK_PAUSE;
     c->session.keep_id = 0;
@@ -173,6 +174,7 @@ void core_link_tick(struct core *c, uint64_t now_ns)
     }
     if (c->session.keep_timeout_ns <= now_ns && c->session.keep_id != 0)
         core_link_down(c, HF_ETIMEOUT, false, now_ns);
+    if (c->link.deaf) core_link_down(c, HF_ETIMEOUT, false, now_ns);
     if (c->over_count > CORE_CALLS_MAX / 2 && c->link.state == LINK_READY)
         core_link_down(c, HF_ECORRUPT, true, now_ns); /* it owes too many late replies */
     core_wake(c, c->link.timeout_ns);
@@ -306,6 +308,7 @@ static size_t read_frames(struct core *c, struct slice bytes, uint64_t epoch, ui
 void core_received(struct core *c, uint64_t epoch, struct slice bytes, uint64_t now_ns)
 {
     if (epoch != c->link.epoch || c->link.state < LINK_HELLO) return;
+    c->link.heard_ns = now_ns;
     core_session_tick(c, now_ns); /* what is past its deadline is lost, whatever comes now */
     if (c->link.epoch != epoch) return;
     if (c->in.size == 0) { /* whole frames need no copy */

@@ -442,6 +442,41 @@ static void test_read_opens_no_session(void **state)
     assert_int_equal(s.core.session.phase, SESSION_NONE);
 }
 
+/* A call was given up and not a byte came since it was sent: the next goes over another connection.
+ */
+static void test_silent_connection_is_left_with_the_call(void **state)
+{
+    (void)state;
+    struct call *call;
+    struct msg_info info = {slice_of("a")};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(core_call_new(&s.core, OP_CODE_INFO, &info, &call), HF_OK);
+        call->fate = FATE_REPEAT;
+        core_submit(&s.core, call, s.now_ns + SEC, s.now_ns);
+        if (i == 0) script_connect(&s);
+        struct request *r = script_expect(&s, OP_CODE_INFO);
+        uint64_t epoch = s.core.link.epoch;
+        script_pass(&s, 500 * MS);
+        if (i == 0) { /* this one is only slow: something is heard */
+            core_received(&s.core, epoch, slice_make("\0", 1), s.now_ns);
+            script_pass(&s, 600 * MS);
+            assert_int_equal(s.core.link.epoch, epoch);
+            core_received(&s.core, epoch, slice_make("\0\0", 2), s.now_ns);
+            uint8_t rest[] = {16, 0xff, 0xd9, 0, 0}; /* length 16, NOT_FOUND */
+            core_received(&s.core, epoch, slice_make(rest, 5), s.now_ns);
+            uint8_t id[8];
+            put_u64(id, r->id);
+            core_received(&s.core, epoch, slice_make(id, 8), s.now_ns);
+            assert_int_equal(s.core.link.epoch, epoch);
+        } else {
+            script_pass(&s, 600 * MS);
+            assert_int_not_equal(s.core.link.epoch, epoch);
+        }
+        script_finish(&s, call, HF_ETIMEOUT);
+        s.now_ns += 10 * MS;
+    }
+}
+
 /* CLOSE ends the session here, too; its grants are not told lost. */
 static void test_close_ends_the_session_quietly(void **state)
 {
@@ -503,6 +538,7 @@ int main(void)
         CASE(test_forgotten_session_leaves_the_outcome_unknown),
         CASE(test_unanswered_requests_are_bounded),
         CASE(test_read_opens_no_session),
+        CASE(test_silent_connection_is_left_with_the_call),
         CASE(test_close_ends_the_session_quietly),
         CASE(test_server_lists_are_checked),
     };
