@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What `once` and `lock` do while the server is killed, stopped and started again.
 #   cli_outage_test.sh BUILD_DIR
+# shellcheck source-path=SCRIPTDIR disable=SC2119
 . "$(dirname "$0")/lib.sh"
 begin "$1"
 server_start

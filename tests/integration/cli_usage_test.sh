@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What the command line says without a server: help, usage errors, nobody there.
 #   cli_usage_test.sh BUILD_DIR
+# shellcheck source-path=SCRIPTDIR disable=SC2119
 . "$(dirname "$0")/lib.sh"
 begin "$1"
 export HOLDFAST_SERVERS=127.0.0.1:1 # nobody listens there

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The command line against a real server: locks, records, sessions, status, lock, once, resolve.
 #   cli_verbs_test.sh BUILD_DIR
+# shellcheck source-path=SCRIPTDIR disable=SC2119
 . "$(dirname "$0")/lib.sh"
 begin "$1"
 server_start
@@ -73,7 +74,7 @@ expect 0 holdfast lock "$(printf 'x\033[31m')" -- holdfast locks x
 grep -q 'x\\x1b\[31m' "$tmp/out" || fail "shown as: $(output)"
 
 claim 'a client that is gone holds its lock until its lease is over, and no longer'
-background holdfast lock d --ttl 1000 -- sh -c "touch $tmp/d; sleep 100"
+background holdfast lock d --ttl 1000 -- sh -c "touch $tmp/d; sleep 5"
 eventually 10 test -e "$tmp/d"
 expect 0 holdfast sessions
 grep -q 'holdfast@' "$tmp/out" || fail "no session: $(output)"
@@ -134,7 +135,7 @@ same 'the stored output' 'a b' "$(tr '\n' ' ' < "$tmp/out" | sed 's/ $//')"
 # ---------------------------------------------------------------- UNKNOWN
 
 claim 'a runner that dies leaves its key UNKNOWN, everywhere, until it is resolved'
-background holdfast once u1 --ttl 1000 -- sh -c "echo x >> $tmp/u1; touch $tmp/u1.on; sleep 100"
+background holdfast once u1 --ttl 1000 -- sh -c "echo x >> $tmp/u1; touch $tmp/u1.on; sleep 5"
 eventually 10 test -e "$tmp/u1.on"
 kill -KILL "$started"
 expect 69 holdfast once u1 -- sh -c "echo y >> $tmp/u1"
@@ -163,7 +164,7 @@ expect 0 holdfast once u2 -- echo again
 same 'the output' again "$(output)"
 
 claim 'with --rerun the next caller takes over from a dead runner'
-background holdfast once r1 --rerun --ttl 1000 -- sh -c "touch $tmp/r1; sleep 100"
+background holdfast once r1 --rerun --ttl 1000 -- sh -c "touch $tmp/r1; sleep 5"
 eventually 10 test -e "$tmp/r1"
 kill -KILL "$started"
 expect 0 holdfast once r1 --rerun -- echo taken over
