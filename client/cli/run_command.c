@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -15,11 +16,17 @@
 #include <unistd.h>
 
 #include "base/status.h"
+#include "client/cli/warden.h"
 
 extern char **environ;
 
 /* Passed on to the command, unless we were started with them ignored (nohup). */
 static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+
+/* A pipe that poll() calls writable takes so much without blocking, so that a slow reader of our
+ * output does not keep us from watching the lease. */
+enum { PENDING_BYTES = 4096 };
+_Static_assert(PENDING_BYTES <= PIPE_BUF, "written at once");
 
 enum { PASSED_COUNT = HF_ARRAY_COUNT(passed_on), PIPE_READ = 0, PIPE_WRITE = 1 };
 
@@ -36,6 +43,10 @@ struct run {
     bool killed;     /* KILL was sent */
     bool foreground; /* the terminal's foreground was ours and is the command's now */
     bool out_broken; /* our standard output takes no more; the capture goes on */
+    uint8_t pending[PENDING_BYTES];     /* read, and not shown yet */
+    size_t pending_at;                  /* first byte of it */
+    size_t pending_end;                 /* behind its last byte */
+    struct warden warden;               /* watches in our stead if we cannot */
     struct sigaction old[PASSED_COUNT]; /* to be put back */
     struct sigaction old_child;         /* likewise */
     struct sigaction old_pipe;          /* likewise */
@@ -173,6 +184,7 @@ static int watch(struct run *r)
     if (r->order->left_ms == NULL || r->killed) return -1;
     uint64_t left = r->order->left_ms(r->order->data);
     uint64_t term_left = run_term_left_ms(r->order->lease_ms);
+    warden_tell(&r->warden, r->pid, left);
     if (left <= RUN_KILL_LEFT_MS) {
         signal_group(r, SIGKILL);
         r->killed = true;
@@ -198,26 +210,33 @@ static void take_signals(struct run *r)
     }
 }
 
-/* Show what came, and keep what fits. */
+/* Take what came, and keep what fits. */
 static void take_output(struct run *r)
 {
-    uint8_t bytes[16384];
-    ssize_t size = read(r->out, bytes, sizeof bytes);
+    struct buffer *b = r->order->capture;
+    ssize_t size = read(r->out, r->pending, sizeof r->pending);
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) return;
     if (size <= 0) {
         (void)close(r->out);
         r->out = -1;
         return;
     }
-    struct buffer *b = r->order->capture;
     size_t room = b->bytes_max - b->size;
     size_t keep = (size_t)size < room ? (size_t)size : room;
     r->result->out_bytes += (uint64_t)size;
-    if (buffer_append(b, bytes, keep) != HF_OK) b->bytes_max = b->size; /* no memory: cut here */
-    for (ssize_t done = 0; done < size && !r->out_broken;) {
-        ssize_t n = write(STDOUT_FILENO, bytes + done, (size_t)(size - done));
-        if (n < 0 && errno != EINTR) r->out_broken = true;
-        if (n > 0) done += n;
+    if (buffer_append(b, r->pending, keep) != HF_OK) b->bytes_max = b->size; /* no memory: cut */
+    r->pending_at = 0;
+    r->pending_end = r->out_broken ? 0 : (size_t)size;
+}
+
+static void show_output(struct run *r)
+{
+    ssize_t n = write(STDOUT_FILENO, r->pending + r->pending_at, r->pending_end - r->pending_at);
+    if (n >= 0) {
+        r->pending_at += (size_t)n;
+    } else if (errno != EINTR && errno != EAGAIN) {
+        r->out_broken = true;
+        r->pending_at = r->pending_end;
     }
 }
 
@@ -238,16 +257,19 @@ static void look_for_end(struct run *r)
 
 static void loop(struct run *r)
 {
-    while (!r->ended || (r->out >= 0 && !r->killed)) {
+    bool shows = false; /* there is something to be shown */
+    while (!r->ended || ((r->out >= 0 || shows) && !r->killed)) {
         int timeout_ms = watch(r);
         struct pollfd fds[2] = {
             {.fd = wake[PIPE_READ], .events = POLLIN},
-            {.fd = r->out, .events = POLLIN}, /* -1 is skipped */
+            {.fd = shows ? STDOUT_FILENO : r->out, .events = shows ? POLLOUT : POLLIN},
         };
         if (poll(fds, 2, timeout_ms) > 0) {
             if (fds[0].revents != 0) take_signals(r);
-            if (fds[1].revents != 0) take_output(r);
+            if (fds[1].revents != 0 && shows) show_output(r);
+            if (fds[1].revents != 0 && !shows) take_output(r);
         }
+        shows = r->pending_at < r->pending_end;
         if (!r->ended) look_for_end(r);
     }
 }
@@ -255,6 +277,7 @@ static void loop(struct run *r)
 static void reap(struct run *r)
 {
     int status = 0;
+    warden_stop(&r->warden);
     if (r->result->stopped) signal_group(r, SIGKILL); /* what the leader left behind */
     while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR) {
     }
@@ -274,7 +297,11 @@ void run_command(const struct run_order *order, struct run_result *result)
     if (result->error == 0 && order->capture != NULL) result->error = open_pipe(out, false);
     if (result->error != 0) return;
     catch_signals(&r);
-    result->error = start(&r, out);
+    if (order->left_ms != NULL) {
+        const int unused[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, out[0], out[1]};
+        result->error = warden_start(&r.warden, unused, HF_ARRAY_COUNT(unused));
+    }
+    if (result->error == 0) result->error = start(&r, out);
     if (out[PIPE_WRITE] >= 0) (void)close(out[PIPE_WRITE]);
     r.out = out[PIPE_READ];
     if (result->error == 0) {
@@ -282,6 +309,8 @@ void run_command(const struct run_order *order, struct run_result *result)
         loop(&r);
         take_terminal(&r);
         reap(&r);
+    } else {
+        warden_stop(&r.warden);
     }
     restore_signals(&r);
     if (r.out >= 0) (void)close(r.out);

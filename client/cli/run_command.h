@@ -4,8 +4,9 @@
  * QUIT, USR1 and USR2 that reach us are passed on; at a terminal the command gets the foreground,
  * as from a shell. What the group does after its leader has ended by itself is its own business.
  *
- * Failure modes: the command cannot be started (nothing ran); we are killed with -9 (the command
- * runs on, and nobody watches: only the resource's check of the fencing token protects it). */
+ * Failure modes: the command cannot be started (nothing ran). We are killed with -9 or stopped: the
+ * warden (client/cli/warden.h) ends the group, by TERM at our death and KILL at the deadline. Both
+ * are: only the resource's check of the fencing token protects it. */
 #ifndef CLIENT_CLI_RUN_COMMAND_H
 #define CLIENT_CLI_RUN_COMMAND_H
 

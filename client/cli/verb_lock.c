@@ -153,7 +153,9 @@ const struct verb verb_lock = {
         "send it along with every write, and let what you write to refuse smaller ones. INT,\n"
         "TERM, HUP, QUIT, USR1 and USR2 are passed on to it. If the lease cannot be renewed the\n"
         "group gets TERM when a fifth of the lease is left (150 ms to 3 s), and KILL before the\n"
-        "lease ends. Exit codes: COMMAND's own, 128 + N if signal N ended it; 70 the lease was\n"
-        "lost and COMMAND stopped; 75 not acquired; 69 no server answered; 127 no such command.\n",
+        "lease ends; a warden process sees to that even if this one is killed or stopped.\n"
+        "Exit codes: COMMAND's own, 128 + N if signal N ended it; 70 the lease was lost and "
+        "COMMAND\n"
+        "stopped; 75 not acquired; 69 no server answered; 127 no such command.\n",
     .run = run_lock,
 };

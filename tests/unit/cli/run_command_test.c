@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -137,6 +138,53 @@ static void test_stopped_command_is_ended_as_well(void **state)
     assert_int_not_equal(result.exit_code, 0);
 }
 
+/* Run a command that never ends in a process of its own, do `number` to that process, and wait for
+ * the end of all that the command started: they hold a named pipe open. */
+static void end_after(int number)
+{
+    char path[] = "/tmp/holdfast-fifo-XXXXXX";
+    char script[160];
+    char byte;
+    int named = mkstemp(path);
+    assert_true(named >= 0);
+    (void)close(named);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    (void)snprintf(script, sizeof script,
+                   "exec 9> %s; trap '' TERM; echo >&9; (while :; do sleep 1; done) & "
+                   "while :; do sleep 1; done",
+                   path);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)run_script(script, now_ms() + LEASE_MS, NULL);
+        _exit(0);
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(read(fd, &byte, 1), 1); /* it runs */
+    assert_int_equal(kill(pid, number), 0);
+    assert_int_equal(read(fd, &byte, 1), 0); /* nothing of it runs */
+    (void)close(fd);
+    (void)unlink(path);
+    (void)kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* Who is killed cannot watch; the warden does. */
+static void test_command_does_not_outlive_a_killed_runner(void **state)
+{
+    (void)state;
+    end_after(SIGKILL);
+}
+
+/* Who is stopped cannot either. */
+static void test_command_does_not_outlive_the_lease_of_a_stopped_runner(void **state)
+{
+    (void)state;
+    end_after(SIGSTOP);
+}
+
 /* Signals that are meant for us are meant for the command. */
 static void test_signals_are_passed_on(void **state)
 {
@@ -166,6 +214,8 @@ int main(void)
         cmocka_unit_test(test_term_comes_before_the_lease_ends),
         cmocka_unit_test(test_group_is_killed_by_the_deadline),
         cmocka_unit_test(test_stopped_command_is_ended_as_well),
+        cmocka_unit_test(test_command_does_not_outlive_a_killed_runner),
+        cmocka_unit_test(test_command_does_not_outlive_the_lease_of_a_stopped_runner),
         cmocka_unit_test(test_signals_are_passed_on),
         cmocka_unit_test(test_term_is_early_enough),
     };
