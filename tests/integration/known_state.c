@@ -173,22 +173,46 @@ static int compare_record(const struct known_state *k, struct wire *c, uint32_t 
     return wrong("another state or body than acknowledged: record", index, HF_OK);
 }
 
+static int count_locks(struct wire *c, uint32_t *count)
+{
+    char cursor[NAME_BYTES_MAX];
+    struct msg_list list = {.prefix = slice_of("lock/"), .count_max = PAGE_ITEMS_MAX};
+    struct msg_list_reply page;
+    do { /* a page is as long as the server likes */
+        int rv = wire_call(c, OP_CODE_LIST, &list, &page);
+        if (rv != HF_OK) return wrong("list of locks", *count, rv);
+        *count += page.locks.count;
+        memcpy(cursor, page.cursor.data, page.cursor.size);
+        list.cursor = slice_make(cursor, page.cursor.size);
+    } while (list.cursor.size > 0);
+    return HF_OK;
+}
+
+static int count_records(struct wire *c, uint32_t *count)
+{
+    char cursor[NAME_BYTES_MAX];
+    struct msg_record_list list = {.prefix = slice_of("record/"), .count_max = PAGE_ITEMS_MAX};
+    struct msg_record_list_reply page;
+    do {
+        int rv = wire_call(c, OP_CODE_RECORD_LIST, &list, &page);
+        if (rv != HF_OK) return wrong("list of records", *count, rv);
+        *count += page.records.count;
+        memcpy(cursor, page.cursor.data, page.cursor.size);
+        list.cursor = slice_make(cursor, page.cursor.size);
+    } while (list.cursor.size > 0);
+    return HF_OK;
+}
+
 /* As many as there should be, and no more. */
 static int compare_counts(const struct known_state *k, struct wire *c)
 {
-    uint32_t locks = 0, records = 0;
-    for (uint32_t i = 0; i < k->lock_count; i++) locks += k->locks[i].held;
-    struct msg_list list = {.prefix = slice_of("lock/"), .count_max = PAGE_ITEMS_MAX};
-    struct msg_list_reply locks_there;
-    int rv = wire_call(c, OP_CODE_LIST, &list, &locks_there);
-    if (rv != HF_OK) return wrong("list of locks", 0, rv);
-    if (locks_there.locks.count != locks) return wrong("locks listed", locks_there.locks.count, 0);
-    struct msg_record_list all = {.prefix = slice_of("record/"), .count_max = PAGE_ITEMS_MAX};
-    struct msg_record_list_reply records_there;
-    rv = wire_call(c, OP_CODE_RECORD_LIST, &all, &records_there);
-    if (rv != HF_OK) return wrong("list of records", 0, rv);
-    records = records_there.records.count;
-    return records == k->record_count ? HF_OK : wrong("records listed", records, 0);
+    uint32_t held = 0, locks = 0, records = 0;
+    for (uint32_t i = 0; i < k->lock_count; i++) held += k->locks[i].held;
+    int rv = count_locks(c, &locks);
+    if (rv == HF_OK) rv = count_records(c, &records);
+    if (rv != HF_OK) return rv;
+    if (locks != held) return wrong("locks listed", locks, HF_OK);
+    return records == k->record_count ? HF_OK : wrong("records listed", records, HF_OK);
 }
 
 /* The last ACQUIRE again, under its number: the same token, and it stands. */
