@@ -3,17 +3,19 @@
  * protocol: one request at a time, resent under its number until it is answered.
  *
  * Held all the time: every grant that was told is there until its client releases it; tokens only
- * rise; a request sent again gets the answer that it got before. */
+ * rise; a request sent again gets the answer that it got before; the whole state keeps its
+ * invariants. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/prng.h"
 #include "base/status.h"
+#include "machine/invariants.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/server/world.h"
 
 enum {
-    SEEDS = 60,
+    SEEDS = 200,
     STEPS = 400,
     PLAYERS = 4,
     NAMES = 3,
@@ -175,6 +177,17 @@ static void ask_again(struct game *g, struct player *p)
     assert_int_equal(granted.fencing_token, p->last_token);
 }
 
+static void check_state(struct world *w)
+{
+    struct buffer complaint;
+    buffer_init(&complaint, 4096);
+    assert_int_equal(store_verify(w->store), HF_OK);
+    int rv = invariants_check(w->replica->machine, &complaint);
+    if (rv != HF_OK) print_error("%.*s\n", (int)complaint.size, (const char *)complaint.data);
+    assert_int_equal(rv, HF_OK);
+    buffer_close(&complaint);
+}
+
 static void crash(struct game *g)
 {
     struct world *w = &g->world;
@@ -189,7 +202,7 @@ static void crash(struct game *g)
     }
     world_settle(w);
     g->crash_count++;
-    assert_int_equal(store_verify(w->store), HF_OK);
+    check_state(w);
     for (unsigned i = 0; i < PLAYERS; i++) connect_player(g, &g->players[i]);
     world_settle(w);
     for (unsigned i = 0; i < PLAYERS; i++) take_answers(g, &g->players[i]);
