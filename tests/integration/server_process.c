@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -84,6 +85,7 @@ static void run_server(const struct server_process *s)
     if (fd < 0) _exit(126);
     dup2(fd, STDERR_FILENO);
     dup2(fd, STDOUT_FILENO);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is killed leaves no server behind */
     execv(arguments[0], (char *const *)arguments);
     _exit(127);
 }
