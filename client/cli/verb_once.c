@@ -64,10 +64,11 @@ static int tell_unknown(const struct cli *cli, const struct once *o)
         arena_close(&arena);
     }
     return cli_fail(CLI_UNKNOWN,
-                    "\"%s\" is UNKNOWN: a runner ended while the command ran, and its "
-                    "effect may have happened; find out, then decide with: holdfast resolve '%s' "
-                    "--token %s --done|--failed|--retryable [--code N] [--body TEXT] --evidence "
-                    "TEXT --operator NAME",
+                    "\"%s\" is UNKNOWN: its runner died or lost touch while the command ran, so "
+                    "the effect may have happened; if that runner comes back, its result stands; "
+                    "else find out, then decide with: holdfast resolve '%s' --token %s "
+                    "--done|--failed|--retryable [--code N] [--body TEXT] --evidence TEXT "
+                    "--operator NAME",
                     o->key, o->key, token);
 }
 
