@@ -187,7 +187,10 @@ static enum outcome judge(struct server_process *copy)
         return WEXITSTATUS(copy->ended) == REFUSED_CODE ? REFUSED : CRASHED;
     }
     int rv = known_state_compare(&state, copy->port);
-    if (rv == HF_ECORRUPT) return WRONG;
+    if (rv == HF_ECORRUPT) {
+        server_process_kill(copy);
+        return WRONG;
+    }
     if (rv == HF_OK && kill(copy->pid, 0) == 0) {
         server_process_kill(copy);
         return CORRECT;

@@ -49,7 +49,10 @@ static uint16_t free_port(void)
 void server_process_init(struct server_process *s)
 {
     *s = (struct server_process){0};
-    snprintf(s->folder, sizeof s->folder, "/tmp/holdfast-test-XXXXXX");
+    const char *below = getenv("TMPDIR");
+    int wrote = snprintf(s->folder, sizeof s->folder, "%s/holdfast-test-XXXXXX",
+                         below != NULL ? below : "/tmp");
+    HF_ASSERT(wrote > 0 && (size_t)wrote < sizeof s->folder);
     HF_ASSERT(mkdtemp(s->folder) != NULL);
     s->port = free_port();
     snprintf(s->address, sizeof s->address, "127.0.0.1:%u", (unsigned)s->port);

@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 struct server_process {
-    char folder[64];      /**< temporary; data/ and log are in it */
+    char folder[64];      /**< temporary, below TMPDIR or /tmp; data/ and log are in it */
     char address[64];     /**< "127.0.0.1:PORT", good for the library and the command line */
     const char *extra[8]; /**< further arguments of holdfastd, NULL-terminated; borrowed */
     uint16_t port;        /**< the same at each start */
