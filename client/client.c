@@ -130,8 +130,9 @@ void hf_client_close(hf_client *client)
     bool forked = client->fork_count != shell_fork_count();
     if (!forked) close_session(client);
     io_stop(client, forked);
+    if (forked) return;
     core_close(&client->core);
-    if (!forked) pthread_mutex_destroy(&client->lock);
+    pthread_mutex_destroy(&client->lock);
     free(client);
 }
 

@@ -270,6 +270,9 @@ void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, u
 /** A grant or attempt that is wanted no more: ended here, given back in the background. */
 void core_drop_grant(struct core *c, struct grant_ref ref, uint64_t now_ns);
 
+/** A grant or attempt that a call under way is ending: ended here, and not given back. */
+void core_forget_grant(struct core *c, struct grant_ref ref);
+
 /** Declare lost what is past its deadline, without waiting for core_tick(). */
 void core_expire(struct core *c, uint64_t now_ns);
 

@@ -368,6 +368,12 @@ void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, u
     core_pump(c, now_ns);
 }
 
+void core_forget_grant(struct core *c, struct grant_ref ref)
+{
+    struct slot *s = grants_alive(&c->grants, ref);
+    if (s != NULL) grants_end(&c->grants, s, SLOT_ENDED);
+}
+
 void core_drop_grant(struct core *c, struct grant_ref ref, uint64_t now_ns)
 {
     struct slot *s = grants_alive(&c->grants, ref);

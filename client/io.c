@@ -476,10 +476,10 @@ void io_stop(hf_client *client, bool forked)
         pthread_join(io->thread, NULL);
         int rv = uv_loop_close(&io->loop);
         HF_ASSERT(rv == 0);
-    } else if (io->fd >= 0) {
-        close(io->fd); /* the child's descriptor; the loop is the parent's thread's and stays */
     }
+    if (io->fd >= 0) close(io->fd); /* a child's own descriptor */
     close(io->timer_fd);
+    if (forked) return; /* the thread that was in the midst of something is not here to end it */
     buffer_close(&io->wire);
     free(io);
     client->io = NULL;

@@ -51,7 +51,10 @@ void hf_lock_free(hf_lock *lock)
             bool held = s->handle == lock;
             for (uint32_t left = held ? s->count : 0; left > 0; left--) {
                 struct call *call;
-                if (release_slot(client, s, &call) != HF_OK) break; /* its session will end */
+                if (release_slot(client, s, &call) != HF_OK) { /* too many calls under way */
+                    core_drop_grant(&client->core, grants_ref(s), now_ns);
+                    break;
+                }
                 call->attached = false;
                 core_submit(&client->core, call, CORE_NEVER, now_ns);
             }

@@ -9,6 +9,7 @@
 
 struct hf_record {
     hf_client *client;                   /**< its client */
+    bool completing;                     /**< a COMPLETE is under way in the background */
     struct grant_ref grant;              /**< the attempt; generation 0 = a replay */
     struct buffer reply;                 /**< owned: what `view` points to */
     hf_record_view view;                 /**< for hf_record_look() */
@@ -120,7 +121,11 @@ void hf_record_free(hf_record *record)
     if (record == NULL) return;
     hf_client *client = record->client;
     if (record->grant.generation != 0 && shell_enter(client) == HF_OK) {
-        core_drop_grant(&client->core, record->grant, shell_now(client));
+        if (record->completing) {
+            core_forget_grant(&client->core, record->grant);
+        } else {
+            core_drop_grant(&client->core, record->grant, shell_now(client));
+        }
         shell_leave(client);
     }
     buffer_close(&record->reply);
@@ -191,7 +196,9 @@ int hf_record_complete(hf_record *record, int outcome, const hf_result *result, 
         .headers = slice_make(result->headers, result->headers != NULL ? result->headers_bytes : 0),
         .body = slice_make(result->body, result->body != NULL ? result->body_bytes : 0),
     };
-    return run(record, OP_CODE_COMPLETE, &complete, 0, request);
+    rv = run(record, OP_CODE_COMPLETE, &complete, 0, request);
+    record->completing = rv == HF_EUNKNOWN;
+    return rv;
 }
 
 int hf_record_resolve(hf_client *client, const char *key, uint64_t fencing_token, int outcome,

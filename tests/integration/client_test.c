@@ -304,6 +304,29 @@ static void test_record_is_run_once_and_replayed(void **state)
     hf_client_close(client);
 }
 
+/* A completion without an answer goes on in the background, also when its record is freed. */
+static void test_unanswered_completion_goes_on(void **state)
+{
+    (void)state;
+    hf_client *client = open_client(proxy.port, 10000, 500);
+    hf_record *record = begin(client, "late", "r", HF_TAKEOVER_AUTO, HF_OK);
+    must(hf_record_checkpoint(record, "out", 1, HF_MARK_ONCE, NULL, 0, NULL));
+    hf_result result = {.code = 3};
+    proxy_hold(&proxy, true);
+    assert_int_equal(hf_record_complete(record, HF_DONE, &result, NULL), HF_EUNKNOWN);
+    hf_record_free(record);
+    proxy_hold(&proxy, false);
+    hf_client *other = open_client(server.port, 10000, 10000);
+    hf_begin how = {.wait_ms = 10000};
+    hf_fingerprint("r", 1, how.fingerprint);
+    must(hf_record_begin(other, "late", &how, &record, NULL));
+    assert_int_equal(hf_record_look(record)->verdict, HF_REPLAY);
+    assert_int_equal(hf_record_look(record)->code, 3);
+    hf_record_free(record);
+    hf_client_close(other);
+    hf_client_close(client);
+}
+
 /* Given up before a mark: the next one takes over. Given up past a mark: UNKNOWN until resolved. */
 static void test_abandoned_attempt_is_taken_over_or_unknown(void **state)
 {
@@ -423,6 +446,7 @@ int main(void)
         CASE(test_hold_max_is_kept_on_both_sides),
         CASE(test_paused_server_costs_the_grant_not_the_session),
         CASE(test_record_is_run_once_and_replayed),
+        CASE(test_unanswered_completion_goes_on),
         CASE(test_abandoned_attempt_is_taken_over_or_unknown),
         CASE(test_own_lease_is_renewed_while_the_attempt_is_open),
         CASE(test_lists_are_read_to_their_end),
