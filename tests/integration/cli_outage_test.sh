@@ -36,7 +36,7 @@ server_start
 wait "$running" || fail 'the command or its lock did not survive'
 
 claim 'a lease that cannot be renewed: TERM while there is time, and 70'
-background holdfast lock b --ttl 1500 -- sh -c \
+background holdfast lock b --ttl 6000 -- sh -c \
     "trap 'echo told > $tmp/b.end; exit 0' TERM; touch $tmp/b; while :; do sleep 0.02; done"
 eventually 10 test -e "$tmp/b"
 kill -STOP "$server_pid"

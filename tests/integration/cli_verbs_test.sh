@@ -74,7 +74,7 @@ expect 0 holdfast lock "$(printf 'x\033[31m')" -- holdfast locks x
 grep -q 'x\\x1b\[31m' "$tmp/out" || fail "shown as: $(output)"
 
 claim 'a client that is gone holds its lock until its lease is over, and no longer'
-background holdfast lock d --ttl 1000 -- sh -c "touch $tmp/d; sleep 5"
+background holdfast lock d --ttl 4000 -- sh -c "touch $tmp/d; sleep 5"
 eventually 10 test -e "$tmp/d"
 expect 0 holdfast sessions
 grep -q 'holdfast@' "$tmp/out" || fail "no session: $(output)"

@@ -39,7 +39,7 @@ claim() {
 # Ends what was started, by its number, and removes the directory.
 finish() {
     local status=$? pid
-    trap - EXIT INT TERM
+    trap - EXIT INT TERM HUP
     for pid in "${started_all[@]}" $server_pid; do
         kill -CONT "$pid" 2> /dev/null
         kill -KILL "$pid" 2> /dev/null
@@ -53,7 +53,7 @@ begin() { # BUILD_DIR
     bin=$(cd "$1/bin" && pwd) || exit 1
     tmp=$(mktemp -d) || exit 1
     trap finish EXIT
-    trap 'exit 130' INT TERM
+    trap 'exit 130' INT TERM HUP
     PATH=$bin:$PATH
     export PATH
 }

@@ -30,21 +30,27 @@ static uint64_t left_until(void *data)
     return *end > now ? *end - now : 0;
 }
 
-/* Run a shell script under a lease that ends at `end_ms` (0 = none is watched). */
-static struct run_result run_script(const char *script, uint64_t end_ms, struct buffer *capture)
+/* Run a shell script under a lease of `lease_ms` that ends at `end_ms` (0 = none is watched). */
+static struct run_result run_leased(const char *script, uint64_t lease_ms, uint64_t end_ms,
+                                    struct buffer *capture)
 {
     char *const command[] = {"sh", "-c", (char *)(uintptr_t)script, NULL};
     struct run_result result;
     const struct run_order order = {
         .command = command,
         .token = 42,
-        .lease_ms = LEASE_MS,
+        .lease_ms = lease_ms,
         .left_ms = end_ms != 0 ? left_until : NULL,
         .data = &end_ms,
         .capture = capture,
     };
     run_command(&order, &result);
     return result;
+}
+
+static struct run_result run_script(const char *script, uint64_t end_ms, struct buffer *capture)
+{
+    return run_leased(script, LEASE_MS, end_ms, capture);
 }
 
 /* The command's own exit code comes back, and 128 + N for signal N. */
@@ -100,10 +106,10 @@ static void test_output_is_captured_up_to_its_maximum(void **state)
 /* A lease that runs out brings TERM while there is time to clean up. */
 static void test_term_comes_before_the_lease_ends(void **state)
 {
-    uint64_t end_ms = now_ms() + LEASE_MS;
     (void)state;
-    struct run_result result =
-        run_script("trap 'exit 9' TERM; while :; do sleep 0.01; done", end_ms, NULL);
+    /* TERM comes with 3 s left, half a second from now: slow machines have time for their trap. */
+    struct run_result result = run_leased("trap 'exit 9' TERM; while :; do sleep 0.01; done", 20000,
+                                          now_ms() + RUN_TERM_LEFT_MS_MAX + 500, NULL);
     assert_true(result.stopped);
     assert_int_equal(result.exit_code, 9);
 }
