@@ -21,13 +21,18 @@ int arena_init(struct arena *a, size_t capacity);
 /** Free it; a zeroed one is accepted. */
 void arena_close(struct arena *a);
 
-/** `bytes` bytes aligned to 16, borrowed until arena_reset(); NULL if it does not fit. */
+/** `bytes` bytes aligned to 16, borrowed until arena_reset() or
+ * arena_rewind() behind it; NULL if it does not fit. */
 void *arena_take(struct arena *a, size_t bytes);
+
+/** Take back what was taken since `size` was what it then was; 0 = everything. Under
+ * AddressSanitizer a use of it afterwards is reported. */
+void arena_rewind(struct arena *a, size_t size);
 
 /** Take everything back. */
 static inline void arena_reset(struct arena *a)
 {
-    a->size = 0;
+    arena_rewind(a, 0);
 }
 
 #endif

@@ -86,8 +86,7 @@ static inline size_t state_mark(const struct machine *m)
 }
 static inline void state_reset(struct machine *m, size_t mark)
 {
-    HF_ASSERT(mark <= m->scratch.size);
-    m->scratch.size = mark;
+    arena_rewind(&m->scratch, mark);
 }
 
 /** Copy bytes into scratch. \param out Out: borrowed until state_reset(). \retval HF_ENOMEM */
