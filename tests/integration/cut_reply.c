@@ -1,7 +1,8 @@
 /* An acquire whose connection is cut at a random byte, of its request, of its reply, or of what the
  * library says to come back, brings the same fencing token when the library asks again: it was
  * granted once. Each acquire takes exactly one token, and whatever the server answered to it, also
- * in bytes that were cut off, told the same token.
+ * in bytes that were cut off, told the same token. Its release, cut as well, is told done: the
+ * answer of the time when it was.
  *
  *     cut_reply [TIMES [SEED]]      default 40
  *
@@ -74,7 +75,9 @@ static bool acquire_once(struct run *r, hf_lock *lock)
     r->last_token = grant.fencing_token;
     if (told.answers > 1) r->answered_twice++;
     if (told.cuts == 0) r->uncut++;
+    plan_cuts(r);
     rv = hf_lock_release(lock, &grant, NULL);
+    (void)cutting_proxy_disarm(&r->proxy);
     return rv == HF_OK || fail(r, "the release failed", rv);
 }
 

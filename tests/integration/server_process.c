@@ -135,13 +135,18 @@ void server_process_last_line(const struct server_process *s, char *line, size_t
     fclose(f);
 }
 
-bool server_process_start(struct server_process *s)
+void server_process_spawn(struct server_process *s)
 {
     HF_ASSERT(s->pid == 0);
-    long from = log_bytes(s);
     s->pid = fork();
     HF_ASSERT(s->pid >= 0);
     if (s->pid == 0) run_server(s);
+}
+
+bool server_process_start(struct server_process *s)
+{
+    long from = log_bytes(s);
+    server_process_spawn(s);
     for (uint64_t waited = 0; waited < READY_MS_MAX; waited += 5) {
         if (log_says(s, from, "msg=\"ready\"")) return true;
         if (waitpid(s->pid, &s->ended, WNOHANG) == s->pid) {

@@ -22,6 +22,9 @@ struct server_process {
 /** Make the folder and draw a free port; does not start it. Aborts the test on failure. */
 void server_process_init(struct server_process *s);
 
+/** Start holdfastd as server_process_start() does, and do not wait for anything. */
+void server_process_spawn(struct server_process *s);
+
 /** Start holdfastd (HOLDFASTD in the environment, else beside this program's build) and wait, at
  * most 30 s, until it says that it is ready. \return false: it did not; its log was printed. */
 bool server_process_start(struct server_process *s);
