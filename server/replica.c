@@ -183,6 +183,7 @@ static int open_parts(struct replica *r, const struct replica_config *config, st
     rv = open_vote(r, config, why);
     if (rv == HF_OK) rv = open_log(r, config, why);
     if (rv == HF_OK) rv = open_machine(r, why);
+    if (rv == HF_OK) replica_check_space(r);
     if (rv == HF_OK) rv = start_driver(r, config->seed, why);
     if (rv == HF_OK) rv = replica_after_driver(r);
     return rv;

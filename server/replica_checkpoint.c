@@ -26,7 +26,7 @@ static bool may_begin(const struct replica *r)
            r->applied_index <= wal_durable_index(r->wal);
 }
 
-static void check_space(struct replica *r)
+void replica_check_space(struct replica *r)
 {
     uint64_t free_bytes = 0;
     r->space_checked_ms = r->now.elapsed_ms;
@@ -40,7 +40,7 @@ static void check_space(struct replica *r)
 bool replica_has_space(struct replica *r)
 {
     bool full = r->disk_full || !wal_has_room(r->wal);
-    if (full && r->now.elapsed_ms - r->space_checked_ms >= SPACE_CHECK_MS) check_space(r);
+    if (full && r->now.elapsed_ms - r->space_checked_ms >= SPACE_CHECK_MS) replica_check_space(r);
     return !r->disk_full && wal_has_room(r->wal);
 }
 
@@ -78,7 +78,7 @@ int replica_checkpoint(struct replica *r, bool now_please)
     r->checkpoint_index = mark.index;
     r->flush_ready = true;
     r->counts.checkpoint_count++;
-    check_space(r);
+    replica_check_space(r);
     return HF_OK;
 }
 
@@ -139,7 +139,7 @@ int replica_flush_done(struct replica *r, struct replica_now now, int status)
     int rv = store_flush_done(r->store);
     if (rv != HF_OK) return rv;
     r->flush_retry_ms = 0;
-    check_space(r);
+    replica_check_space(r);
     rv = shorten_log(r);
     if (rv != HF_OK || !r->paused) return rv;
     r->paused = false;

@@ -124,6 +124,9 @@ int replica_checkpoint(struct replica *r, bool now_please);
 /** When a checkpoint falls due by age; UINT64_MAX: nothing has changed, or it cannot begin. */
 uint64_t replica_checkpoint_when(const struct replica *r);
 
+/** Look now whether space is short; lets the log try again for its next segment. */
+void replica_check_space(struct replica *r);
+
 /** False while the disk's reserve is reached or the log has no spare segment. Looks again, once a
  * second, while it was so. */
 bool replica_has_space(struct replica *r);

@@ -109,6 +109,28 @@ static void test_session_can_be_opened_at_the_reserve(void **state)
     client_close(&c);
 }
 
+/* A start looks at the disk first: restarts must not eat the reserve up bit by bit. */
+static void test_start_at_the_reserve_refuses_at_once(void **state)
+{
+    struct world *w = *state;
+    struct refusal why = {{0}};
+    struct client c;
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    uint64_t session = c.session;
+    client_close(&c);
+    w->limits.free_bytes_min = 1024 * 1024;
+    w->disk.bytes_max = w->disk.bytes + 1024;
+    world_crash(w);
+    assert_int_equal(world_start(w, &why), HF_OK);
+    world_settle(w);
+    client_connect(&c, w);
+    c.session = session;
+    uint64_t refused = client_acquire(&c, 0, 0);
+    expect_reply(&c, refused, HF_ENOSPACE);
+    client_close(&c);
+}
+
 /* A store that has grown to its limit is no different: what frees goes on, and gives room. */
 static void test_store_without_room_refuses_new_work_alone(void **state)
 {
@@ -194,6 +216,7 @@ int main(void)
         WORLD_TEST(test_full_disk_refuses_new_work_alone),
         WORLD_TEST(test_freed_space_is_seen_without_a_write),
         WORLD_TEST(test_session_can_be_opened_at_the_reserve),
+        WORLD_TEST(test_start_at_the_reserve_refuses_at_once),
         WORLD_TEST(test_store_without_room_refuses_new_work_alone),
         WORLD_TEST(test_log_without_a_segment_goes_on_when_space_is_freed),
         WORLD_TEST(test_log_stays_short_under_a_low_load),
