@@ -22,6 +22,11 @@ enum disk_open_flags {
 
 enum { DISK_NAME_BYTES_MAX = 63, DISK_SECTOR_BYTES = 512 };
 
+struct disk_space {
+    uint64_t free_bytes;     /**< that could still be written for us */
+    uint64_t capacity_bytes; /**< of the whole file system */
+};
+
 /** What an implementation provides; see the functions below for the meaning of each. */
 struct disk_ops {
     int (*open)(struct disk *d, const char *name, unsigned flags, struct disk_file **file);
@@ -35,7 +40,7 @@ struct disk_ops {
     int (*remove)(struct disk *d, const char *name);
     int (*sync_names)(struct disk *d);
     int (*list)(struct disk *d, void (*each_cb)(const char *name, void *data), void *data);
-    int (*free_bytes)(struct disk *d, uint64_t *bytes);
+    int (*space)(struct disk *d, struct disk_space *out);
 };
 
 struct disk {
@@ -120,11 +125,11 @@ int disk_list(struct disk *d, void (*each_cb)(const char *name, void *data), voi
     return d->ops->list(d, each_cb, data);
 }
 
-/** Bytes that could still be written for us. */
+/** How much room there is now. */
 static inline HF_MUST_USE
-int disk_free_bytes(struct disk *d, uint64_t *bytes)
+int disk_space(struct disk *d, struct disk_space *out)
 {
-    return d->ops->free_bytes(d, bytes);
+    return d->ops->space(d, out);
 }
 
 /* ------------------------------------------------------------------ the kernel's */

@@ -144,11 +144,12 @@ static int names_list(struct disk *d, void (*each_cb)(const char *name, void *da
     return rv;
 }
 
-static int space_free(struct disk *d, uint64_t *bytes)
+static int space_look(struct disk *d, struct disk_space *out)
 {
     struct statvfs st;
     if (fstatvfs(self(d)->dir_fd, &st) != 0) return status_from_errno(errno);
-    *bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    out->free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    out->capacity_bytes = (uint64_t)st.f_blocks * st.f_frsize;
     return HF_OK;
 }
 
@@ -164,7 +165,7 @@ static const struct disk_ops posix_ops = {
     .remove = name_remove,
     .sync_names = names_sync,
     .list = names_list,
-    .free_bytes = space_free,
+    .space = space_look,
 };
 
 int disk_posix_open(struct disk_posix *d, const char *path, bool create)

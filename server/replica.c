@@ -31,7 +31,9 @@ const struct replica_limits REPLICA_LIMITS_DEFAULT = {
     .checkpoint_bytes_max = 64 * 1024 * 1024,
     .checkpoint_age_ms = 1000,
     .trail_bytes = 64 * 1024 * 1024,
-    .free_bytes_min = 64 * 1024 * 1024,
+    .reserve_percent = 5,
+    .reserve_bytes_min = 64 * 1024 * 1024,
+    .reserve_bytes_max = (uint64_t)4 * 1024 * 1024 * 1024,
 };
 
 /* ------------------------------------------------------------------ the driver's ports */

@@ -83,7 +83,9 @@ struct replica_limits {
     uint64_t checkpoint_bytes_max; /**< of it while another one is flushing: apply pauses */
     uint32_t checkpoint_age_ms;    /**< of the oldest change that is not in the store's file */
     uint64_t trail_bytes;          /**< of log segments, kept behind the mark for laggards */
-    uint64_t free_bytes_min;       /**< of the disk: below, what takes space is refused */
+    uint32_t reserve_percent;      /**< of the disk: with less free, what takes space is refused */
+    uint64_t reserve_bytes_min;    /**< never keep less free than this */
+    uint64_t reserve_bytes_max;    /**< nor more: it is as much as flushes may need */
 };
 
 extern const struct replica_limits REPLICA_LIMITS_DEFAULT;

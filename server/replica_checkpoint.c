@@ -26,14 +26,23 @@ static bool may_begin(const struct replica *r)
            r->applied_index <= wal_durable_index(r->wal);
 }
 
+/* What must stay free on a disk: deleting takes space, too, before it gives some back. */
+static uint64_t reserve_of(const struct replica *r, uint64_t capacity_bytes)
+{
+    uint64_t reserve = capacity_bytes / 100 * r->limits.reserve_percent;
+    if (reserve > r->limits.reserve_bytes_max) reserve = r->limits.reserve_bytes_max;
+    if (reserve < r->limits.reserve_bytes_min) reserve = r->limits.reserve_bytes_min;
+    return reserve;
+}
+
 void replica_check_space(struct replica *r)
 {
-    uint64_t free_bytes = 0;
+    struct disk_space space;
     r->space_checked_ms = r->now.elapsed_ms;
-    if (disk_free_bytes(r->disk, &free_bytes) != HF_OK) return; /* a hint: the log will tell */
-    bool flush_failed = r->flush_retry_ms != 0; /* it knows better, until it succeeds */
-    r->disk_full =
-        free_bytes < r->limits.free_bytes_min || flush_failed || !store_has_room(r->store);
+    if (disk_space(r->disk, &space) != HF_OK) return; /* a hint: the log will tell */
+    bool flush_failed = r->flush_retry_ms != 0;       /* it knows better, until it succeeds */
+    r->disk_full = space.free_bytes < reserve_of(r, space.capacity_bytes) || flush_failed ||
+                   !store_has_room(r->store);
     if (!r->disk_full && !wal_has_room(r->wal)) wal_prepare_retry(r->wal);
 }
 

@@ -252,10 +252,11 @@ static int names_list(struct disk *disk, void (*each_cb)(const char *name, void 
     return HF_OK;
 }
 
-static int space_free(struct disk *disk, uint64_t *bytes)
+static int space_look(struct disk *disk, struct disk_space *out)
 {
     struct sim_disk *d = self(disk);
-    *bytes = d->bytes_max - d->bytes;
+    out->free_bytes = d->bytes_max - d->bytes;
+    out->capacity_bytes = d->bytes_max;
     return HF_OK;
 }
 
@@ -271,7 +272,7 @@ static const struct disk_ops sim_ops = {
     .remove = name_remove,
     .sync_names = names_sync,
     .list = names_list,
-    .free_bytes = space_free,
+    .space = space_look,
 };
 
 /* ------------------------------------------------------------------ the test's side */

@@ -74,7 +74,7 @@ static void test_freed_space_is_seen_without_a_write(void **state)
     struct client c;
     client_connect(&c, w);
     client_begin_session(&c, 1000);
-    w->replica->limits.free_bytes_min = 1024 * 1024;
+    w->replica->limits.reserve_bytes_min = 1024 * 1024;
     w->disk.bytes_max = w->disk.bytes + 1024;
     world_run(w, 5000);
     assert_int_equal(fake_expired_count(w->replica->machine), 1);
@@ -98,7 +98,7 @@ static void test_session_can_be_opened_at_the_reserve(void **state)
     struct client c;
     client_connect(&c, w);
     client_begin_session(&c, 60000);
-    w->replica->limits.free_bytes_min = 1024 * 1024;
+    w->replica->limits.reserve_bytes_min = 1024 * 1024;
     w->disk.bytes_max = w->disk.bytes + 1024;
     world_run(w, 5000);
     uint64_t refused = client_acquire(&c, 0, 0);
@@ -107,6 +107,32 @@ static void test_session_can_be_opened_at_the_reserve(void **state)
     world_settle(w);
     expect_reply(&c, opened, HF_OK);
     client_close(&c);
+}
+
+/* The reserve is a share of the disk, between two bounds. */
+static void test_reserve_is_a_share_of_the_disk(void **state)
+{
+    static const uint64_t MIB = 1024 * 1024;
+    struct world *w = *state;
+    struct replica_limits *limits = &w->replica->limits;
+    limits->reserve_percent = 5;
+    limits->reserve_bytes_min = 16 * MIB;
+    limits->reserve_bytes_max = 50 * MIB;
+    static const struct {
+        uint64_t mib;     /* of the disk */
+        uint64_t reserve; /* expected, MiB */
+    } disks[] = {{100, 16}, {800, 40}, {4000, 50}};
+    for (unsigned i = 0; i < HF_ARRAY_COUNT(disks); i++) {
+        uint64_t used = w->disk.bytes; /* by the log; the rest is somebody else's */
+        w->disk.bytes_max = disks[i].mib * MIB;
+        w->disk.bytes = w->disk.bytes_max - disks[i].reserve * MIB - 100;
+        replica_check_space(w->replica);
+        assert_null(replica_shortage(w->replica));
+        w->disk.bytes += 200;
+        replica_check_space(w->replica);
+        assert_non_null(replica_shortage(w->replica));
+        w->disk.bytes = used;
+    }
 }
 
 /* A start looks at the disk first: restarts must not eat the reserve up bit by bit. */
@@ -119,7 +145,7 @@ static void test_start_at_the_reserve_refuses_at_once(void **state)
     client_begin_session(&c, 60000);
     uint64_t session = c.session;
     client_close(&c);
-    w->limits.free_bytes_min = 1024 * 1024;
+    w->limits.reserve_bytes_min = 1024 * 1024;
     w->disk.bytes_max = w->disk.bytes + 1024;
     world_crash(w);
     assert_int_equal(world_start(w, &why), HF_OK);
@@ -216,6 +242,7 @@ int main(void)
         WORLD_TEST(test_full_disk_refuses_new_work_alone),
         WORLD_TEST(test_freed_space_is_seen_without_a_write),
         WORLD_TEST(test_session_can_be_opened_at_the_reserve),
+        WORLD_TEST(test_reserve_is_a_share_of_the_disk),
         WORLD_TEST(test_start_at_the_reserve_refuses_at_once),
         WORLD_TEST(test_store_without_room_refuses_new_work_alone),
         WORLD_TEST(test_log_without_a_segment_goes_on_when_space_is_freed),

@@ -47,7 +47,8 @@ void world_open(struct world *w, uint64_t seed, uint32_t segment_bytes)
     struct refusal why = {{0}};
     *w = (struct world){.segment_bytes = segment_bytes};
     w->limits = REPLICA_LIMITS_DEFAULT;
-    w->limits.free_bytes_min = 0;
+    w->limits.reserve_percent = 0;
+    w->limits.reserve_bytes_min = 0;
     w->now = (struct replica_now){.elapsed_ms = START_MS, .wall_ms = WALL_MS};
     sim_disk_init(&w->disk, seed);
     assert_int_equal(store_memory_open(&w->store), HF_OK);
