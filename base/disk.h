@@ -146,6 +146,11 @@ struct disk_posix {
 HF_MUST_USE
 int disk_posix_open(struct disk_posix *d, const char *path, bool create);
 
+/** Make the directory's own name durable, in the directory that holds it; before anything in a new
+ * one is relied on. A parent that we may not read or write had the name before: HF_OK. */
+HF_MUST_USE
+int disk_posix_sync_own_name(struct disk_posix *d);
+
 /** Unlock and close; a closed one is accepted. */
 void disk_posix_close(struct disk_posix *d);
 

@@ -184,6 +184,16 @@ int disk_posix_open(struct disk_posix *d, const char *path, bool create)
     return HF_OK;
 }
 
+int disk_posix_sync_own_name(struct disk_posix *d)
+{
+    HF_ASSERT(d->dir_fd >= 0);
+    int parent = openat(d->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0) return errno == EACCES ? HF_OK : status_from_errno(errno);
+    bool synced = fsync(parent) == 0 || errno == EROFS || errno == EINVAL;
+    close(parent);
+    return synced ? HF_OK : HF_EIO;
+}
+
 void disk_posix_close(struct disk_posix *d)
 {
     if (d->disk.ops == NULL || d->dir_fd < 0) return;

@@ -90,7 +90,11 @@ static int make_store(const char *path, const struct config *config, struct refu
 static int make_here(struct data_dir *d, const struct config *config, const char *store_path,
                      struct refusal *why)
 {
-    int rv = make_store(store_path, config, why);
+    int rv = disk_posix_sync_own_name(&d->disk);
+    if (rv != HF_OK)
+        return refuse(why, rv, "the directory of %s does not sync: %s", config->data,
+                      status_text(rv));
+    rv = make_store(store_path, config, why);
     if (rv != HF_OK) return rv;
 
     struct directory_settings settings = {
