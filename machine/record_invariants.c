@@ -57,9 +57,6 @@ static int check_shape(struct machine *m, const struct tally *t, struct slice ke
 {
     bool running = row->state == RECORD_RUNNING;
     bool open = running || row->state == RECORD_UNKNOWN;
-    if (row->fencing_token == 0 || row->attempt == 0) {
-        return complain(t, key, "it never had an attempt");
-    }
     if (state_token_is_future(m, row->fencing_token)) {
         return complain(t, key, "its fencing token was never issued");
     }
