@@ -220,6 +220,14 @@ static int park(struct machine *m, const struct op_context *ctx, struct row_reco
     return record_put(m, request->key, row);
 }
 
+/* An attempt runs; or the next one is theirs who wait already, and their serving was put off. */
+static bool is_taken(const struct row_record *row)
+{
+    if (row->state == RECORD_RUNNING && !row->lapsed) return true;
+    return row->parked_count > 0 &&
+           (row->state == RECORD_RUNNING || row->state == RECORD_RETRYABLE);
+}
+
 int record_begin(struct machine *m, const struct op_context *ctx, const void *request,
                  struct reply_out *out)
 {
@@ -238,7 +246,7 @@ int record_begin(struct machine *m, const struct op_context *ctx, const void *re
     if (!slice_equal(row.fingerprint, begin->fingerprint)) {
         return answer_mismatch((enum record_state)row.state, out);
     }
-    if (row.state != RECORD_RUNNING || row.lapsed) return answer(m, &row, &call, out);
+    if (!is_taken(&row)) return answer(m, &row, &call, out);
     if (begin->wait_ms > 0) return park(m, ctx, &row, begin, out);
     return answer_running(m, &row, out);
 }

@@ -418,39 +418,62 @@ static void test_a_serving_that_is_put_off_loses_nobody(void **state)
     put_off(TAKEOVER_MANUAL, HF_ERECORDUNKNOWN);
 }
 
-/* A serving was put off, and before it goes on a whole retention has passed in one entry: whoever
- * waits is served first, the record is reaped after. */
-static void test_nothing_is_reaped_while_somebody_waits(void **state)
+/* Records pay/0 .. that a sweep at +10 s makes FAILED, with 1,000 waiters each: more than a serving
+ * may serve; and "last", which lapses then, with one waiter, whose turn comes after them. */
+static uint64_t crowd(struct rig *r, int records)
 {
-    struct rig *r = *state;
     uint64_t owner = rig_session(r, 600000);
     uint64_t s = rig_session(r, 600000);
     uint64_t last = rig_session(r, 600000);
     r->check_every = 500;
     char key[32];
-    for (int k = 0; k < 2; k++) {
-        (void)snprintf(key, sizeof key, "pay/%d", k);
+    for (int k = 0; k < records; k++) {
+        (void)snprintf(key, sizeof key, "crowd/%d", k);
         struct msg_begin begin = a_begin(key);
         begin.takeover = TAKEOVER_NEVER;
         (void)rig_started(r, owner, &begin);
         begin.wait_ms = 500000;
         for (int i = 0; i < 1000; i++) assert_true(rig_send(r, s, OP_CODE_BEGIN, &begin).parked);
     }
-    struct msg_begin begin = a_begin("pay/2");
+    struct msg_begin begin = a_begin("last");
     (void)rig_started(r, owner, &begin);
     begin.wait_ms = 500000;
     assert_true(rig_send(r, last, OP_CODE_BEGIN, &begin).parked);
     r->check_every = 1;
     rig_step(r, 10000);
     assert_int_equal(r->woken_count, GRANTS_A_SERVING_MAX);
+    return last;
+}
+
+/* A serving was put off, and before it goes on a whole retention has passed in one entry: whoever
+ * waits is served first, the record is reaped after. */
+static void test_nothing_is_reaped_while_somebody_waits(void **state)
+{
+    struct rig *r = *state;
+    uint64_t last = crowd(r, 2);
     rig_step(r, RETAIN_MS_MIN);
     rig_pass(r, 0);
     assert_int_equal(r->woken_count, 2001);
-    for (uint32_t i = 0; i < 2000; i++)
-        assert_int_equal(r->woken[i].as.begin.verdict, BEGIN_REPLAY);
     assert_int_equal(rig_woken(r, last, 1)->as.begin.verdict, BEGIN_TAKEOVER);
-    assert_int_equal(rig_state(r, "pay/1"), RECORD_TOMBSTONE);
-    assert_int_equal(rig_state(r, "pay/2"), RECORD_RUNNING);
+    assert_int_equal(rig_state(r, "crowd/1"), RECORD_TOMBSTONE);
+    assert_int_equal(rig_state(r, "last"), RECORD_RUNNING);
+}
+
+/* A newcomer does not pass those who wait for a serving that was put off. */
+static void test_a_newcomer_does_not_pass_those_who_wait(void **state)
+{
+    struct rig *r = *state;
+    uint64_t last = crowd(r, 4);
+    uint64_t s = rig_session(r, 600000); /* an entry, and so the second serving */
+    struct answer a = rig_begin(r, s, "last");
+    assert_int_equal(a.status, HF_ERUNNING);
+    assert_int_equal(a.as.running.lease_left_ms, 0);
+    assert_int_equal(r->woken_count, 3 * GRANTS_A_SERVING_MAX);
+    assert_true(rig_begin_waiting(r, s, "last", 500000).parked);
+    rig_pass(r, 0);
+    assert_int_equal(r->woken_count, 4001);
+    assert_int_equal(rig_woken(r, last, 1)->as.begin.verdict, BEGIN_TAKEOVER);
+    assert_null(rig_woken(r, s, 2));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -477,6 +500,7 @@ int main(void)
         TEST(test_a_full_session_that_waited_may_bind),
         TEST(test_a_serving_that_is_put_off_loses_nobody),
         TEST(test_nothing_is_reaped_while_somebody_waits),
+        TEST(test_a_newcomer_does_not_pass_those_who_wait),
     };
     return cmocka_run_group_tests_name("record_wait", tests, NULL, NULL);
 }
