@@ -35,9 +35,10 @@ libdir=$(pkg-config --variable=libdir holdfast)
 $cc -std=c11 "$tmp/main.c" $(pkg-config --cflags --libs holdfast) -o "$tmp/shared"
 LD_LIBRARY_PATH=$libdir "$tmp/shared"
 
+# The archive alone is static here: its own libraries' archives are not always installed.
 # shellcheck disable=SC2046
 $cc -std=c11 "$tmp/main.c" $(pkg-config --cflags holdfast) "$libdir/libholdfast.a" \
-    $(pkg-config --static --libs-only-l holdfast | sed 's/-lholdfast//') -pthread -o "$tmp/static"
+    $(pkg-config --libs $(pkg-config --print-requires-private holdfast)) -pthread -o "$tmp/static"
 "$tmp/static"
 
 mkdir "$tmp/project"
