@@ -122,24 +122,6 @@ int batches_add(struct batches *b, uint64_t now_ms, struct pending *request,
     return HF_OK;
 }
 
-static bool list_has(const struct list *head, uint64_t session, uint64_t seq)
-{
-    LIST_FOR(link, head)
-    {
-        const struct batch *batch = batch_of(link);
-        for (uint32_t i = 0; i < batch->count; i++) {
-            const struct pending *request = batch->requests[i];
-            if (request->caller.session == session && request->caller.seq == seq) return true;
-        }
-    }
-    return false;
-}
-
-bool batches_have(const struct batches *b, uint64_t session, uint64_t seq)
-{
-    return list_has(&b->in_flight, session, seq) || list_has(&b->waiting, session, seq);
-}
-
 struct batch *batches_first_waiting(const struct batches *b)
 {
     return list_empty(&b->waiting) ? NULL : batch_of(b->waiting.next);

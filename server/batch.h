@@ -48,10 +48,6 @@ HF_MUST_USE
 int batches_add(struct batches *b, uint64_t now_ms, struct pending *request,
                 const struct envelope *envelope, struct slice body);
 
-/** True if the request (session, seq) is in a batch. Walks all of them: for a refusal's last look.
- */
-bool batches_have(const struct batches *b, uint64_t session, uint64_t seq);
-
 /** An empty batch at the end of `waiting`: its entry carries time alone. \return borrowed;
  * NULL: out of memory. */
 struct batch *batches_add_empty(struct batches *b, uint64_t now_ms);

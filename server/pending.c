@@ -29,15 +29,18 @@ static struct session_load *find_load(const struct pending_table *t, uint64_t se
     return node != NULL ? HF_CONTAINER_OF(node, struct session_load, node) : NULL;
 }
 
-static bool count_in(struct pending_table *t, uint64_t session)
+static bool count_in(struct pending_table *t, struct pending *p)
 {
-    struct session_load *load = find_load(t, session);
+    struct session_load *load = find_load(t, p->caller.session);
     if (load == NULL) {
         load = slab_take(&t->loads);
         if (load == NULL) return false;
-        load->node.key[0] = session;
+        load->node.key[0] = p->caller.session;
+        list_init(&load->requests);
         table_insert(&t->sessions, &load->node);
     }
+    list_push_back(&load->requests, &p->link);
+    if (p->caller.seq > load->seq_max) load->seq_max = p->caller.seq;
     load->count++;
     return true;
 }
@@ -48,6 +51,7 @@ static void count_out(struct pending_table *t, struct pending *p)
     struct session_load *load = find_load(t, p->caller.session);
     HF_ASSERT(load != NULL && load->count > 0);
     load->count--;
+    list_remove(&p->link);
     p->counted = false;
     if (load->count > 0) return;
     table_remove(&t->sessions, &load->node);
@@ -62,7 +66,7 @@ struct pending *pending_new(struct pending_table *t, const struct replica_caller
     if (p == NULL) return NULL;
     p->caller = *caller;
     p->caller.parked = false;
-    p->counted = counted && count_in(t, caller->session);
+    p->counted = counted && count_in(t, p);
     if (p->counted == counted) return p;
     slab_give(&t->requests, p);
     return NULL;
@@ -72,6 +76,17 @@ uint32_t pending_load(const struct pending_table *t, uint64_t session)
 {
     const struct session_load *load = find_load(t, session);
     return load != NULL ? load->count : 0;
+}
+
+bool pending_has(const struct pending_table *t, uint64_t session, uint64_t seq)
+{
+    const struct session_load *load = find_load(t, session);
+    if (load == NULL || seq > load->seq_max) return false;
+    LIST_FOR(link, &load->requests)
+    {
+        if (HF_CONTAINER_OF(link, struct pending, link)->caller.seq == seq) return true;
+    }
+    return false;
 }
 
 void pending_park(struct pending_table *t, struct pending *p)

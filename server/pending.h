@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "server/replica.h"
 #include "server/slab.h"
 #include "server/table.h"
@@ -15,13 +16,16 @@
 struct pending {
     struct table_node node;       /**< in `parked`, by (session, seq) */
     struct replica_caller caller; /**< whose it is */
+    struct list link;             /**< in its session's `requests`, while `counted` */
     bool counted;                 /**< it counts among its session's requests under way */
 };
 
 /** A session with numbered requests under way. */
 struct session_load {
     struct table_node node; /**< in `sessions`, by session */
-    uint32_t count;         /**< numbered requests in batches */
+    struct list requests;   /**< of struct pending: numbered ones in batches */
+    uint64_t seq_max;       /**< no greater number was under way since this was made */
+    uint32_t count;         /**< in `requests` */
 };
 
 struct pending_table {
@@ -45,6 +49,9 @@ struct pending *pending_new(struct pending_table *t, const struct replica_caller
 
 /** Numbered requests of a session in batches. */
 uint32_t pending_load(const struct pending_table *t, uint64_t session);
+
+/** True if (session, seq) is in a batch. Cheap for a new number: it is asked when load is shed. */
+bool pending_has(const struct pending_table *t, uint64_t session, uint64_t seq);
 
 /** Its op was applied and waits; it replaces an older request of the same (session, seq), which
  * will not be answered any more. */

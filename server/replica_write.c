@@ -42,7 +42,7 @@ int replica_refuse(struct replica *r, const struct replica_caller *caller, int s
 static int find_earlier_copy(struct replica *r, const struct replica_caller *caller)
 {
     if (caller->seq == 0) return HF_ENOTFOUND;
-    if (batches_have(&r->batches, caller->session, caller->seq)) return HF_OK;
+    if (pending_has(&r->pending, caller->session, caller->seq)) return HF_OK;
     return machine_request_peek(r->machine, caller->session, caller->seq);
 }
 
