@@ -471,6 +471,43 @@ static void test_a_retry_after_the_sessions_end_says_whether_it_stands(void **st
     assert_int_equal(rig_send_as(r, s, 3, OP_CODE_BEGIN, &leased).status, HF_ESESSION);
 }
 
+/* The longest of every field at once: each answer still fits where a retry finds it. */
+static void test_the_longest_fields_fit_a_stored_answer(void **state)
+{
+    struct rig *r = *state;
+    uint64_t s = rig_session(r, 3600000);
+    char key[NAME_BYTES_MAX + 1];
+    uint8_t meta[META_BYTES_MAX];
+    memset(key, 'k', NAME_BYTES_MAX);
+    key[NAME_BYTES_MAX] = 0;
+    memset(meta, 0xff, sizeof meta);
+    struct msg_begin begin = a_begin(key);
+    begin.secret_id = slice_make(key, SECRET_ID_BYTES_MAX);
+    begin.meta = slice_make(meta, sizeof meta);
+    uint64_t token = rig_started(r, s, &begin);
+    struct msg_checkpoint checkpoint = {
+        .key = begin.key,
+        .fencing_token = token,
+        .name = begin.key,
+        .number = UINT64_MAX - 1,
+        .data = slice_make(meta, sizeof meta),
+    };
+    assert_int_equal(rig_send(r, s, OP_CODE_CHECKPOINT, &checkpoint).status, HF_OK);
+    assert_int_equal(rig_send(r, s, OP_CODE_BEGIN, &begin).status, HF_ERUNNING);
+    assert_int_equal(rig_abandon(r, s, token).status, HF_OK);
+    struct answer a = rig_send(r, s, OP_CODE_BEGIN, &begin);
+    assert_int_equal(a.as.begin.verdict, BEGIN_TAKEOVER);
+    struct answer again = rig_send_as(r, s, r->seqs[s], OP_CODE_BEGIN, &begin);
+    assert_true(slice_equal(a.body, again.body));
+    checkpoint.fencing_token = a.as.begin.fencing_token;
+    checkpoint.number = UINT64_MAX;
+    checkpoint.external = MARK_ONCE;
+    assert_int_equal(rig_send(r, s, OP_CODE_CHECKPOINT, &checkpoint).status, HF_OK);
+    assert_int_equal(rig_abandon(r, s, checkpoint.fencing_token).status, HF_OK);
+    assert_int_equal(rig_send(r, s, OP_CODE_BEGIN, &begin).status, HF_ERECORDUNKNOWN);
+    assert_int_equal(rig_get(r, key).as.record.meta.size, META_BYTES_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -495,6 +532,7 @@ int main(void)
         TEST(test_cancel_of_an_answered_begin_tells_its_token),
         TEST(test_a_number_used_again_is_refused),
         TEST(test_a_retry_after_the_sessions_end_says_whether_it_stands),
+        TEST(test_the_longest_fields_fit_a_stored_answer),
     };
     return cmocka_run_group_tests_name("record_begin", tests, NULL, NULL);
 }
