@@ -34,6 +34,7 @@ static void print_rows(struct table *t)
         text += strlen(text) + 1;
     }
     t->cell_count = 0;
+    t->begun = true;
     buffer_clear(&t->text);
 }
 
@@ -221,4 +222,24 @@ void json_text(struct json *j, const char *key, struct slice text)
     printf("{\"base64\": \"");
     print_base64(text);
     printf("\"}");
+}
+
+/* ------------------------------------------------------------------ lists */
+
+void list_begin(bool json, struct json *j, const char *key)
+{
+    if (!json || j->depth > 0) return;
+    json_object(j, NULL);
+    json_array(j, key);
+}
+
+void list_close(bool json, struct table *t, struct json *j, bool whole)
+{
+    if (json) {
+        while (whole && j->depth > 0) json_end(j);
+        if (j->depth > 0) (void)putchar('\n');
+    } else if (whole || t->begun || t->cell_count > t->column_count) {
+        print_rows(t);
+    }
+    buffer_close(&t->text);
 }

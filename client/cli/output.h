@@ -17,6 +17,7 @@ struct table {
     int cell_count;                   /**< cells of the rows gathered, row after row */
     size_t widths[TABLE_COLUMNS_MAX]; /**< characters of the widest cell so far */
     bool right[TABLE_COLUMNS_MAX];    /**< numbers stand to the right */
+    bool begun;                       /**< rows were printed already */
     struct buffer text;               /**< the cells, each ended by a NUL */
 };
 
@@ -69,5 +70,14 @@ void json_null(struct json *j, const char *key);
 
 /** Text of ours, or bytes from a server: text where it is UTF-8, else {"base64": "..."}. */
 void json_text(struct json *j, const char *key, struct slice text);
+
+/* ------------------------------------------------------------------ lists of either kind */
+
+/** The first page is here: in JSON, open the document with its list `key`; later: nothing. */
+void list_begin(bool json, struct json *j, const char *key);
+
+/** The last page is printed, or one failed (`whole` = false): then a JSON document stays open, and
+ * nothing is printed where nothing came, so that no reader takes a failure for an empty list. */
+void list_close(bool json, struct table *t, struct json *j, bool whole);
 
 #endif

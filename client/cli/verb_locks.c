@@ -50,6 +50,7 @@ static int list_locks(struct cli *cli, struct arena *arena, const char *prefix, 
         arena_reset(arena);
         int rv = raw_call(cli->client, OP_CODE_LIST, &request, arena, &page);
         if (rv != HF_OK) return rv;
+        list_begin(cli->json, j, "locks");
         const struct lock_line *lines = page.locks.items;
         for (uint32_t i = 0; i < page.locks.count; i++) {
             if (cli->json) {
@@ -70,18 +71,8 @@ static int run_list(struct cli *cli, struct arena *arena, const char *prefix)
     struct table t;
     struct json j = {.depth = 0};
     table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
-    if (cli->json) {
-        json_object(&j, NULL);
-        json_array(&j, "locks");
-    }
     int rv = list_locks(cli, arena, prefix, &t, &j);
-    if (cli->json) {
-        json_end(&j);
-        json_end(&j);
-        buffer_close(&t.text);
-    } else {
-        table_close(&t);
-    }
+    list_close(cli->json, &t, &j, rv == HF_OK);
     return rv == HF_OK ? CLI_OK : cli_fail_status(cli, rv, "list the locks");
 }
 

@@ -51,6 +51,7 @@ static int list_records(struct cli *cli, struct arena *arena, struct msg_record_
         arena_reset(arena);
         int rv = raw_call(cli->client, OP_CODE_RECORD_LIST, request, arena, &page);
         if (rv != HF_OK) return rv;
+        list_begin(cli->json, j, "records");
         const struct record_line *lines = page.records.items;
         for (uint32_t i = 0; i < page.records.count; i++) {
             if (cli->json) {
@@ -73,18 +74,8 @@ static int print_list(struct cli *cli, struct arena *arena, struct msg_record_li
     struct table t;
     struct json j = {.depth = 0};
     table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
-    if (cli->json) {
-        json_object(&j, NULL);
-        json_array(&j, "records");
-    }
     int rv = list_records(cli, arena, request, &t, &j);
-    if (cli->json) {
-        json_end(&j);
-        json_end(&j);
-        buffer_close(&t.text);
-    } else {
-        table_close(&t);
-    }
+    list_close(cli->json, &t, &j, rv == HF_OK);
     return rv == HF_OK ? CLI_OK : cli_fail_status(cli, rv, "list the records");
 }
 

@@ -156,6 +156,7 @@ static int list_sessions(struct cli *cli, struct arena *arena, bool all, struct 
         arena_reset(arena);
         int rv = raw_call(cli->client, OP_CODE_SESSION_LIST, &request, arena, &page);
         if (rv != HF_OK) return rv;
+        list_begin(cli->json, j, "sessions");
         const struct session_line *lines = page.sessions.items;
         for (uint32_t i = 0; i < page.sessions.count; i++) {
             if (lines[i].ended != 0 && !all) continue;
@@ -188,18 +189,8 @@ static int run_sessions(struct cli *cli, const struct verb *verb, int argc, char
     struct table t;
     struct json j = {.depth = 0};
     table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
-    if (cli->json) {
-        json_object(&j, NULL);
-        json_array(&j, "sessions");
-    }
     int listed = list_sessions(cli, &arena, all, &t, &j);
-    if (cli->json) {
-        json_end(&j);
-        json_end(&j);
-        buffer_close(&t.text);
-    } else {
-        table_close(&t);
-    }
+    list_close(cli->json, &t, &j, listed == HF_OK);
     arena_close(&arena);
     return listed == HF_OK ? CLI_OK : cli_fail_status(cli, listed, "list the sessions");
 }

@@ -78,6 +78,14 @@ claim 'nobody there is 69, with the addresses that were tried, and no command is
 expect 69 holdfast --timeout 300 status
 one_sentence
 grep -q '127.0.0.1:1' "$tmp/err" || fail "no address: $(cat "$tmp/err")"
+for verb in locks 'locks a --queue' records 'record k' sessions; do
+    # shellcheck disable=SC2086 # the words are split on purpose
+    expect 69 holdfast --timeout 200 $verb
+    one_sentence
+    # shellcheck disable=SC2086
+    expect 69 holdfast --timeout 200 --json $verb
+    one_sentence
+done
 expect 69 holdfast lock name --timeout=300 -- touch "$tmp/ran"
 expect 69 holdfast --timeout 300 once k -- touch "$tmp/ran"
 [ ! -e "$tmp/ran" ] || fail 'the command was run'
