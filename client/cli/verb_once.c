@@ -43,6 +43,7 @@ static int replay(const struct once *o, const hf_record_view *view)
                         o->key);
     }
     int code = view->code <= 255 ? (int)view->code : 1; /* a foreign record's */
+    if (view->outcome == HF_FAILED && code == 0) code = 1;
     if (!is_cut(view)) return code;
     return cli_fail(code != 0 ? code : CLI_CUT,
                     "\"%s\" was run before, but its output was longer "

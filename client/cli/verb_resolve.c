@@ -7,12 +7,16 @@
 #include "client/cli/args.h"
 #include "client/cli/words.h"
 
+enum { DONE_CODE = 0, FAILED_CODE = 1 }; /* without --code */
+
+#define CODE_NOT_GIVEN UINT64_MAX
+
 struct decision {
     bool done;                 /* --done */
     bool failed;               /* --failed */
     bool retryable;            /* --retryable */
     uint64_t token;            /* --token; 0 = not given */
-    uint64_t code;             /* --code */
+    uint64_t code;             /* --code, or CODE_NOT_GIVEN */
     const char *body;          /* --body, or NULL */
     const char *evidence;      /* --evidence, or NULL */
     const char *operator_name; /* --operator, or NULL */
@@ -31,8 +35,11 @@ static int check(const struct verb *verb, const struct decision *d)
     if (d->operator_name == NULL || d->operator_name[0] == '\0') {
         problem = "--operator NAME is missing: who decides";
     }
-    if (d->retryable && (d->body != NULL || d->code != 0)) {
+    if (d->retryable && (d->body != NULL || d->code != CODE_NOT_GIVEN)) {
         problem = "--retryable stores no result; leave --code and --body away";
+    }
+    if (d->failed && d->code == 0) {
+        problem = "--failed with --code 0 would be read as a success; give another code";
     }
     if (d->evidence != NULL && strlen(d->evidence) > EVIDENCE_BYTES_MAX) {
         problem = "--evidence holds at most 1,024 bytes: shorten it, or name where it stands";
@@ -66,7 +73,7 @@ static int tell(const struct cli *cli, int status, const char *key, uint64_t tok
 
 static int run_resolve(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
-    struct decision d = {.token = 0};
+    struct decision d = {.code = CODE_NOT_GIVEN};
     const struct arg_option options[] = {
         {.name = "--token", .number = &d.token, .min = 1, .max = TOKEN_END - 1},
         {.name = "--done", .flag = &d.done},
@@ -87,6 +94,7 @@ static int run_resolve(struct cli *cli, const struct verb *verb, int argc, char 
     if (rv == CLI_OK) rv = cli_open(cli, 0, 0, NULL);
     if (rv != CLI_OK) return rv;
 
+    if (d.code == CODE_NOT_GIVEN) d.code = d.failed ? FAILED_CODE : DONE_CODE;
     const hf_result result = {
         .code = (uint32_t)d.code,
         .body = d.body,
@@ -107,14 +115,15 @@ const struct verb verb_resolve = {
     .synopsis = "KEY --token T --done|--failed|--retryable [--code N] [--body TEXT]\n"
                 "             --evidence TEXT --operator NAME",
     .summary = "decide an UNKNOWN record, after having found out what happened",
-    .help = "  --token T         of the attempt that is UNKNOWN: `holdfast record KEY` shows it\n"
-            "  --done            it happened: later callers get --code (0) and --body (nothing)\n"
-            "  --failed          it did not, and shall not be tried again: likewise\n"
-            "  --retryable       it did not: the next caller runs it\n"
-            "  --evidence TEXT   how you know; kept with the record, at most 1,024 bytes\n"
-            "  --operator NAME   who decides; kept with the record\n"
-            "For `once` --code is the exit code and --body the standard output that later callers\n"
-            "get. Exit code 65: not UNKNOWN, or another attempt's token; nothing was changed.\n"
-            "66: nothing is stored under KEY.\n",
+    .help =
+        "  --token T         of the attempt that is UNKNOWN: `holdfast record KEY` shows it\n"
+        "  --done            it happened: later callers get --code (0) and --body (nothing)\n"
+        "  --failed          it did not, and shall not be tried again: likewise, but --code (1)\n"
+        "  --retryable       it did not: the next caller runs it\n"
+        "  --evidence TEXT   how you know; kept with the record, at most 1,024 bytes\n"
+        "  --operator NAME   who decides; kept with the record\n"
+        "For `once` --code is the exit code and --body the standard output that later callers\n"
+        "get. Exit code 65: not UNKNOWN, or another attempt's token; nothing was changed.\n"
+        "66: nothing is stored under KEY.\n",
     .run = run_resolve,
 };

@@ -163,6 +163,14 @@ expect 0 holdfast resolve u2 --token "$token" --retryable --evidence 'it was not
 expect 0 holdfast once u2 -- echo again
 same 'the output' again "$(output)"
 
+claim 'a failure that an operator told is a failure for every later caller'
+expect 69 holdfast once u3 -- sh -c 'kill -KILL $$'
+expect 69 holdfast once u3 -- true
+token=$(sed -n 's/.*--token \([0-9]*\).*/\1/p' "$tmp/err")
+expect 64 holdfast resolve u3 --token "$token" --failed --code 0 --evidence asked --operator me
+expect 0 holdfast resolve u3 --token "$token" --failed --evidence asked --operator me
+expect 1 holdfast once u3 -- true
+
 claim 'with --rerun the next caller takes over from a dead runner'
 background holdfast once r1 --rerun --ttl 1000 -- sh -c "touch $tmp/r1; sleep 5"
 eventually 10 test -e "$tmp/r1"
