@@ -202,6 +202,7 @@ int replica_open(const struct replica_config *config, struct replica_now now,
     r->store = config->store;
     r->ports = config->ports;
     r->limits = config->limits;
+    r->segment_bytes = config->segment_bytes;
     r->now = now;
     r->clock.grace_ms = config->limits.grace_ms;
     list_init(&r->reads);

@@ -43,7 +43,8 @@ void replica_check_space(struct replica *r)
     bool flush_failed = r->flush_retry_ms != 0;       /* it knows better, until it succeeds */
     r->disk_full = space.free_bytes < reserve_of(r, space.capacity_bytes) || flush_failed ||
                    !store_has_room(r->store);
-    if (!r->disk_full && !wal_has_room(r->wal)) wal_prepare_retry(r->wal);
+    /* what frees needs the log: a segment may take from the reserve */
+    if (!wal_has_room(r->wal) && space.free_bytes > r->segment_bytes) wal_prepare_retry(r->wal);
 }
 
 bool replica_has_space(struct replica *r)

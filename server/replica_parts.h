@@ -74,6 +74,7 @@ struct replica {
     uint64_t flush_retry_ms;      /**< not before; after a full disk */
     bool disk_full;               /**< a flush found no space, or the reserve is reached */
     uint64_t space_checked_ms;    /**< when that was looked up last */
+    uint32_t segment_bytes;       /**< of the log's segments */
     bool paused;                  /**< the apply port said HF_ETOOBUSY */
 
     struct replica_counts counts;  /**< for log lines */

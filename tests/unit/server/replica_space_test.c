@@ -181,7 +181,7 @@ static void test_store_without_room_refuses_new_work_alone(void **state)
 }
 
 /* What frees goes on without a spare segment until the last one is full; then the log waits for
- * space, and goes on by itself when there is some. */
+ * space, and goes on by itself when there is some: the reserve is for it. */
 static void test_log_without_a_segment_goes_on_when_space_is_freed(void **state)
 {
     struct world *w = *state;
@@ -204,6 +204,7 @@ static void test_log_without_a_segment_goes_on_when_space_is_freed(void **state)
     expect_shortage(w, "segment");
     assert_true(replica_next_wake(w->replica) <= w->now.elapsed_ms + 1000);
 
+    w->replica->limits.reserve_bytes_min = 1024 * 1024 * 1024;
     w->disk.bytes_max += 64 * 1024 * 1024;
     world_run(w, 1000);
     expect_reply(&c, id, HF_EBADSTATE); /* the machine's answer */
