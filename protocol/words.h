@@ -46,7 +46,8 @@ enum external_mark { MARK_NONE = 0, MARK_ONCE = 1, MARK_DERIVED = 2 };
 
 enum begin_verdict { BEGIN_STARTED = 0, BEGIN_REPLAY = 1, BEGIN_TAKEOVER = 2 };
 
-/** A record's reference in a repeated answer that could not be filled any more. */
+/** Whether an answer carries its record's body, headers or data: a repeated one does not if the
+ * record has moved on, and CANCEL's never does. */
 enum referent { REFERENT_WHOLE = 0, REFERENT_GONE = 1 };
 
 enum server_role { ROLE_FOLLOWER = 0, ROLE_CANDIDATE = 1, ROLE_LEADER = 2 };
