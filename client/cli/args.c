@@ -6,6 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *args_usage(const struct verb *verb, char *out)
+{
+    size_t size = (size_t)snprintf(out, ARGS_USAGE_BYTES, "holdfast %s", verb->name);
+    bool gap = true; /* line ends and the blanks around them become one blank */
+    for (const char *p = verb->synopsis; *p != '\0'; p++) {
+        if (*p == ' ' || *p == '\n') {
+            gap = true;
+            continue;
+        }
+        HF_ASSERT(size + 3 <= ARGS_USAGE_BYTES);
+        if (gap) out[size++] = ' ';
+        gap = false;
+        out[size++] = *p;
+    }
+    out[size] = '\0';
+    return out;
+}
+
 static const struct arg_option *find(const struct arg_option *options, size_t count,
                                      const char *name, size_t size)
 {
@@ -66,9 +84,10 @@ static int take_option(const struct verb *verb, const struct arg_option *options
 
 static int take_word(const struct verb *verb, struct args *args, const char *word)
 {
+    char usage[ARGS_USAGE_BYTES];
     if (args->word_count == ARGS_WORDS_MAX) {
-        return cli_fail(CLI_USAGE, "\"%s\" is one argument too many; use: holdfast %s %s", word,
-                        verb->name, verb->synopsis);
+        return cli_fail(CLI_USAGE, "\"%s\" is one argument too many; use: %s", word,
+                        args_usage(verb, usage));
     }
     args->words[args->word_count++] = word;
     return CLI_OK;
@@ -110,6 +129,7 @@ int args_expect(const struct verb *verb, const struct args *args, int min, int m
                 bool wants_command)
 {
     const char *problem = NULL;
+    char usage[ARGS_USAGE_BYTES];
     if (args->word_count < min) problem = "an argument is missing";
     if (args->word_count > max) problem = "there is one argument too many";
     if (wants_command && args->command == NULL)
@@ -119,12 +139,14 @@ int args_expect(const struct verb *verb, const struct args *args, int min, int m
     }
     if (!wants_command && args->command != NULL) problem = "it runs no command";
     if (problem == NULL) return CLI_OK;
-    return cli_fail(CLI_USAGE, "`%s` cannot begin, %s; use: holdfast %s %s", verb->name, problem,
-                    verb->name, verb->synopsis);
+    return cli_fail(CLI_USAGE, "`%s` cannot begin, %s; use: %s", verb->name, problem,
+                    args_usage(verb, usage));
 }
 
 int args_help(const struct verb *verb)
 {
-    printf("holdfast %s %s\n  %s\n\n%s", verb->name, verb->synopsis, verb->summary, verb->help);
+    const char *gap = verb->synopsis[0] != '\0' ? " " : "";
+    printf("holdfast %s%s%s\n  %s\n\n%s", verb->name, gap, verb->synopsis, verb->summary,
+           verb->help);
     return CLI_OK;
 }

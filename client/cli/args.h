@@ -49,4 +49,9 @@ int args_expect(const struct verb *verb, const struct args *args, int min, int m
 HF_MUST_USE
 int args_help(const struct verb *verb);
 
+enum { ARGS_USAGE_BYTES = 512 };
+
+/** "holdfast VERB ITS ARGUMENTS" in one line. \param out  ARGS_USAGE_BYTES. \return `out`. */
+const char *args_usage(const struct verb *verb, char *out);
+
 #endif

@@ -68,6 +68,12 @@ void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 HF_MUST_USE
 int cli_fail_status(const struct cli *cli, int status, const char *what);
 
+enum { SHELL_WORD_BYTES = 1024 }; /* a name of single quotes alone fits */
+
+/** `text` as one word of a shell, quoted where it has to be. \param out  SHELL_WORD_BYTES.
+ * \return `out`. */
+const char *text_for_shell(const char *text, char *out);
+
 /** An errno as a sentence's end, static or of this thread. */
 const char *text_of_errno(int error);
 

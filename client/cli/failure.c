@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SENTENCE_BYTES = 2048 };
+
 struct advice {
     int status;       /* of the library */
     int exit_code;    /* enum cli_exit */
@@ -66,18 +68,48 @@ static const struct advice *find(int status)
     return &other;
 }
 
+/* One character of a sentence: control bytes come from names, and must not drive a terminal. */
+static void print_byte(char byte)
+{
+    if ((unsigned char)byte < 0x20 || byte == 0x7f) {
+        (void)fprintf(stderr, "\\x%02x", (unsigned char)byte);
+    } else {
+        (void)fputc(byte, stderr);
+    }
+}
+
 static void print(const char *format, va_list arguments)
 {
-    char sentence[1024];
+    char sentence[SENTENCE_BYTES];
     (void)vsnprintf(sentence, sizeof sentence, format, arguments);
-    size_t size = 0; /* a synopsis of two lines becomes one */
-    for (const char *p = sentence; *p != '\0'; p++) {
-        bool blank = *p == ' ' || *p == '\n';
-        if (!blank || size == 0 || sentence[size - 1] != ' ') sentence[size++] = blank ? ' ' : *p;
+    size_t size = strlen(sentence);
+    bool stopped = size > 0 && sentence[size - 1] == '.';
+    (void)fputs("holdfast: ", stderr);
+    for (size_t i = 0; i < size; i++) print_byte(sentence[i]);
+    (void)fputs(stopped ? "\n" : ".\n", stderr);
+}
+
+const char *text_for_shell(const char *text, char *out)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_./:@%+=,-";
+    size_t size = 0;
+    HF_ASSERT(strlen(text) * 4 + 3 <= SHELL_WORD_BYTES); /* each quote becomes four bytes */
+    if (text[0] != '\0' && text[0] != '-' && text[strspn(text, plain)] == '\0') return text;
+    out[size++] = '\'';
+    for (const char *p = text; *p != '\0'; p++) {
+        const char *piece = "'\\''";
+        size_t piece_size = 4;
+        if (*p != '\'') {
+            piece = p;
+            piece_size = 1;
+        }
+        memcpy(out + size, piece, piece_size);
+        size += piece_size;
     }
-    sentence[size] = '\0';
-    const char *stop = size > 0 && sentence[size - 1] == '.' ? "" : ".";
-    (void)fprintf(stderr, "holdfast: %s%s\n", sentence, stop);
+    out[size++] = '\'';
+    out[size] = '\0';
+    return out;
 }
 
 int cli_fail(int exit_code, const char *format, ...)

@@ -50,8 +50,9 @@ static int print_help(void)
     printf("holdfast: locks with fencing tokens and idempotency records, from the shell\n\n"
            "  holdfast [--servers HOST:PORT,...] [--json] VERB ...\n\nVerbs:\n");
     for (size_t i = 0; i < HF_ARRAY_COUNT(verbs); i++) {
-        printf("  %-10s %s\n  %10s   %s\n", verbs[i]->name, verbs[i]->synopsis, "",
-               verbs[i]->summary);
+        bool bare = verbs[i]->synopsis[0] == '\0';
+        printf(bare ? "  %s%s" : "  %-10s %s", verbs[i]->name, verbs[i]->synopsis);
+        printf("\n  %10s   %s\n", "", verbs[i]->summary);
     }
     printf("%s", help_tail);
     return CLI_OK;

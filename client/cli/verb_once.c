@@ -52,25 +52,38 @@ static int replay(const struct once *o, const hf_record_view *view)
                     o->key);
 }
 
+/* The end of a sentence: the command that resolves attempt `token`, or "T" where it is not known.
+ */
+static int tell_resolve(const struct once *o, uint64_t token, const char *what)
+{
+    char word[SHELL_WORD_BYTES];
+    char number[24] = "T";
+    if (token != 0) (void)snprintf(number, sizeof number, "%" PRIu64, token);
+    return cli_fail(CLI_UNKNOWN,
+                    "%s find out, then decide with: holdfast resolve %s --token %s "
+                    "--done|--failed|--retryable [--code N] [--body TEXT] --evidence TEXT "
+                    "--operator NAME",
+                    what, text_for_shell(o->key, word), number);
+}
+
 static int tell_unknown(const struct cli *cli, const struct once *o)
 {
     struct msg_record_get request = {.key = slice_of(o->key)};
     struct msg_record_reply record;
     struct arena arena;
-    char token[24] = "T";
+    uint64_t token = 0;
+    char what[NAME_BYTES_MAX + 200];
     if (arena_init(&arena, RAW_ARENA_BYTES) == HF_OK) {
         if (raw_call(cli->client, OP_CODE_RECORD_GET, &request, &arena, &record) == HF_OK) {
-            (void)snprintf(token, sizeof token, "%" PRIu64, record.fencing_token);
+            token = record.fencing_token;
         }
         arena_close(&arena);
     }
-    return cli_fail(CLI_UNKNOWN,
-                    "\"%s\" is UNKNOWN: its runner died or lost touch while the command ran, so "
-                    "the effect may have happened; if that runner comes back, its result stands; "
-                    "else find out, then decide with: holdfast resolve '%s' --token %s "
-                    "--done|--failed|--retryable [--code N] [--body TEXT] --evidence TEXT "
-                    "--operator NAME",
-                    o->key, o->key, token);
+    (void)snprintf(what, sizeof what,
+                   "\"%s\" is UNKNOWN: its runner died or lost touch while the command ran, so the "
+                   "effect may have happened; if that runner comes back, its result stands; else",
+                   o->key);
+    return tell_resolve(o, token, what);
 }
 
 static int tell_not_begun(const struct cli *cli, const struct once *o, int status)
@@ -119,12 +132,14 @@ static int tell_too_late(const struct once *o)
                     o->key);
 }
 
-static int tell_killed(const struct once *o, const struct run_result *result)
+static int tell_killed(const struct once *o, uint64_t token, const struct run_result *result)
 {
-    return cli_fail(CLI_UNKNOWN,
-                    "signal %d ended the command for \"%s\", and nobody knows what it had "
-                    "done by then: the key is UNKNOWN; find out, then use `holdfast resolve`",
-                    result->signal, o->key);
+    char what[NAME_BYTES_MAX + 200];
+    (void)snprintf(what, sizeof what,
+                   "signal %d ended the command for \"%s\", and nobody knows what it had done by "
+                   "then: the key is UNKNOWN;",
+                   result->signal, o->key);
+    return tell_resolve(o, token, what);
 }
 
 /* The command has ended by itself: store what it said. */
@@ -203,7 +218,7 @@ static int run_attempt(struct cli *cli, const struct once *o, hf_record *record)
                       "caller runs it again, as --rerun allows",
                       o->key);
     } else if (result.signal != 0 && !o->rerun) {
-        rv = tell_killed(o, &result);
+        rv = tell_killed(o, order.token, &result);
     } else if (result.signal != 0) {
         int status = once_complete(record, HF_RETRYABLE, NULL);
         rv = status == HF_OK ? result.exit_code : tell_not_counted(cli, o, status);

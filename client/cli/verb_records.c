@@ -194,7 +194,7 @@ static void add_number(struct table *t, const char *name, uint64_t value)
     table_cell(t, "%" PRIu64, value);
 }
 
-static void print_record(const struct msg_record_reply *r)
+static void print_record(const char *key, const struct msg_record_reply *r)
 {
     static const char *const headings[] = {"FIELD", "VALUE"};
     struct record_line line = line_of(r);
@@ -226,9 +226,11 @@ static void print_record(const struct msg_record_reply *r)
     }
     table_close(&t);
     if (r->state == RECORD_UNKNOWN) {
-        printf("\nIts effect may have happened. Find out, then: holdfast resolve KEY --token "
-               "%" PRIu64 " --done|--failed|--retryable\n",
-               r->fencing_token);
+        char word[SHELL_WORD_BYTES];
+        printf("\nIts effect may have happened. Find out, then:\n"
+               "  holdfast resolve %s --token %" PRIu64 " --done|--failed|--retryable \\\n"
+               "      [--code N] [--body TEXT] --evidence TEXT --operator NAME\n",
+               text_for_shell(key, word), r->fencing_token);
     }
 }
 
@@ -257,7 +259,7 @@ static int run_record(struct cli *cli, const struct verb *verb, int argc, char *
     } else if (cli->json) {
         print_record_json(&record);
     } else {
-        print_record(&record);
+        print_record(args.words[0], &record);
     }
     arena_close(&arena);
     return rv;

@@ -22,18 +22,29 @@ struct decision {
     const char *operator_name; /* --operator, or NULL */
 };
 
+/* What is missing of what every decision needs, in the order of the synopsis. */
+static int tell_missing(const struct verb *verb, const struct decision *d)
+{
+    const bool has_evidence = d->evidence != NULL && d->evidence[0] != '\0';
+    const bool has_operator = d->operator_name != NULL && d->operator_name[0] != '\0';
+    const bool has_outcome = d->done || d->failed || d->retryable;
+    char usage[ARGS_USAGE_BYTES];
+    if (d->token != 0 && has_outcome && has_evidence && has_operator) return CLI_OK;
+    return cli_fail(CLI_USAGE, "`resolve` decides nothing yet, it lacks:%s%s%s%s; use: %s",
+                    d->token != 0 ? "" : " --token T",
+                    has_outcome ? "" : " --done|--failed|--retryable",
+                    has_evidence ? "" : " --evidence TEXT", has_operator ? "" : " --operator NAME",
+                    args_usage(verb, usage));
+}
+
 static int check(const struct verb *verb, const struct decision *d)
 {
     const char *problem = NULL;
-    if (d->token == 0) problem = "--token T is missing: `holdfast record KEY` shows it";
-    if (d->done + d->failed + d->retryable != 1) {
+    char usage[ARGS_USAGE_BYTES];
+    int rv = tell_missing(verb, d);
+    if (rv != CLI_OK) return rv;
+    if (d->done + d->failed + d->retryable > 1) {
         problem = "exactly one of --done, --failed and --retryable says what it became";
-    }
-    if (d->evidence == NULL || d->evidence[0] == '\0') {
-        problem = "--evidence TEXT is missing: how you know what happened; it is kept";
-    }
-    if (d->operator_name == NULL || d->operator_name[0] == '\0') {
-        problem = "--operator NAME is missing: who decides";
     }
     if (d->retryable && (d->body != NULL || d->code != CODE_NOT_GIVEN)) {
         problem = "--retryable stores no result; leave --code and --body away";
@@ -41,19 +52,18 @@ static int check(const struct verb *verb, const struct decision *d)
     if (d->failed && d->code == 0) {
         problem = "--failed with --code 0 would be read as a success; give another code";
     }
-    if (d->evidence != NULL && strlen(d->evidence) > EVIDENCE_BYTES_MAX) {
+    if (strlen(d->evidence) > EVIDENCE_BYTES_MAX) {
         problem = "--evidence holds at most 1,024 bytes: shorten it, or name where it stands";
     }
-    if (d->operator_name != NULL && strlen(d->operator_name) > NAME_BYTES_MAX) {
-        problem = "--operator holds at most 255 bytes";
-    }
+    if (strlen(d->operator_name) > NAME_BYTES_MAX) problem = "--operator holds at most 255 bytes";
     if (problem == NULL) return CLI_OK;
-    return cli_fail(CLI_USAGE, "`resolve` decides nothing yet: %s; use: holdfast resolve %s",
-                    problem, verb->synopsis);
+    return cli_fail(CLI_USAGE, "`resolve` decides nothing yet: %s; use: %s", problem,
+                    args_usage(verb, usage));
 }
 
 static int tell(const struct cli *cli, int status, const char *key, uint64_t token)
 {
+    char word[SHELL_WORD_BYTES];
     if (status == HF_OK) return CLI_OK;
     if (status == HF_ENOTFOUND) {
         return cli_fail(CLI_ABSENT,
@@ -61,12 +71,18 @@ static int tell(const struct cli *cli, int status, const char *key, uint64_t tok
                         "exactly",
                         key);
     }
+    if (status == HF_EBADREQUEST) { /* all else was checked here */
+        return cli_fail(CLI_MISMATCH,
+                        "no attempt ever had token %" PRIu64 ", so nothing was changed; `holdfast "
+                        "record %s` shows the one of \"%s\"",
+                        token, text_for_shell(key, word), key);
+    }
     if (status == HF_ESTALE || status == HF_EBADSTATE) {
         return cli_fail(CLI_MISMATCH,
                         "\"%s\" is not UNKNOWN under token %" PRIu64
-                        ", so nothing was changed; look at it with `holdfast record` and decide "
-                        "again",
-                        key, token);
+                        ", so nothing was changed; look at it with `holdfast record %s` and "
+                        "decide again",
+                        key, token, text_for_shell(key, word));
     }
     return cli_fail_status(cli, status, "resolve the record");
 }

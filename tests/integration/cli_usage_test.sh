@@ -15,7 +15,7 @@ one_sentence() { # on standard error, and nothing on standard output
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
 for verb in status locks records record resolve sessions lock once bench; do
-    grep -q "^  $verb " "$tmp/out" || fail "no $verb in --help"
+    grep -q -e "^  $verb " -e "^  $verb\$" "$tmp/out" || fail "no $verb in --help"
 done
 for code in 64 65 66 69 70 71 74 75 76 126 127; do
     grep -q "\b$code  " "$tmp/out" || fail "exit code $code is not documented"
@@ -69,6 +69,9 @@ bench nonsense
 bench lock --clients 0
 help unknown
 END
+expect 64 holdfast resolve k --done
+grep -q 'lacks: --token T --evidence TEXT --operator NAME; use: holdfast resolve KEY' "$tmp/err" ||
+    fail "not all that is missing: $(cat "$tmp/err")"
 expect 64 holdfast lock "$(printf 'x%.0s' $(seq 256))" -- true
 one_sentence
 expect 64 holdfast record "$(printf 'a\xff')"

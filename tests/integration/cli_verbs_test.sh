@@ -157,8 +157,10 @@ same 'the evidence' 'the provider says so me' "$(json 'd["evidence"] + " " + d["
 
 claim 'a command that a signal ended is UNKNOWN; resolved as retryable it runs again'
 expect 69 holdfast once u2 -- sh -c 'kill -KILL $$'
-expect 69 holdfast once u2 -- true
 token=$(sed -n 's/.*--token \([0-9]*\).*/\1/p' "$tmp/err")
+[ -n "$token" ] || fail "no token to resolve it with: $(cat "$tmp/err")"
+expect 69 holdfast once u2 -- true
+expect 65 holdfast resolve u2 --token 4000000000 --retryable --evidence guess --operator me
 expect 0 holdfast resolve u2 --token "$token" --retryable --evidence 'it was not done' --operator me
 expect 0 holdfast once u2 -- echo again
 same 'the output' again "$(output)"
@@ -170,6 +172,12 @@ token=$(sed -n 's/.*--token \([0-9]*\).*/\1/p' "$tmp/err")
 expect 64 holdfast resolve u3 --token "$token" --failed --code 0 --evidence asked --operator me
 expect 0 holdfast resolve u3 --token "$token" --failed --evidence asked --operator me
 expect 1 holdfast once u3 -- true
+
+claim 'what is printed to resolve a key can be typed as it stands, whatever the key'
+expect 69 holdfast once "it's  4" -- sh -c 'kill -KILL $$'
+expect 0 holdfast record "it's  4"
+order=$(sed -n 's/^ *\(holdfast resolve .*\) --done.*/\1/p' "$tmp/out")
+expect 0 sh -c "$order --done --evidence asked --operator me"
 
 claim 'with --rerun the next caller takes over from a dead runner'
 background holdfast once r1 --rerun --ttl 1000 -- sh -c "touch $tmp/r1; sleep 5"

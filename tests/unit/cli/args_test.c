@@ -138,6 +138,22 @@ static void test_durations_read_well(void **state)
     assert_string_equal(text_of_ms(UINT64_C(1) << 53, out), "104249991d");
 }
 
+/* What a sentence tells to type is one word for a shell, whatever bytes a key has. */
+static void test_words_for_a_shell_are_quoted(void **state)
+{
+    char out[SHELL_WORD_BYTES];
+    char quotes[256];
+    (void)state;
+    assert_string_equal(text_for_shell("orders/42-a_b.c", out), "orders/42-a_b.c");
+    assert_string_equal(text_for_shell("", out), "''");
+    assert_string_equal(text_for_shell("-x", out), "'-x'");
+    assert_string_equal(text_for_shell("a  b; $(c)", out), "'a  b; $(c)'");
+    assert_string_equal(text_for_shell("it's", out), "'it'\\''s'");
+    memset(quotes, '\'', 255);
+    quotes[255] = '\0';
+    assert_int_equal(strlen(text_for_shell(quotes, out)), 4 * 255 + 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +164,7 @@ int main(void)
         cmocka_unit_test(test_nonsense_is_refused),
         cmocka_unit_test(test_histogram_is_right_to_a_64th),
         cmocka_unit_test(test_durations_read_well),
+        cmocka_unit_test(test_words_for_a_shell_are_quoted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
