@@ -230,9 +230,7 @@ int record_list(struct machine *m, const void *request, uint64_t elapsed_ms, str
     enum machine_table table = list->state == RECORD_TOMBSTONE ? TABLE_TOMBSTONES : TABLE_RECORDS;
     int rv = fill_page(m, &page, table, elapsed_ms, &ended);
     if (rv != HF_OK) return rv;
-    struct msg_record_list_reply reply = {
-        .records = {page.lines, page.count},
-        .cursor = ended ? (struct slice){0} : page.last,
-    };
+    struct msg_record_list_reply reply = {.records = {page.lines, page.count}};
+    if (!ended) reply.cursor = page.last;
     return reply_set(out, OP_CODE_RECORD_LIST, HF_OK, &reply);
 }
