@@ -119,7 +119,8 @@ struct page {
     struct record_line *lines;             /* in scratch, request->count_max of them */
     uint32_t count;                        /* lines filled */
     size_t bytes;                          /* of them, about */
-    struct slice last;                     /* key looked at last, in scratch */
+    struct slice last;                     /* key looked at last, in `memory` */
+    uint8_t memory[NAME_BYTES_MAX + 1];    /* a cursor's key is good only until the next */
 };
 
 static bool is_old_enough(struct machine *m, const struct msg_record_list *request,
@@ -186,13 +187,12 @@ static int fill_page(struct machine *m, struct page *page, enum machine_table ta
                      uint64_t elapsed_ms, bool *ended)
 {
     const struct msg_record_list *request = page->request;
-    uint8_t memory[NAME_BYTES_MAX + 1];
     struct store_cursor cursor = {0};
     struct slice key, value;
     uint32_t looked_at = 0;
     size_t row_bytes = 0;
-    int rv =
-        store_seek(m->store, (uint8_t)table, first_key(request, memory), &cursor, &key, &value);
+    int rv = store_seek(m->store, (uint8_t)table, first_key(request, page->memory), &cursor, &key,
+                        &value);
     for (; rv == HF_OK; rv = store_next(&cursor, &key, &value)) {
         bool shown;
         struct record_line line;
@@ -204,8 +204,8 @@ static int fill_page(struct machine *m, struct page *page, enum machine_table ta
         size_t mark = state_mark(m);
         rv = look_at(m, page, table, key, value, elapsed_ms, &line, &shown);
         if (rv != HF_OK) break;
-        memcpy(memory, key.data, key.size); /* the cursor's key is good only until the next */
-        page->last = slice_make(memory, key.size);
+        memcpy(page->memory, key.data, key.size);
+        page->last = slice_make(page->memory, key.size);
         if (!shown) {
             state_reset(m, mark);
             continue;
@@ -214,9 +214,7 @@ static int fill_page(struct machine *m, struct page *page, enum machine_table ta
         if (rv != HF_OK) break;
     }
     store_cursor_close(&cursor);
-    if (rv == HF_ENOTFOUND) rv = HF_OK;
-    if (rv != HF_OK || *ended) return rv;
-    return state_copy(m, page->last, &page->last);
+    return rv == HF_ENOTFOUND ? HF_OK : rv;
 }
 
 int record_list(struct machine *m, const void *request, uint64_t elapsed_ms, struct reply_out *out)
