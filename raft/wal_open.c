@@ -335,8 +335,9 @@ static int begin_segment(struct opening *o, uint64_t previous_bytes)
     if (s == NULL) {
         rv = wal_segment_make(w->disk, number, w->config.segment_bytes, &file);
         if (rv != HF_OK)
-            return refuse(o->why, rv, "No segment of %" PRIu32 " bytes could be made for the log.",
-                          w->config.segment_bytes);
+            return refuse(o->why, rv,
+                          "No segment of %" PRIu32 " bytes could be made for the log: %s.",
+                          w->config.segment_bytes, status_text(rv));
         wal_segment_add(w, &(struct wal_segment){
                                .number = number,
                                .sectors = w->config.segment_bytes / WAL_SECTOR_BYTES,

@@ -127,6 +127,20 @@ static void test_no_space_for_a_spare_is_weather(void **state)
     assert_true(wal_durable_index(l->wal) == durable + 21);
 }
 
+/* A start that needs a segment and finds no space says so, and leaves nothing in the way. */
+static void test_a_start_without_space_says_so(void **state)
+{
+    struct log *l = *state;
+    close_log(l);
+    assert_int_equal(wal_erase(&l->disk.disk), HF_OK);
+    uint64_t bytes_max = l->disk.bytes_max;
+    l->disk.bytes_max = l->disk.bytes;
+    assert_int_equal(open_log_from(l, &config_small, 1), HF_EDISKFULL);
+    assert_non_null(strstr(l->why.text, "no space is left"));
+    l->disk.bytes_max = bytes_max;
+    assert_int_equal(open_log_from(l, &config_small, 1), HF_OK);
+}
+
 /* A group in flight that is cut before its write is done does not count. */
 static void test_a_cut_takes_entries_out_of_a_write_in_flight(void **state)
 {
@@ -371,6 +385,7 @@ int main(void)
         EACH(test_entries_that_wait_share_one_write_and_one_sync),
         EACH(test_a_failed_write_or_sync_is_a_fault),
         EACH(test_no_space_for_a_spare_is_weather),
+        EACH(test_a_start_without_space_says_so),
         EACH(test_a_cut_takes_entries_out_of_a_write_in_flight),
         EACH(test_old_segments_are_removed),
         EACH(test_a_start_drops_what_it_did_not_load),
