@@ -144,8 +144,8 @@ static void test_stopped_command_is_ended_as_well(void **state)
     assert_int_not_equal(result.exit_code, 0);
 }
 
-/* Run a command that never ends in a process of its own, do `number` to that process, and wait for
- * the end of all that the command started: they hold a named pipe open. */
+/* Run a long command in a process of its own, do `number` to that process, and wait for the end of
+ * all that the command started: they hold a named pipe open, and write to it if they are let. */
 static void end_after(int number)
 {
     char path[] = "/tmp/holdfast-fifo-XXXXXX";
@@ -157,8 +157,7 @@ static void end_after(int number)
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkfifo(path, 0600), 0);
     (void)snprintf(script, sizeof script,
-                   "exec 9> %s; trap '' TERM; echo >&9; (while :; do sleep 1; done) & "
-                   "while :; do sleep 1; done",
+                   "exec 9> %s; trap '' TERM; echo >&9; (sleep 20; echo >&9) & sleep 20; echo >&9",
                    path);
     pid_t pid = fork();
     assert_true(pid >= 0);
