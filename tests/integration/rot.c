@@ -1,6 +1,6 @@
-/* One bit flipped, or an end cut off, in any file of a data directory: the server refuses to start
- * with a sentence and exit code 65, or it serves exactly what was acknowledged. Never anything
- * else: no wrong answer, no end by a signal, no start that hangs.
+/* One bit flipped in any file of a data directory, its end cut off, or the file gone: the server
+ * refuses to start with a sentence and exit code 65, or it serves exactly what was acknowledged.
+ * Never anything else: no wrong answer, no end by a signal, no start that hangs.
  *
  *     rot [FLIPS [SEED]]      flips of each kind of file (default 5), half as many cuts
  *
@@ -29,12 +29,16 @@ enum outcome { REFUSED, CORRECT, STOPPED, WRONG, CRASHED, OUTCOMES };
 static const char *const outcome_names[] = {"refused", "served_correctly", "stopped_later", "WRONG",
                                             "CRASHED"};
 
+enum damage { FLIP, CUT, REMOVE, DAMAGES };
+
+static const char *const damage_names[] = {"flips", "cuts", "gone"};
+
 struct kind {
-    const char *name;                  /* for people */
-    char files[FILES_MAX][PATH_BYTES]; /* below the data directory */
-    unsigned file_count;               /* in `files` */
-    unsigned counts[2][OUTCOMES];      /* flips, cuts */
-    char sentence[256];                /* an example of what was said */
+    const char *name;                   /* for people */
+    char files[FILES_MAX][PATH_BYTES];  /* below the data directory */
+    unsigned file_count;                /* in `files` */
+    unsigned counts[DAMAGES][OUTCOMES]; /* what came of which damage */
+    char sentence[256];                 /* an example of what was said */
 };
 
 static struct kind kinds[] = {
@@ -202,7 +206,7 @@ static enum outcome judge(struct server_process *copy)
 }
 
 static void try_once(const struct server_process *original, struct server_process *copy,
-                     struct kind *k, bool cut)
+                     struct kind *k, enum damage damage)
 {
     char command[512], path[320], line[512];
     snprintf(command, sizeof command,
@@ -212,29 +216,27 @@ static void try_once(const struct server_process *original, struct server_proces
     snprintf(path, sizeof path, "%s/data/%s", copy->folder,
              k->files[prng_below(&prng, k->file_count)]);
     uint64_t at = pick_byte(path, prng_below(&prng, 2) == 0);
-    if (cut)
-        cut_end(path, at);
-    else
-        flip_bit(path, at);
+    if (damage == FLIP) flip_bit(path, at);
+    if (damage == CUT) cut_end(path, at);
+    if (damage == REMOVE) HF_ASSERT(unlink(path) == 0);
     enum outcome outcome = judge(copy);
-    k->counts[cut][outcome]++;
     server_process_last_line(copy, line, sizeof line);
     if (outcome == REFUSED && line[0] == '\0') outcome = WRONG; /* without a word */
+    k->counts[damage][outcome]++;
     if (outcome == REFUSED) snprintf(k->sentence, sizeof k->sentence, "%.255s", line);
     if (outcome < WRONG) return;
     fprintf(stderr, "%s: %s, wait status %d: %s\n", outcome_names[outcome], path, copy->ended,
             line);
     snprintf(command, sizeof command, "cp -r %s %s.%u", copy->folder, original->folder,
-             k->counts[cut][outcome]);
+             k->counts[damage][outcome]);
     if (system(command) == 0) fprintf(stderr, "kept as %s.*\n", original->folder);
 }
 
 static unsigned print_counts(const struct kind *k)
 {
-    static const char *const damages[] = {"flips", "cuts"};
     unsigned bad = 0;
-    for (unsigned d = 0; d < 2; d++) {
-        printf("%-14s %-6s", k->name, damages[d]);
+    for (unsigned d = 0; d < DAMAGES; d++) {
+        printf("%-14s %-6s", k->name, damage_names[d]);
         for (unsigned i = 0; i < OUTCOMES; i++) printf(" %s=%u", outcome_names[i], k->counts[d][i]);
         printf("\n");
         bad += k->counts[d][WRONG] + k->counts[d][CRASHED];
@@ -264,8 +266,9 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < KIND_COUNT; i++) {
         struct kind *k = &kinds[i];
         if (k->file_count == 0) continue;
-        for (unsigned n = 0; n < flips; n++) try_once(&original, &copy, k, false);
-        for (unsigned n = 0; n < (flips + 1) / 2; n++) try_once(&original, &copy, k, true);
+        for (unsigned n = 0; n < flips; n++) try_once(&original, &copy, k, FLIP);
+        for (unsigned n = 0; n < (flips + 1) / 2; n++) try_once(&original, &copy, k, CUT);
+        for (unsigned n = 0; n < k->file_count; n++) try_once(&original, &copy, k, REMOVE);
         bad += print_counts(k);
     }
     printf("locks=%u records=%u seed=%" PRIu64 " wrong_or_crashed=%u\n", state.lock_count,
