@@ -344,6 +344,8 @@ void core_session_reset_if_drained(struct core *c, uint64_t now_ns);
 bool core_session_is_dead(const struct core *c, uint64_t token);
 /** Give a token back until that is answered or the session has ended. */
 void core_abandon(struct core *c, uint64_t token, uint64_t now_ns);
+/** Is it being given back? Then no answer brings it to life again. */
+bool core_is_abandoned(const struct core *c, uint64_t token);
 /** The answer to an ABANDON. */
 void core_abandoned(struct core *c, uint32_t index, const struct reply_frame *reply,
                     uint64_t now_ns);
@@ -360,6 +362,8 @@ void core_calls_session_ended(struct core *c, int status);
 void core_calls_tick(struct core *c, uint64_t now_ns);
 /** Queue a call to be sent. */
 void core_call_queue(struct core *c, struct call *call);
+/** One acquisition of a living grant is unwanted: count it down, the others stay. */
+void core_count_down(struct core *c, struct slot *s, uint64_t now_ns);
 /** It has its final answer. */
 void core_call_over(struct core *c, struct call *call, int status);
 /** Its number is answered, though its caller waits on for the grant's deadline. */

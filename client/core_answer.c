@@ -63,12 +63,17 @@ static bool is_welcome(struct core *c, struct call *call, const struct reply_fra
         core_call_over(c, call, HF_ESESSION);
         return false;
     }
-    if (gone || core_session_is_dead(c, token)) {
+    if (gone || core_session_is_dead(c, token) || core_is_abandoned(c, token)) {
         core_call_over(c, call, HF_ELOST);
         return false;
     }
     if (!call->cancelling) return true;
-    core_abandon(c, token, now_ns);
+    struct slot *held = grants_find(&c->grants, token);
+    if (held != NULL) {
+        core_count_down(c, held, now_ns); /* it was acquired again: ABANDON would end the whole */
+    } else {
+        core_abandon(c, token, now_ns);
+    }
     core_call_over(c, call, HF_OK);
     return false;
 }

@@ -353,12 +353,38 @@ void core_call_retry(struct core *c, struct call *call, uint64_t deadline_ns, ui
     core_pump(c, now_ns);
 }
 
+void core_count_down(struct core *c, struct slot *s, uint64_t now_ns)
+{
+    struct msg_release release = {.fencing_token = s->token, .owner = s->owner};
+    struct call *call;
+    HF_ASSERT(s->kind == SLOT_GRANT);
+    if (core_call_new(c, OP_CODE_RELEASE, &release, &call) != HF_OK) {
+        core_lose(c, s, true, 0, now_ns); /* too many calls under way: all of it goes back */
+        return;
+    }
+    call->attached = false;
+    call->fate = FATE_REPEAT_SURE;
+    core_submit(c, call, CORE_NEVER, now_ns);
+}
+
+/* The grant of a call that is unwanted, though it was answered. */
+static void give_back(struct core *c, struct call *call, uint64_t now_ns)
+{
+    struct slot *s = grants_alive(&c->grants, call->grant);
+    if (s == NULL || s->count == 1) {
+        core_drop_grant(c, call->grant, now_ns);
+        return;
+    }
+    s->count -= 1;
+    core_count_down(c, s, now_ns);
+}
+
 void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns)
 {
     attach(c, call, deadline_ns);
     call->cancelling = true;
     if (call->over) {
-        core_drop_grant(c, call->grant, now_ns);
+        if (call->token != 0) give_back(c, call, now_ns);
         tell(c, call, verdict_of(call, call->status));
         return;
     }

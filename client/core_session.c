@@ -105,6 +105,14 @@ void core_abandon(struct core *c, uint64_t token, uint64_t now_ns)
     core_wake(c, now_ns);
 }
 
+bool core_is_abandoned(const struct core *c, uint64_t token)
+{
+    for (uint32_t i = 0; i < c->abandon_count; i++) {
+        if (c->abandons[i].token == token) return true;
+    }
+    return false;
+}
+
 static void drop_abandon(struct core *c, uint32_t index)
 {
     struct abandon *a = &c->abandons[index];

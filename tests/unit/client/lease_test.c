@@ -523,6 +523,50 @@ static void test_old_reference_sees_nothing_of_the_next_grant(void **state)
     grants_close(&g);
 }
 
+/* Acquired again while the first acquisition was declared lost: the token that is being given back
+ * is not handed out a second time. */
+static void test_lost_token_is_not_brought_back_by_another_acquire(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    struct call *again = script_acquire(&s, 60000, 0, FATE_CANCEL);
+    struct request *sent = script_expect(&s, OP_CODE_ACQUIRE);
+    s.now_ns += 11 * SEC; /* stopped, or no majority: nothing was acknowledged */
+    struct msg_granted granted = {.fencing_token = 5, .count = 2};
+    script_reply(&s, sent, HF_OK, &granted);
+    assert_int_equal(word(ref), GRANTS_LOST);
+    assert_int_equal(count_losses(5, true), 1);
+    script_finish(&s, again, HF_ELOST);
+}
+
+/* An acquisition that nobody waits for any more is counted down; the grant that the same owner
+ * still relies on is not given back with it. */
+static void test_unwanted_reentrant_acquire_leaves_the_grant(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    struct call *again = script_acquire(&s, 0, 0, FATE_CANCEL);
+    (void)script_expect(&s, OP_CODE_ACQUIRE);
+    script_pass(&s, 3400 * MS);
+    struct msg_keep_reply kept = script_kept();
+    script_reply(&s, script_expect(&s, OP_CODE_KEEP), HF_OK, &kept);
+    script_pass(&s, 1700 * MS);
+    script_finish(&s, again, HF_ETIMEOUT);
+    struct request *cancel = script_expect(&s, OP_CODE_CANCEL);
+    uint8_t bytes[64];
+    struct buffer body = {.data = bytes, .capacity = sizeof bytes, .bytes_max = sizeof bytes};
+    struct msg_granted granted = {.fencing_token = 5, .count = 2};
+    assert_int_equal(codec_encode(&msg_granted_type, &granted, &body), HF_OK);
+    struct msg_cancel_reply answer = {
+        .op = OP_CODE_ACQUIRE, .stands = 1, .body = buffer_slice(&body)};
+    script_reply(&s, cancel, HF_OK, &answer);
+    struct msg_release release;
+    script_decode(&s, script_expect(&s, OP_CODE_RELEASE), &release);
+    assert_int_equal(release.fencing_token, 5);
+    script_expect_nothing(&s);
+    assert_int_equal(word(ref), GRANTS_HELD);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -551,6 +595,8 @@ int main(void)
         CASE(test_stale_extension_loses_the_attempt),
         CASE(test_late_begin_is_extended_before_it_is_handed_out),
         CASE(test_old_reference_sees_nothing_of_the_next_grant),
+        CASE(test_lost_token_is_not_brought_back_by_another_acquire),
+        CASE(test_unwanted_reentrant_acquire_leaves_the_grant),
     };
     return cmocka_run_group_tests_name("lease", tests, NULL, NULL);
 }
