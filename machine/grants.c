@@ -39,6 +39,10 @@ int lock_put(struct machine *m, struct slice name, struct row_lock *lock)
     look_at(m, &lock->delay_ms, &next_ms);
     look_at(m, &lock->shared_delay_ms, &next_ms);
     look_at(m, &lock->kept_ms, is_free ? &next_ms : &unused_ms);
+    /* Its delay is over and the sweep has not come to it yet: the row that will have the queue
+     * served stays where it is. */
+    bool is_due = lock->deadline_ms != 0 && lock->deadline_ms <= state_now(m);
+    if (is_due && lock->queue_length > 0) next_ms = lock->deadline_ms;
     if (lock->holder_count == 0) lock->mode = 0;
 
     struct row_key key = row_key_name(name);

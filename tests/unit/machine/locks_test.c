@@ -465,6 +465,38 @@ static void test_a_serving_is_bounded_and_goes_on(void **state)
     assert_int_equal(queue_of(f, "a"), 0);
 }
 
+/* A delay ends while more is due than one sweep may touch. Whoever queues up before its row is
+ * swept must not take the row away: the first in the queue would never hear that the lock is free.
+ */
+static void test_a_delay_that_a_full_sweep_puts_off_still_serves(void **state)
+{
+    struct fixture *f = *state;
+    f->unchecked = true;
+    uint64_t a = open_session(f, "a", 3600000);
+    uint64_t b = open_session(f, "b", 3600000);
+    struct want many = {.mode = MODE_SHARED, .hold_max_ms = 1000};
+    for (uint32_t i = 0; i < 1200; i++) { /* due before the delay's end, more than a sweep */
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", i);
+        many.name = name;
+        many.owner = 100 + i;
+        (void)acquire_ok(f, a, i + 1, many);
+    }
+    struct want delayed = {.name = "l", .owner = 1, .delay_ms = 2000};
+    uint64_t token = acquire_ok(f, a, 1201, delayed);
+    assert_int_equal(abandon(f, a, token), HF_OK);
+    struct want wait = {.name = "l", .owner = 1, .wait_ms = 60000};
+    assert_int_equal(acquire(f, b, 1, wait)->kind, ANSWER_PARKED);
+    f->now_ms += 2000;
+    wait.owner = 2;
+    assert_int_equal(acquire(f, b, 2, wait)->kind, ANSWER_PARKED); /* its entry sweeps 1,000 */
+    assert_int_equal(holders_of(f, "l"), 0);
+    pass(f, 0);
+    assert_non_null(find_woken(f, b, 1));
+    assert_int_equal(holders_of(f, "l"), 1);
+    assert_int_equal(queue_of(f, "l"), 1);
+}
+
 #define LOCK_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -490,6 +522,7 @@ int main(void)
         LOCK_TEST(test_list_pages_by_prefix),
         LOCK_TEST(test_a_session_has_a_quota_of_names),
         LOCK_TEST(test_a_serving_is_bounded_and_goes_on),
+        LOCK_TEST(test_a_delay_that_a_full_sweep_puts_off_still_serves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
