@@ -120,7 +120,7 @@ static int refuse_empty(struct disk *d, struct refusal *why)
     return refuse(why, HF_ENOTFOUND,
                   "The data directory is empty. A server that starts with an empty directory "
                   "under an id that it had before has forgotten its votes and loses acknowledged "
-                  "data: so it is made by `holdfastd init` or --new-cluster only.");
+                  "data: so it is made by `holdfastd init` only.");
 }
 
 int directory_open(struct disk *d, const struct directory_expected *expected, struct vote *v,
@@ -133,11 +133,11 @@ int directory_open(struct disk *d, const struct directory_expected *expected, st
         memcmp(expected->cluster_id, v->state.cluster_id, VOTE_CLUSTER_ID_BYTES) != 0) {
         rv = refuse(why, HF_EINVAL,
                     "The data directory belongs to another cluster than the one "
-                    "that was asked for. Check --data-dir.");
+                    "that was asked for. Check --data.");
     } else if (expected->node_id != 0 && expected->node_id != v->state.node_id) {
         rv = refuse(why, HF_EINVAL,
                     "The data directory belongs to server %" PRIu64 ", not to %" PRIu64
-                    ". Check --data-dir and --id; an id is never given to another directory.",
+                    ". Check --data and --id; an id is never given to another directory.",
                     v->state.node_id, expected->node_id);
     }
     if (rv != HF_OK) vote_close(v);
