@@ -49,7 +49,7 @@ static const char HELP[] =
     "       holdfastd init --data DIR [settings]   make the directory and exit\n"
     "       holdfastd --help | --version\n"
     "\n"
-    "settings, as flags or as lines `name = value` of a file\n"
+    "settings, as flags or as lines `name = value` of a file (lines of # are comments)\n"
     "  --config FILE          read settings from FILE; flags win\n"
     "  --data DIR             where log and store lie (mode 0700)\n"
     "  --client HOST:PORT     listen for clients, default 127.0.0.1:7420; port 0 draws one\n"
@@ -115,9 +115,9 @@ static int set_value(struct reading *r, const struct setting *s, const char *val
     case KIND_U64:
     case KIND_U32:
         if (!parse_number(value, s->min, s->max, &number)) {
-            char range[64];
-            snprintf(range, sizeof range, "%llu to %llu", (unsigned long long)s->min,
-                     (unsigned long long)s->max);
+            char range[128];
+            snprintf(range, sizeof range, "%llu to %llu, not \"%.40s\"", (unsigned long long)s->min,
+                     (unsigned long long)s->max, value);
             return complain(r, "--%s must be a whole number from %s", s->name, range);
         }
         if (s->kind == KIND_U64)
@@ -172,7 +172,11 @@ static int read_line(struct reading *r, char *line, unsigned number)
     if (r->filed[i]) return complain(r, "%s of the configuration file tells %s again", where, name);
     r->filed[i] = true;
     if (r->set[i]) return HF_OK; /* the flag wins */
-    return set_value(r, &settings[i], trim(equals + 1));
+    int rv = set_value(r, &settings[i], trim(equals + 1));
+    if (rv == HF_OK) return HF_OK;
+    char problem[CONFIG_SENTENCE_BYTES];
+    snprintf(problem, sizeof problem, "%s", r->sentence);
+    return complain(r, "%s of the configuration file: %s", where, problem);
 }
 
 static int read_file(struct reading *r, const char *path)
@@ -254,7 +258,8 @@ int config_read(int argc, char **argv, struct config *c, char *sentence)
     const char *file = NULL;
     int at = 1;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) c->command = CONFIG_HELP;
+        bool help = strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+        if (help) c->command = CONFIG_HELP;
         if (strcmp(argv[i], "--version") == 0) c->command = CONFIG_VERSION;
     }
     if (c->command != CONFIG_RUN) return HF_OK;

@@ -2,7 +2,10 @@
  * server's directory. */
 #include "server/data_dir.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/prng.h"
 #include "base/status.h"
@@ -40,6 +43,24 @@ static struct store_lmdb_options store_options(const struct config *config)
     return options;
 }
 
+/* Why the directory did not open, as far as it can be seen from here. */
+static int refuse_disk(const char *path, int status, struct refusal *why)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+        return refuse(why, status, "%s is not a directory", path);
+    if (access(path, R_OK | W_OK | X_OK) == 0)
+        return refuse(why, status, "%s does not open: %s", path, status_text(status));
+    switch (errno) {
+    case EACCES:
+    case EROFS:
+        return refuse(why, status, "%s does not open: check its owner and mode, and those above it",
+                      path);
+    case ENOTDIR: return refuse(why, status, "%s: a part of this path is not a directory", path);
+    default: return refuse(why, status, "%s cannot be made here: check who may write there", path);
+    }
+}
+
 static int open_disk(struct data_dir *d, const struct config *config, struct refusal *why)
 {
     int rv = disk_posix_open(&d->disk, config->data, true);
@@ -48,7 +69,7 @@ static int open_disk(struct data_dir *d, const struct config *config, struct ref
     if (rv == HF_ENOTFOUND)
         return refuse(why, rv, "%s cannot be made: its parent directory does not exist",
                       config->data);
-    return refuse(why, rv, "%s does not open: %s", config->data, status_text(rv));
+    return refuse_disk(config->data, rv, why);
 }
 
 static int open_store(const char *path, const struct config *config, struct store **store,

@@ -390,6 +390,8 @@ static void test_configuration_file_is_read_and_checked(void **state)
         {"client = 127.0.0.1:0\nclient = 127.0.0.1:1\n", "again"},
         {"segment-mib 4\n", "name = value"},
         {"client = 10.1.1.1:7420\n", "--insecure"},
+        {"\nsegment-mib = 4 # small\n", "line 2 of the configuration file: --segment-mib"},
+        {"id = 12x\n", "not \"12x\""},
     };
     for (size_t i = 0; i < HF_ARRAY_COUNT(cases); i++) {
         FILE *f = fopen(path, "w");
@@ -415,6 +417,21 @@ static void test_directory_in_use_is_refused(void **state)
     struct raw_client c;
     raw_hello(&c, s->port);
     raw_close(&c);
+}
+
+/* A path that is a file, or that leads through one, is told as that. */
+static void test_data_that_is_no_directory_is_told(void **state)
+{
+    struct server_process *s = *state;
+    char said[512], path[160];
+    snprintf(path, sizeof path, "%s/other", s->folder);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+    assert_int_equal(run(s, "--client 127.0.0.1:0", said, sizeof said), 74);
+    assert_non_null(strstr(said, "/other is not a directory"));
+    assert_int_equal(run_as(s, "init", "", said, sizeof said), 74);
+    assert_non_null(strstr(said, "/other is not a directory"));
 }
 
 /* A directory that lost its vote file, or its log, does not start as if it were new. */
@@ -474,6 +491,7 @@ int main(void)
         SERVER_TEST(test_wrong_settings_are_one_sentence_and_64),
         SERVER_TEST(test_configuration_file_is_read_and_checked),
         SERVER_TEST(test_directory_in_use_is_refused),
+        SERVER_TEST(test_data_that_is_no_directory_is_told),
         SERVER_TEST(test_directory_that_lost_a_part_is_refused),
         SERVER_TEST(test_init_makes_a_directory_once),
     };
