@@ -15,7 +15,7 @@
 #include "tests/unit/server/world.h"
 
 enum {
-    SEEDS = 200,
+    SEEDS = TEST_SEEDS(200),
     STEPS = 400,
     PLAYERS = 4,
     NAMES = 3,
