@@ -315,6 +315,17 @@ static void refused(struct core *c, int status)
     }
 }
 
+/* An OPEN whose answer was lost did open a session, and that has ended since: its secret is spent,
+ * the next one is drawn at once. \return false = a secret that nobody can have seen before. */
+static bool open_afresh(struct core *c)
+{
+    if (c->session.first_send_ns == c->session.send_ns) return false;
+    c->session.phase = SESSION_NONE;
+    c->link.state = LINK_OPEN;
+    c->link.timeout_ns = CORE_NEVER;
+    return true;
+}
+
 static int ended_reason(struct core *c, uint16_t op, const struct reply_frame *reply)
 {
     struct msg_ended ended;
@@ -352,7 +363,7 @@ bool core_session_started(struct core *c, const struct reply_frame *reply, uint6
     case HF_ESESSION:
     case HF_ESESSIONUNKNOWN:
     case HF_ESECRET:
-        if (is_open) return false;
+        if (is_open) return open_afresh(c);
         ready(c, now_ns);
         core_session_end(c, reply->status, ended_reason(c, op, reply), now_ns);
         return true;

@@ -81,6 +81,31 @@ static void test_open_counts_from_its_first_send(void **state)
     script_finish(&s, call, HF_OK);
 }
 
+/* The answer to OPEN was lost for longer than the lease: that session has ended under its secret,
+ * and the calls that wait get another one at once. */
+static void test_session_that_ended_unseen_is_opened_anew(void **state)
+{
+    (void)state;
+    struct call *call = script_acquire(&s, 60000, 0, FATE_CANCEL);
+    script_connect(&s);
+    struct msg_open before;
+    struct msg_open after;
+    script_decode(&s, script_expect(&s, OP_CODE_OPEN), &before);
+    script_cut(&s);
+    script_pass(&s, 200 * MS);
+    script_connect(&s);
+    struct msg_ended ended = {.reason = END_EXPIRED, .at_ms = 1};
+    script_reply(&s, script_expect(&s, OP_CODE_OPEN), HF_ESESSION, &ended);
+    struct request *again = script_expect(&s, OP_CODE_OPEN);
+    script_decode(&s, again, &after);
+    assert_false(slice_equal(before.secret, after.secret));
+    struct msg_open_reply opened = {78, 10000};
+    script_reply(&s, again, HF_OK, &opened);
+    assert_int_equal(s.core.session.deadline_ns, s.now_ns + LEASE);
+    script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), 5);
+    script_finish(&s, call, HF_OK);
+}
+
 /* The lease runs from the moment when the renewal was sent, not from when its answer came. */
 static void test_keep_counts_from_its_send(void **state)
 {
@@ -572,6 +597,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_open_counts_from_its_first_send),
+        CASE(test_session_that_ended_unseen_is_opened_anew),
         CASE(test_keep_counts_from_its_send),
         CASE(test_lost_renewal_reply_keeps_the_old_deadline),
         CASE(test_refused_renewal_is_repeated_soon),

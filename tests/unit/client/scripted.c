@@ -8,7 +8,10 @@ static void draw(void *out, size_t bytes, void *data)
 {
     struct script *s = data;
     uint8_t *p = out;
-    for (size_t i = 0; i < bytes; i++) p[i] = (uint8_t)(s->seed = s->seed * 31 + 7);
+    for (size_t i = 0; i < bytes; i++) { /* its low bits alone would repeat after 16 draws */
+        s->seed = s->seed * UINT64_C(6364136223846793005) + 1;
+        p[i] = (uint8_t)(s->seed >> 56);
+    }
 }
 
 void script_open(struct script *s, const char *servers, uint64_t ttl_ms)
