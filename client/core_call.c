@@ -136,6 +136,13 @@ void core_call_later(struct core *c, struct call *call, uint64_t delay_ms, uint6
     core_wake(c, call->resend_ns);
 }
 
+/* A held call waits for its owner's word; but of a session that has ended it is asked for at once,
+ * as that session stands in the next one's way until all its calls are answered. */
+static bool is_at_rest(const struct core *c, const struct call *call)
+{
+    return call->held && c->session.phase != SESSION_ENDED;
+}
+
 void core_calls_disconnected(struct core *c)
 {
     for (struct list *item = c->active.prev, *prev; item != &c->active; item = prev) {
@@ -145,7 +152,7 @@ void core_calls_disconnected(struct core *c)
         call->cancel_id = 0;
         if (call->over) {
             core_call_settle(c, call);
-        } else if (!call->held && !call->confirming) {
+        } else if (!is_at_rest(c, call) && !call->confirming) {
             core_call_queue(c, call); /* from the last one on: those with a seq go to the front */
         }
     }
@@ -257,8 +264,10 @@ static void time_out(struct core *c, struct call *call, uint64_t now_ns)
         break;
     case FATE_HOLD:
         call->held = true;
-        list_remove(&call->send_link);
-        call->resend_ns = CORE_NEVER;
+        if (is_at_rest(c, call)) {
+            list_remove(&call->send_link);
+            call->resend_ns = CORE_NEVER;
+        }
         tell(c, call, HF_EUNKNOWN);
         break;
     case FATE_REPEAT: tell(c, call, HF_EUNKNOWN); break;

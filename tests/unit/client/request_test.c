@@ -391,6 +391,43 @@ static void test_ended_session_still_tells_stored_answers(void **state)
     script_finish(&s, next, HF_OK);
 }
 
+/* A request that its owner may still ask about, of a session that has ended: it is asked for over
+ * every connection, and holds up the next session no longer than that. */
+static void test_held_request_of_an_ended_session_does_not_stay(void **state)
+{
+    (void)state;
+    struct msg_ended ended = {END_EXPIRED, 1};
+    for (int late = 0; late < 2; late++) {
+        struct call *call = script_acquire(&s, 0, 0, FATE_HOLD);
+        if (late == 0) script_open_session(&s);
+        struct request *acquire = script_expect(&s, OP_CODE_ACQUIRE);
+        script_cut(&s);
+        if (late == 0) script_pass(&s, 6 * SEC); /* held before the session ends, or after */
+        s.next = s.count;
+        script_connect(&s);
+        script_reply(&s, script_expect(&s, OP_CODE_RESUME), HF_ESESSION, &ended);
+        (void)script_expect(&s, OP_CODE_ACQUIRE);
+        script_cut(&s);
+        if (late == 1) script_pass(&s, 6 * SEC);
+        s.next = s.count;
+        uint64_t seq = acquire->envelope.seq;
+        script_connect(&s);
+        script_reply(&s, script_expect(&s, OP_CODE_RESUME), HF_ESESSION, &ended);
+        struct request *again = script_expect(&s, OP_CODE_ACQUIRE);
+        assert_int_equal(again->envelope.seq, seq);
+        script_reply(&s, again, HF_ESESSION, &ended);
+        assert_int_equal(s.core.session.phase, SESSION_NONE);
+        script_finish(&s, call, HF_EUNKNOWN);
+        core_call_retry(&s.core, call, s.now_ns + SEC, s.now_ns);
+        script_finish(&s, call, HF_ESESSION);
+        struct call *next = script_acquire(&s, 0, 0, FATE_CANCEL);
+        struct msg_open_reply opened = {78, 10000};
+        script_reply(&s, script_expect(&s, OP_CODE_OPEN), HF_OK, &opened);
+        script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), 6);
+        script_finish(&s, next, HF_OK);
+    }
+}
+
 /* After a tombstone's time nobody knows: HF_ESESSIONUNKNOWN. */
 static void test_forgotten_session_leaves_the_outcome_unknown(void **state)
 {
@@ -535,6 +572,7 @@ int main(void)
         CASE(test_redirects_in_a_circle_end_in_a_pause),
         CASE(test_all_servers_are_tried_without_end),
         CASE(test_ended_session_still_tells_stored_answers),
+        CASE(test_held_request_of_an_ended_session_does_not_stay),
         CASE(test_forgotten_session_leaves_the_outcome_unknown),
         CASE(test_unanswered_requests_are_bounded),
         CASE(test_read_opens_no_session),
