@@ -357,8 +357,32 @@ void core_call_retry(struct core *c, struct call *call, uint64_t deadline_ns, ui
         tell(c, call, call->status == HF_OK && lost ? HF_ELOST : call->status);
         return;
     }
-    if (call->request_id == 0) core_call_queue(c, call);
+    if (call->request_id == 0 && !call->confirming) core_call_queue(c, call);
     core_link_advance(c, now_ns);
+    core_pump(c, now_ns);
+}
+
+/* A call that waits for its deadline hears that there is none any more. */
+static void end_slot(struct core *c, struct slot *s)
+{
+    struct call *waiting = s->confirm;
+    s->confirm = NULL;
+    grants_end(&c->grants, s, SLOT_ENDED);
+    if (waiting != NULL) core_call_over(c, waiting, HF_ELOST);
+}
+
+void core_forget_grant(struct core *c, struct grant_ref ref)
+{
+    struct slot *s = grants_alive(&c->grants, ref);
+    if (s != NULL) end_slot(c, s);
+}
+
+void core_drop_grant(struct core *c, struct grant_ref ref, uint64_t now_ns)
+{
+    struct slot *s = grants_alive(&c->grants, ref);
+    if (s == NULL) return;
+    end_slot(c, s);
+    core_abandon(c, s->token, now_ns);
     core_pump(c, now_ns);
 }
 
@@ -397,23 +421,16 @@ void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, u
         tell(c, call, verdict_of(call, call->status));
         return;
     }
+    if (call->confirming) { /* answered, its number acknowledged: CANCEL would find nothing */
+        struct slot *s = grants_alive(&c->grants, call->grant);
+        HF_ASSERT(s != NULL && s->confirm == call);
+        s->confirm = NULL;
+        give_back(c, call, now_ns);
+        core_call_over(c, call, HF_ELOST);
+        return;
+    }
     list_remove(&call->send_link);
     core_call_queue(c, call);
     core_link_advance(c, now_ns);
-    core_pump(c, now_ns);
-}
-
-void core_forget_grant(struct core *c, struct grant_ref ref)
-{
-    struct slot *s = grants_alive(&c->grants, ref);
-    if (s != NULL) grants_end(&c->grants, s, SLOT_ENDED);
-}
-
-void core_drop_grant(struct core *c, struct grant_ref ref, uint64_t now_ns)
-{
-    struct slot *s = grants_alive(&c->grants, ref);
-    if (s == NULL) return;
-    grants_end(&c->grants, s, SLOT_ENDED);
-    core_abandon(c, s->token, now_ns);
     core_pump(c, now_ns);
 }

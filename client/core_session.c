@@ -76,8 +76,8 @@ void core_lose(struct core *c, struct slot *s, bool locally, int reason, uint64_
     if (locally) core_abandon(c, s->token, now_ns);
     if (waiting != NULL) {
         s->confirm = NULL;
-        core_call_over(c, waiting, HF_ELOST); /* never handed out: nobody to tell but this one */
-        return;
+        core_call_over(c, waiting, HF_ELOST);
+        if (s->count == 1) return; /* never handed out: nobody to tell but this one */
     }
     list_push_back(&c->losses, &s->loss_link);
 }

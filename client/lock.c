@@ -34,7 +34,7 @@ static int release_slot(hf_client *client, struct slot *s, struct call **call)
     if (rv != HF_OK) return rv;
     made->fate = FATE_REPEAT_SURE;
     s->count -= 1;
-    if (s->count == 0) grants_end(&client->core.grants, s, SLOT_ENDED);
+    if (s->count == 0) core_forget_grant(&client->core, grants_ref(s));
     *call = made;
     return HF_OK;
 }

@@ -237,6 +237,33 @@ static void test_held_request_is_cancelled(void **state)
     script_finish(&s, call, HF_OK);
 }
 
+/* Its answer came while nobody looked, and its deadline is not known yet: to cancel it gives the
+ * grant back, and the renewal that would have told the deadline finds nothing. */
+static void test_held_request_is_cancelled_before_its_deadline_is_known(void **state)
+{
+    (void)state;
+    struct msg_keep_reply kept = script_kept();
+    struct call *call = script_acquire(&s, 1, 60000, FATE_HOLD);
+    script_open_session(&s);
+    struct request *acquire = script_expect(&s, OP_CODE_ACQUIRE);
+    script_pass(&s, 4 * SEC);
+    script_reply(&s, script_expect(&s, OP_CODE_KEEP), HF_OK, &kept);
+    script_pass(&s, 2 * SEC);
+    script_finish(&s, call, HF_EUNKNOWN);
+    struct msg_granted granted = {.fencing_token = 5, .waited = 1, .count = 1};
+    script_reply(&s, acquire, HF_OK, &granted);
+    struct request *keep = script_expect(&s, OP_CODE_KEEP);
+    core_call_cancel(&s.core, call, s.now_ns + SEC, s.now_ns);
+    script_finish(&s, call, HF_OK);
+    struct msg_abandon abandon;
+    script_decode(&s, script_expect(&s, OP_CODE_ABANDON), &abandon);
+    assert_int_equal(abandon.fencing_token, 5);
+    struct left_item left = {5, 59000};
+    kept.holds = (struct codec_list){&left, 1};
+    script_reply(&s, keep, HF_OK, &kept);
+    script_expect_nothing(&s);
+}
+
 /* Its answer came while nobody looked, and the grant was lost before somebody did. */
 static void test_held_answer_may_be_lost_when_it_is_fetched(void **state)
 {
@@ -565,6 +592,7 @@ int main(void)
         CASE(test_unsent_request_just_ends),
         CASE(test_held_request_is_retried_under_its_seq),
         CASE(test_held_request_is_cancelled),
+        CASE(test_held_request_is_cancelled_before_its_deadline_is_known),
         CASE(test_held_answer_may_be_lost_when_it_is_fetched),
         CASE(test_refusal_of_a_resend_is_not_final),
         CASE(test_unknown_outcome_is_asked_again),
