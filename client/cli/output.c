@@ -3,17 +3,26 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/status.h"
 #include "protocol/scan.h"
 
-enum { TABLE_BYTES_MAX = 8 * 1024 * 1024, CELL_BYTES_MAX = 1024 };
+enum { TABLE_BYTES_MAX = 8 * 1024 * 1024, CELL_BYTES_MAX = 2048, CELL_TAIL_BYTES = 96 };
 
 /* ------------------------------------------------------------------ tables */
 
+/* Characters of UTF-8; those that take two columns, or none, are not known here. */
+static size_t width_of(const char *text, size_t size)
+{
+    size_t width = 0;
+    for (size_t i = 0; i < size; i++) width += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return width;
+}
+
 static void print_cell(const struct table *t, int column, const char *text)
 {
-    int pad = (int)(t->widths[column] - strlen(text));
+    int pad = (int)(t->widths[column] - width_of(text, strlen(text)));
     const char *gap = column + 1 < t->column_count ? "  " : "";
     if (t->right[column]) {
         printf("%*s%s%s", pad, "", text, gap);
@@ -46,7 +55,8 @@ static void add(struct table *t, const char *text, size_t size)
     if (buffer_append(&t->text, text, size) != HF_OK || buffer_append(&t->text, "", 1) != HF_OK) {
         HF_UNREACHABLE(); /* 1,000 rows of 12 cells stay below the buffer's maximum, or no memory */
     }
-    if (size > t->widths[column]) t->widths[column] = size;
+    size_t width = width_of(text, size);
+    if (width > t->widths[column]) t->widths[column] = width;
     t->cell_count += 1;
 }
 
@@ -63,16 +73,36 @@ void table_open(struct table *t, const char *const *headings, int count)
     }
 }
 
+/* Bytes that a terminal could take for an order: C0, DEL, C1 (also as UTF-8), and what is no UTF-8.
+ */
+static bool is_shown_as_is(struct slice text, size_t i, bool is_text)
+{
+    uint8_t byte = text.data[i];
+    if (byte < 0x80) return byte >= 0x20 && byte != 0x7f;
+    if (!is_text) return false;
+    bool leads_c1 = byte == 0xc2 && i + 1 < text.size && text.data[i + 1] < 0xa0;
+    bool ends_c1 = byte < 0xa0 && i > 0 && text.data[i - 1] == 0xc2;
+    return !leads_c1 && !ends_c1;
+}
+
 void table_text(struct table *t, struct slice text)
 {
     char shown[CELL_BYTES_MAX];
     size_t size = 0;
-    for (size_t i = 0; i < text.size && size + 4 < sizeof shown; i++) {
-        if (text.data[i] >= 0x20 && text.data[i] != 0x7f) {
+    size_t i = 0;
+    const bool is_text = scan_is_text(text);
+    for (; i < text.size; i++) {
+        bool inside = is_text && (text.data[i] & 0xc0) == 0x80; /* of a character begun */
+        if (size + CELL_TAIL_BYTES >= sizeof shown && !inside) break;
+        if (is_shown_as_is(text, i, is_text)) {
             shown[size++] = (char)text.data[i];
         } else {
             size += (size_t)snprintf(shown + size, 5, "\\x%02x", text.data[i]);
         }
+    }
+    if (i < text.size) {
+        size += (size_t)snprintf(shown + size, sizeof shown - size,
+                                 " ... (%zu bytes more; --json shows them)", text.size - i);
     }
     if (size == 0) shown[size++] = '-';
     add(t, shown, size);
@@ -111,6 +141,16 @@ const char *text_of_ms(uint64_t ms, char out[24])
         size = snprintf(out, 24, "%" PRIu64 "d", s / 86400);
     }
     HF_ASSERT(size > 0 && size < 24);
+    return out;
+}
+
+const char *text_of_wall_ms(uint64_t ms, char out[24])
+{
+    struct tm utc;
+    time_t seconds = (time_t)(ms / 1000);
+    if (gmtime_r(&seconds, &utc) == NULL || strftime(out, 24, "%Y-%m-%d %H:%M:%SZ", &utc) == 0) {
+        (void)snprintf(out, 24, "?");
+    }
     return out;
 }
 

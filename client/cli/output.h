@@ -28,7 +28,7 @@ void table_open(struct table *t, const char *const *headings, int count);
 /** Add a cell: printf's format; control bytes are replaced. A full table is printed first. */
 void table_cell(struct table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/** Add a cell of text that came from a server. */
+/** Add a cell of text that came from a server; what is too long for a table is cut, and says so. */
 void table_text(struct table *t, struct slice text);
 
 /** Print what was gathered and free it. */
@@ -36,6 +36,9 @@ void table_close(struct table *t);
 
 /** A duration for people: "850ms", "12.3s", "5m10s", "3h20m", "12d". \return `out`. */
 const char *text_of_ms(uint64_t ms, char out[24]);
+
+/** A moment for people, in UTC: "2026-01-31 23:59:00Z". \param ms  since 1970. \return `out`. */
+const char *text_of_wall_ms(uint64_t ms, char out[24]);
 
 /* ------------------------------------------------------------------ JSON, written as it comes */
 

@@ -207,6 +207,7 @@ static void print_record(const char *key, const struct msg_record_reply *r)
     add_number(&t, "attempt", r->attempt);
     add_number(&t, "token", r->fencing_token);
     add_number(&t, "code", r->code);
+    if (r->done_at_ms > 0) add_row(&t, "done at", slice_of(text_of_wall_ms(r->done_at_ms, text)));
     if (r->left_ms > 0) add_row(&t, "left", slice_of(text_of_ms(r->left_ms, text)));
     add_row(&t, "takeover", slice_of(word_of_takeover(r->takeover)));
     add_row(&t, "retained for", slice_of(text_of_ms(r->retain_ms, text)));

@@ -136,6 +136,42 @@ static void test_durations_read_well(void **state)
     assert_string_equal(text_of_ms(310000, out), "5m10s");
     assert_string_equal(text_of_ms(12000000, out), "3h20m");
     assert_string_equal(text_of_ms(UINT64_C(1) << 53, out), "104249991d");
+    assert_string_equal(text_of_wall_ms(0, out), "1970-01-01 00:00:00Z");
+    assert_string_equal(text_of_wall_ms(UINT64_C(1795470583895), out), "2026-11-23 21:49:43Z");
+}
+
+static void print_table(const char *cell, size_t size, char *out, size_t out_size)
+{
+    static const char *const headings[] = {"A", "B"};
+    struct table t;
+    FILE *kept = stdout;
+    stdout = fmemopen(out, out_size, "w");
+    assert_non_null(stdout);
+    table_open(&t, headings, 2);
+    table_text(&t, slice_make(cell, size));
+    table_cell(&t, "b");
+    table_close(&t);
+    fclose(stdout);
+    stdout = kept;
+}
+
+/* No byte of a stranger drives a terminal, and characters of several bytes keep the columns. */
+static void test_cells_are_safe_to_show(void **state)
+{
+    char out[8192];
+    char body[4096];
+    (void)state;
+    print_table("\x1b[m\x7f", 4, out, sizeof out);
+    assert_string_equal(out, "A           B\n\\x1b[m\\x7f  b\n");
+    print_table("\xc2\x9b\xff", 3, out, sizeof out);
+    assert_non_null(strstr(out, "\n\\xc2\\x9b\\xff  b\n"));
+    print_table("\xc2\x9b", 2, out, sizeof out);
+    assert_non_null(strstr(out, "\n\\xc2\\x9b  b\n"));
+    print_table("\xc3\xa4\xc2\xa7", 4, out, sizeof out);
+    assert_string_equal(out, "A   B\n\xc3\xa4\xc2\xa7  b\n");
+    for (size_t i = 0; i < sizeof body; i++) body[i] = i % 2 == 0 ? '\xc3' : '\xa4';
+    print_table(body, sizeof body, out, sizeof out);
+    assert_non_null(strstr(out, "\xc3\xa4 ... (2144 bytes more; --json shows them)  b\n"));
 }
 
 /* What a sentence tells to type is one word for a shell, whatever bytes a key has. */
@@ -164,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_nonsense_is_refused),
         cmocka_unit_test(test_histogram_is_right_to_a_64th),
         cmocka_unit_test(test_durations_read_well),
+        cmocka_unit_test(test_cells_are_safe_to_show),
         cmocka_unit_test(test_words_for_a_shell_are_quoted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
