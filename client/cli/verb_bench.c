@@ -82,10 +82,8 @@ static int cycle_record(const struct caller *c, const char *key, uint64_t *middl
 
 static void count(struct caller *c, int rv, uint64_t from_ns, uint64_t middle_ns)
 {
-    int none = HF_OK;
     if (rv != HF_OK) {
         c->errors += 1;
-        (void)atomic_compare_exchange_strong(&c->bench->first_error, &none, rv);
         return;
     }
     c->cycles += 1;
@@ -108,7 +106,10 @@ static void *run_caller(void *data)
         int status =
             b->record ? cycle_record(c, name, &middle_ns) : cycle_lock(lock, name, &middle_ns);
         if (atomic_load(&b->phase) == PHASE_COUNT) count(c, status, from_ns, middle_ns);
-        if (status != HF_OK) (void)usleep(ERROR_PAUSE_US); /* do not spin on a dead server */
+        if (status == HF_OK) continue;
+        int none = HF_OK; /* also before and after what is counted: there may be nothing else */
+        (void)atomic_compare_exchange_strong(&b->first_error, &none, status);
+        (void)usleep(ERROR_PAUSE_US); /* do not spin on a dead server */
     }
     hf_lock_free(lock);
     return NULL;
@@ -135,6 +136,13 @@ static int print_result(struct bench *b, struct caller *callers, uint64_t counte
         histogram_join(&callers[0].acquire, &callers[i].acquire);
         histogram_join(&callers[0].release, &callers[i].release);
     }
+    int first = atomic_load(&b->first_error);
+    if (cycles == 0 && first != HF_OK) {
+        return cli_fail_status(b->cli, first, "finish a single cycle");
+    }
+    if (cycles == 0) {
+        return cli_fail(CLI_UNKNOWN, "not a single cycle was finished; measure for more --seconds");
+    }
     struct json j = {.depth = 0};
     json_object(&j, NULL);
     json_number(&j, "cycles_per_s", cycles * 1000 / (counted_ns / 1000000 + 1));
@@ -142,14 +150,11 @@ static int print_result(struct bench *b, struct caller *callers, uint64_t counte
     print_times(&j, "release_us", &callers[0].release);
     json_number(&j, "errors", errors);
     json_end(&j);
-    int first = atomic_load(&b->first_error);
     if (errors > 0) {
         cli_warn("%" PRIu64 " cycles failed, the first of them so: %s (%s)", errors,
                  hf_status_text(first), hf_status_name(first));
     }
-    if (cycles > 0) return CLI_OK;
-    if (first != HF_OK) return cli_fail_status(b->cli, first, "finish a single cycle");
-    return cli_fail(CLI_UNKNOWN, "not a single cycle was finished; measure for more --seconds");
+    return CLI_OK;
 }
 
 static int run_callers(struct bench *b, struct caller *callers)
