@@ -35,6 +35,12 @@ static const struct arg_option *find(const struct arg_option *options, size_t co
     return NULL;
 }
 
+/* Before the verb the options belong to a verb without a name. */
+static const char *gap_of(const struct verb *verb)
+{
+    return verb->name[0] != '\0' ? " " : "";
+}
+
 static int take_number(const struct verb *verb, const struct arg_option *option, const char *text)
 {
     char *end = NULL;
@@ -44,8 +50,8 @@ static int take_number(const struct verb *verb, const struct arg_option *option,
     if (!digits || value < option->min || value > option->max) {
         return cli_fail(CLI_USAGE,
                         "%s takes a whole number from %" PRIu64 " to %" PRIu64
-                        ", not \"%s\"; see `holdfast help %s`",
-                        option->name, option->min, option->max, text, verb->name);
+                        ", not \"%s\"; see `holdfast %s%s--help`",
+                        option->name, option->min, option->max, text, verb->name, gap_of(verb));
     }
     *option->number = value;
     return CLI_OK;
@@ -60,8 +66,8 @@ static int take_option(const struct verb *verb, const struct arg_option *options
     size_t size = equals != NULL ? (size_t)(equals - word) : strlen(word);
     const struct arg_option *option = find(options, count, word, size);
     if (option == NULL) {
-        return cli_fail(CLI_USAGE, "there is no option %.*s; see `holdfast help %s`", (int)size,
-                        word, verb->name);
+        return cli_fail(CLI_USAGE, "there is no option %.*s; see `holdfast %s%s--help`", (int)size,
+                        word, verb->name, gap_of(verb));
     }
     if (option->flag != NULL) {
         if (equals != NULL) {
@@ -72,8 +78,8 @@ static int take_option(const struct verb *verb, const struct arg_option *options
         return CLI_OK;
     }
     if (equals == NULL && (*at + 1 >= argc || strcmp(argv[*at + 1], "--") == 0)) {
-        return cli_fail(CLI_USAGE, "%s needs a value behind it; see `holdfast help %s`",
-                        option->name, verb->name);
+        return cli_fail(CLI_USAGE, "%s needs a value behind it; see `holdfast %s%s--help`",
+                        option->name, verb->name, gap_of(verb));
     }
     const char *value = equals != NULL ? equals + 1 : argv[++*at];
     if (option->number != NULL) return take_number(verb, option, value);

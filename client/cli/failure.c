@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "protocol/scan.h"
+
 enum { SENTENCE_BYTES = 2048 };
 
 struct advice {
@@ -68,11 +70,12 @@ static const struct advice *find(int status)
     return &other;
 }
 
-/* One character of a sentence: control bytes come from names, and must not drive a terminal. */
-static void print_byte(char byte)
+/* Control bytes, and bytes of no UTF-8, come from names and must not drive a terminal. */
+static void print_byte(char byte, bool is_text)
 {
-    if ((unsigned char)byte < 0x20 || byte == 0x7f) {
-        (void)fprintf(stderr, "\\x%02x", (unsigned char)byte);
+    unsigned char c = (unsigned char)byte;
+    if (c < 0x20 || c == 0x7f || (c >= 0x80 && !is_text)) {
+        (void)fprintf(stderr, "\\x%02x", c);
     } else {
         (void)fputc(byte, stderr);
     }
@@ -84,8 +87,9 @@ static void print(const char *format, va_list arguments)
     (void)vsnprintf(sentence, sizeof sentence, format, arguments);
     size_t size = strlen(sentence);
     bool stopped = size > 0 && sentence[size - 1] == '.';
+    bool is_text = scan_is_text(slice_make(sentence, size));
     (void)fputs("holdfast: ", stderr);
-    for (size_t i = 0; i < size; i++) print_byte(sentence[i]);
+    for (size_t i = 0; i < size; i++) print_byte(sentence[i], is_text);
     (void)fputs(stopped ? "\n" : ".\n", stderr);
 }
 

@@ -110,7 +110,7 @@ static int run_help(int argc, char **argv)
 /* The options before the verb, then the verb. Behind the verb args_parse() knows the same ones. */
 static int run(struct cli *cli, int argc, char **argv)
 {
-    static const struct verb whole = {.name = "help", .synopsis = "[VERB]"};
+    static const struct verb whole = {.name = "", .synopsis = "VERB ..."};
     struct args args;
     int i = 1;
     while (i < argc && argv[i][0] == '-') {
@@ -142,7 +142,8 @@ int cli_open(struct cli *cli, uint64_t ttl_ms, uint64_t timeout_ms,
     if (ttl_ms != 0) options.ttl_ms = ttl_ms;
     if (timeout_ms != 0) options.timeout_ms = timeout_ms;
     if (cli->timeout_ms != 0) options.timeout_ms = cli->timeout_ms;
-    int rv = hf_client_open(&options, &cli->client);
+    /* To the library an empty list is none: the default. Here somebody's variable was empty. */
+    int rv = cli->servers[0] != '\0' ? hf_client_open(&options, &cli->client) : HF_EINVAL;
     if (rv == HF_OK) return CLI_OK;
     if (rv != HF_EINVAL) return cli_fail_status(cli, rv, "start the client");
     return cli_fail(CLI_USAGE,

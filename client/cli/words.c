@@ -73,10 +73,12 @@ int reading_open(struct cli *cli, struct arena *arena)
 int name_check(const struct verb *verb, const char *name, size_t min)
 {
     size_t size = strlen(name);
-    if (size >= min && size <= NAME_BYTES_MAX && scan_is_text(slice_of(name))) return CLI_OK;
-    return cli_fail(CLI_USAGE,
-                    "`%s` was given a name of %zu bytes; names have %zu to %d bytes of UTF-8",
-                    verb->name, size, min, NAME_BYTES_MAX);
+    if (size < min || size > NAME_BYTES_MAX) {
+        return cli_fail(CLI_USAGE, "`%s` was given a name of %zu bytes; names have %zu to %d bytes",
+                        verb->name, size, min, NAME_BYTES_MAX);
+    }
+    if (scan_is_text(slice_of(name))) return CLI_OK;
+    return cli_fail(CLI_USAGE, "`%s` was given a name that is not UTF-8: \"%s\"", verb->name, name);
 }
 
 struct slice cursor_keep(struct slice cursor, char *kept)

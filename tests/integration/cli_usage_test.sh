@@ -39,6 +39,8 @@ unknown
 --unknown status
 --servers
 --servers nonsense status
+--servers= status
+--timeout x status
 --timeout 0 status
 status more
 locks a b
@@ -76,6 +78,7 @@ expect 64 holdfast lock "$(printf 'x%.0s' $(seq 256))" -- true
 one_sentence
 expect 64 holdfast record "$(printf 'a\xff')"
 one_sentence
+grep -q 'not UTF-8: "a\\xff"' "$tmp/err" || fail "no reason: $(cat "$tmp/err")"
 
 claim 'nobody there is 69, with the addresses that were tried, and no command is run'
 expect 69 holdfast --timeout 300 status
@@ -89,6 +92,9 @@ for verb in locks 'locks a --queue' records 'record k' sessions; do
     expect 69 holdfast --timeout 200 --json $verb
     one_sentence
 done
+expect 69 holdfast --timeout 200 bench lock --seconds 1 --clients 1
+one_sentence
+grep -q 'no server could be reached' "$tmp/err" || fail "no reason: $(cat "$tmp/err")"
 expect 69 holdfast lock name --timeout=300 -- touch "$tmp/ran"
 expect 69 holdfast --timeout 300 once k -- touch "$tmp/ran"
 [ ! -e "$tmp/ran" ] || fail 'the command was run'
