@@ -321,60 +321,6 @@ static void test_unknown_outcome_is_asked_again(void **state)
     script_finish(&s, call, HF_OK);
 }
 
-/* Another server leads, and is said to: the client goes there with the same request. */
-static void test_redirect_is_followed(void **state)
-{
-    (void)state;
-    struct call *call;
-    struct request *acquire = first_acquire(&call, FATE_CANCEL);
-    struct msg_redirect to = {slice_of("leader:99")};
-    script_reply(&s, acquire, HF_ENOTLEADER, &to);
-    assert_string_equal(core_target(&s.core), "leader:99");
-    script_resume(&s);
-    struct request *again = script_expect(&s, OP_CODE_ACQUIRE);
-    assert_int_equal(again->envelope.seq, acquire->envelope.seq);
-    script_grant(&s, again, 5);
-    script_finish(&s, call, HF_OK);
-}
-
-/* Two servers that send a client to each other do not keep it running in circles. */
-static void test_redirects_in_a_circle_end_in_a_pause(void **state)
-{
-    (void)state;
-    (void)script_acquire(&s, 0, 0, FATE_CANCEL);
-    struct msg_redirect to = {slice_of("leader:99")};
-    int redirects = 0;
-    for (script_step(&s); s.core.link.state == LINK_CONNECTING && redirects < 100; redirects++) {
-        script_connect(&s);
-        script_reply(&s, script_expect(&s, OP_CODE_OPEN), HF_ENOTLEADER, &to);
-    }
-    assert_in_range(redirects, 2, 10);
-    assert_true(s.core.wake_ns > s.now_ns);
-}
-
-/* All servers are down: tried in turn, forever, with pauses that grow by half up to one second. */
-static void test_all_servers_are_tried_without_end(void **state)
-{
-    (void)state;
-    script_close(&s);
-    script_open(&s, "a:1,b:2, c:3", 10000);
-    (void)script_acquire(&s, 60000, 0, FATE_CANCEL);
-    uint32_t tries[3] = {0};
-    uint32_t all = 0;
-    uint64_t end = s.now_ns + 60 * SEC;
-    while (s.now_ns < end) {
-        script_step(&s);
-        if (s.core.link.state == LINK_CONNECTING) {
-            tries[core_target(&s.core)[0] - 'a'] += 1;
-            all += 1;
-            script_cut(&s);
-        }
-        script_pass(&s, 10 * MS);
-    }
-    for (int i = 0; i < 3; i++) assert_in_range(tries[i], all / 3 - 3, all / 3 + 3);
-    assert_in_range(all, 180, 400);
-}
-
 /* The session ended while an answer was on its way: its stored answer is still fetched. */
 static void test_ended_session_still_tells_stored_answers(void **state)
 {
@@ -506,41 +452,6 @@ static void test_read_opens_no_session(void **state)
     assert_int_equal(s.core.session.phase, SESSION_NONE);
 }
 
-/* A call was given up and not a byte came since it was sent: the next goes over another connection.
- */
-static void test_silent_connection_is_left_with_the_call(void **state)
-{
-    (void)state;
-    struct call *call;
-    struct msg_info info = {slice_of("a")};
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(core_call_new(&s.core, OP_CODE_INFO, &info, &call), HF_OK);
-        call->fate = FATE_REPEAT;
-        core_submit(&s.core, call, s.now_ns + SEC, s.now_ns);
-        if (i == 0) script_connect(&s);
-        struct request *r = script_expect(&s, OP_CODE_INFO);
-        uint64_t epoch = s.core.link.epoch;
-        script_pass(&s, 500 * MS);
-        if (i == 0) { /* this one is only slow: something is heard */
-            core_received(&s.core, epoch, slice_make("\0", 1), s.now_ns);
-            script_pass(&s, 600 * MS);
-            assert_int_equal(s.core.link.epoch, epoch);
-            core_received(&s.core, epoch, slice_make("\0\0", 2), s.now_ns);
-            uint8_t rest[] = {16, 0xff, 0xd9, 0, 0}; /* length 16, NOT_FOUND */
-            core_received(&s.core, epoch, slice_make(rest, 5), s.now_ns);
-            uint8_t id[8];
-            put_u64(id, r->id);
-            core_received(&s.core, epoch, slice_make(id, 8), s.now_ns);
-            assert_int_equal(s.core.link.epoch, epoch);
-        } else {
-            script_pass(&s, 600 * MS);
-            assert_int_not_equal(s.core.link.epoch, epoch);
-        }
-        script_finish(&s, call, HF_ETIMEOUT);
-        s.now_ns += 10 * MS;
-    }
-}
-
 /* CLOSE ends the session here, too; its grants are not told lost. */
 static void test_close_ends_the_session_quietly(void **state)
 {
@@ -562,22 +473,6 @@ static void test_close_ends_the_session_quietly(void **state)
     assert_int_equal(s.core.session.phase, SESSION_NONE);
 }
 
-/* Lists of servers that make no sense are refused before anything is started. */
-static void test_server_lists_are_checked(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {"",      "a",    "a:",   ":1",        "a:0", "a:65536",
-                                      "a:1,,", "a:1x", "a:1,", "a:1000000", "a:-1"};
-    for (size_t i = 0; i < HF_ARRAY_COUNT(bad); i++) {
-        struct link link = {0};
-        assert_int_equal(core_link_parse(&link, bad[i]), HF_EINVAL);
-    }
-    struct link link = {0};
-    assert_int_equal(core_link_parse(&link, "a:1, [::1]:7420 ,b.example:65535"), HF_OK);
-    assert_int_equal(link.endpoint_count, 3);
-    assert_string_equal(link.endpoints[1], "[::1]:7420");
-}
-
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -596,17 +491,12 @@ int main(void)
         CASE(test_held_answer_may_be_lost_when_it_is_fetched),
         CASE(test_refusal_of_a_resend_is_not_final),
         CASE(test_unknown_outcome_is_asked_again),
-        CASE(test_redirect_is_followed),
-        CASE(test_redirects_in_a_circle_end_in_a_pause),
-        CASE(test_all_servers_are_tried_without_end),
         CASE(test_ended_session_still_tells_stored_answers),
         CASE(test_held_request_of_an_ended_session_does_not_stay),
         CASE(test_forgotten_session_leaves_the_outcome_unknown),
         CASE(test_unanswered_requests_are_bounded),
         CASE(test_read_opens_no_session),
-        CASE(test_silent_connection_is_left_with_the_call),
         CASE(test_close_ends_the_session_quietly),
-        CASE(test_server_lists_are_checked),
     };
     return cmocka_run_group_tests_name("request", tests, NULL, NULL);
 }
