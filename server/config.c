@@ -174,7 +174,7 @@ static int read_line(struct reading *r, char *line, unsigned number)
     if (r->set[i]) return HF_OK; /* the flag wins */
     int rv = set_value(r, &settings[i], trim(equals + 1));
     if (rv == HF_OK) return HF_OK;
-    char problem[CONFIG_SENTENCE_BYTES];
+    char problem[CONFIG_SENTENCE_BYTES - 64]; /* the rest for where it stands */
     snprintf(problem, sizeof problem, "%s", r->sentence);
     return complain(r, "%s of the configuration file: %s", where, problem);
 }
