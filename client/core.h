@@ -364,6 +364,8 @@ void core_calls_tick(struct core *c, uint64_t now_ns);
 void core_call_queue(struct core *c, struct call *call);
 /** One acquisition of a living grant is unwanted: count it down, the others stay. */
 void core_count_down(struct core *c, struct slot *s, uint64_t now_ns);
+/** What was asked under an attempt that is being given back is not asked again: HF_ELOST. */
+void core_calls_attempt_lost(struct core *c, struct grant_ref ref);
 /** It has its final answer. */
 void core_call_over(struct core *c, struct call *call, int status);
 /** Its number is answered, though its caller waits on for the grant's deadline. */

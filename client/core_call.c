@@ -214,6 +214,20 @@ void core_call_over(struct core *c, struct call *call, int status)
     core_call_settle(c, call);
 }
 
+/* An EXTEND that came to the servers after our ABANDON would give a lapsed attempt, which nobody
+ * runs, its whole lease again; a CHECKPOINT's mark would make it UNKNOWN. What is on its way comes
+ * before the ABANDON; what is not, never does: its number is acknowledged from now on. */
+void core_calls_attempt_lost(struct core *c, struct grant_ref ref)
+{
+    LIST_FOR_SAFE(item, &c->active)
+    {
+        struct call *call = CALL_OF(item, link);
+        bool renews = call->op->code == OP_CODE_EXTEND || call->op->code == OP_CODE_CHECKPOINT;
+        if (!renews || call->over || call->held || call->grant.slot != ref.slot) continue;
+        if (call->grant.generation == ref.generation) core_call_over(c, call, HF_ELOST);
+    }
+}
+
 void core_call_confirming(struct core *c, struct call *call)
 {
     call->confirming = true;
@@ -382,6 +396,7 @@ void core_drop_grant(struct core *c, struct grant_ref ref, uint64_t now_ns)
     struct slot *s = grants_alive(&c->grants, ref);
     if (s == NULL) return;
     end_slot(c, s);
+    if (s->kind == SLOT_ATTEMPT) core_calls_attempt_lost(c, ref);
     core_abandon(c, s->token, now_ns);
     core_pump(c, now_ns);
 }

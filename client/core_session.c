@@ -73,6 +73,7 @@ void core_lose(struct core *c, struct slot *s, bool locally, int reason, uint64_
     s->reason = reason;
     struct call *waiting = s->confirm;
     grants_end(&c->grants, s, SLOT_LOST);
+    if (locally && s->kind == SLOT_ATTEMPT) core_calls_attempt_lost(c, grants_ref(s));
     if (locally) core_abandon(c, s->token, now_ns);
     if (waiting != NULL) {
         s->confirm = NULL;

@@ -194,6 +194,37 @@ static void test_unwanted_reentrant_acquire_leaves_the_grant(void **state)
     assert_int_equal(word(ref), GRANTS_HELD);
 }
 
+/* An attempt that was declared lost is given back, and nothing that was asked under its token is
+ * asked again: an EXTEND behind the ABANDON would keep everybody out for another lease. */
+static void test_lost_attempt_is_not_renewed_again(void **state)
+{
+    (void)state;
+    struct call *begin = script_begin(&s, 6000);
+    script_open_session(&s);
+    struct msg_begin_reply begun = {.verdict = BEGIN_STARTED, .fencing_token = 9, .attempt = 1};
+    script_reply(&s, script_expect(&s, OP_CODE_BEGIN), HF_OK, &begun);
+    struct grant_ref ref = begin->grant;
+    script_finish(&s, begin, HF_OK);
+    struct msg_checkpoint mark = {.key = slice_of("k"), .fencing_token = 9, .number = 1};
+    struct call *checkpoint;
+    assert_int_equal(core_call_new(&s.core, OP_CODE_CHECKPOINT, &mark, &checkpoint), HF_OK);
+    checkpoint->fate = FATE_REPEAT;
+    checkpoint->grant = ref;
+    core_submit(&s.core, checkpoint, s.now_ns + 60 * SEC, s.now_ns);
+    (void)script_expect(&s, OP_CODE_CHECKPOINT);
+    script_pass(&s, 2100 * MS);
+    (void)script_expect(&s, OP_CODE_EXTEND);
+    script_cut(&s);
+    script_pass(&s, 5 * SEC);
+    assert_int_equal(word(ref), GRANTS_LOST);
+    assert_int_equal(count_losses(9, true), 1);
+    script_finish(&s, checkpoint, HF_ELOST);
+    s.next = s.count;
+    script_resume(&s);
+    (void)script_expect(&s, OP_CODE_ABANDON);
+    script_expect_nothing(&s);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -207,6 +238,7 @@ int main(void)
         CASE(test_old_reference_sees_nothing_of_the_next_grant),
         CASE(test_lost_token_is_not_brought_back_by_another_acquire),
         CASE(test_unwanted_reentrant_acquire_leaves_the_grant),
+        CASE(test_lost_attempt_is_not_renewed_again),
     };
     return cmocka_run_group_tests_name("hold", tests, NULL, NULL);
 }
