@@ -267,6 +267,9 @@ void core_call_retry(struct core *c, struct call *call, uint64_t deadline_ns, ui
 /** End it: its verdict is HF_OK, HF_EBADSTATE (applied; cannot be undone) or HF_EUNKNOWN. */
 void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns);
 
+/** The handle of held calls goes away: cancel them; nobody can ask for them any more. */
+void core_drop_held(struct core *c, const void *handle, uint64_t now_ns);
+
 /** A grant or attempt that is wanted no more: ended here, given back in the background. */
 void core_drop_grant(struct core *c, struct grant_ref ref, uint64_t now_ns);
 

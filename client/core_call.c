@@ -427,25 +427,48 @@ static void give_back(struct core *c, struct call *call, uint64_t now_ns)
     core_count_down(c, s, now_ns);
 }
 
-void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns)
+/* What it brought goes back, or CANCEL is sent for it. The call may be gone afterwards. */
+static void revoke(struct core *c, struct call *call, uint64_t now_ns)
 {
-    attach(c, call, deadline_ns);
-    call->cancelling = true;
+    HF_ASSERT(call->cancelling);
     if (call->over) {
         if (call->token != 0) give_back(c, call, now_ns);
-        tell(c, call, verdict_of(call, call->status));
-        return;
-    }
-    if (call->confirming) { /* answered, its number acknowledged: CANCEL would find nothing */
+    } else if (call->confirming) { /* its number is acknowledged: CANCEL would find nothing */
         struct slot *s = grants_alive(&c->grants, call->grant);
         HF_ASSERT(s != NULL && s->confirm == call);
         s->confirm = NULL;
         give_back(c, call, now_ns);
         core_call_over(c, call, HF_ELOST);
-        return;
+    } else {
+        list_remove(&call->send_link);
+        core_call_queue(c, call);
+        core_link_advance(c, now_ns);
+        core_pump(c, now_ns);
     }
-    list_remove(&call->send_link);
-    core_call_queue(c, call);
-    core_link_advance(c, now_ns);
-    core_pump(c, now_ns);
+}
+
+void core_drop_held(struct core *c, const void *handle, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < c->call_count; i++) { /* the table, as revoke() changes the lists */
+        struct call *call = c->calls[i];
+        if (!call->held || call->attached || call->handle != handle) continue;
+        call->cancelling = true;
+        if (call->over) {
+            revoke(c, call, now_ns);
+            call->held = false;
+            core_call_settle(c, call);
+        } else {
+            call->held = false;
+            revoke(c, call, now_ns);
+        }
+    }
+}
+
+void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns)
+{
+    attach(c, call, deadline_ns);
+    call->cancelling = true;
+    bool over = call->over;
+    revoke(c, call, now_ns);
+    if (over) tell(c, call, verdict_of(call, call->status));
 }

@@ -45,6 +45,7 @@ void hf_lock_free(hf_lock *lock)
     hf_client *client = lock->client;
     if (shell_enter(client) == HF_OK) {
         uint64_t now_ns = shell_now(client);
+        core_drop_held(&client->core, lock, now_ns);
         LIST_FOR_SAFE(item, &client->core.grants.alive)
         {
             struct slot *s = HF_CONTAINER_OF(item, struct slot, link);

@@ -234,7 +234,8 @@ typedef struct hf_acquire {
  * \retval HF_ENOMEM */
 HF_API HF_NODISCARD int hf_lock_new(hf_client *client, hf_lock **lock);
 
-/** Release in the background what it still holds, and free it. NULL is accepted. */
+/** Release in the background what it still holds, cancel its acquires of unknown outcome (their
+ * hf_request answers HF_EINVAL from now on), and free it. NULL is accepted. */
 HF_API void hf_lock_free(hf_lock *lock);
 
 /** Acquire `name` exclusively, waiting up to `wait_ms` if another owner holds it. Blocks.

@@ -264,6 +264,35 @@ static void test_held_request_is_cancelled_before_its_deadline_is_known(void **s
     script_expect_nothing(&s);
 }
 
+/* Their handle is freed: held requests are cancelled, or what they brought is given back, and
+ * nobody can ask for them again. */
+static void test_held_requests_go_with_their_handle(void **state)
+{
+    (void)state;
+    static int handle;
+    struct call *calls[2];
+    struct request *sent[2];
+    for (int i = 0; i < 2; i++) {
+        calls[i] = script_acquire(&s, 1, 0, FATE_HOLD);
+        calls[i]->handle = &handle;
+        if (i == 0) script_open_session(&s);
+        sent[i] = script_expect(&s, OP_CODE_ACQUIRE);
+    }
+    script_pass(&s, 4 * SEC);
+    struct msg_keep_reply kept = script_kept();
+    script_reply(&s, script_expect(&s, OP_CODE_KEEP), HF_OK, &kept);
+    script_pass(&s, 2 * SEC);
+    uint64_t ids[2] = {calls[0]->id, calls[1]->id};
+    for (int i = 0; i < 2; i++) script_finish(&s, calls[i], HF_EUNKNOWN);
+    script_grant(&s, sent[0], 5); /* nobody looks at it */
+    core_drop_held(&s.core, &handle, s.now_ns);
+    (void)script_expect(&s, OP_CODE_ABANDON);
+    struct msg_cancel cancel;
+    script_decode(&s, script_expect(&s, OP_CODE_CANCEL), &cancel);
+    assert_int_equal(cancel.target_seq, sent[1]->envelope.seq);
+    for (int i = 0; i < 2; i++) assert_null(core_call_find(&s.core, ids[i]));
+}
+
 /* Its answer came while nobody looked, and the grant was lost before somebody did. */
 static void test_held_answer_may_be_lost_when_it_is_fetched(void **state)
 {
@@ -487,6 +516,7 @@ int main(void)
         CASE(test_unsent_request_just_ends),
         CASE(test_held_request_is_retried_under_its_seq),
         CASE(test_held_request_is_cancelled),
+        CASE(test_held_requests_go_with_their_handle),
         CASE(test_held_request_is_cancelled_before_its_deadline_is_known),
         CASE(test_held_answer_may_be_lost_when_it_is_fetched),
         CASE(test_refusal_of_a_resend_is_not_final),
