@@ -272,7 +272,10 @@ bool core_link_frame(struct core *c, const struct reply_frame *reply, uint64_t n
         return core_cancelled(c, c->calls[index], reply, now_ns);
     case ID_HELLO: return id == c->link.hello_id && greeted(c, reply, now_ns);
     case ID_SESSION: return id == c->link.session_id && core_session_started(c, reply, now_ns);
-    case ID_KEEP: return id == c->session.keep_id && core_session_kept(c, reply, now_ns);
+    case ID_KEEP:
+        if (c->session.keep_id == 0 && c->session.phase < SESSION_LIVE)
+            return true; /* of a session whose end another answer has told */
+        return id == c->session.keep_id && core_session_kept(c, reply, now_ns);
     case ID_ABANDON:
         if (index >= c->abandon_count || c->abandons[index].request_id != id) return false;
         core_abandoned(c, index, reply, now_ns);

@@ -142,7 +142,8 @@ void core_abandoned(struct core *c, uint32_t index, const struct reply_frame *re
         core_wake(c, a->resend_ns);
     } else {
         drop_abandon(c, index);
-        if (status == HF_ESESSION || status == HF_ESESSIONUNKNOWN)
+        /* Unwanted, it may have been asked of the session before this one. */
+        if (wanted && (status == HF_ESESSION || status == HF_ESESSIONUNKNOWN))
             core_session_end(c, status, 0, now_ns);
     }
 }

@@ -348,6 +348,38 @@ static void test_superseded_session_is_given_up(void **state)
     assert_int_equal(s.core.session.phase, SESSION_NONE);
 }
 
+/* A client that slept past its ttl has several things under way, and each answer says that the
+ * session has ended. The first one counts; the others are of the old session, and neither end the
+ * next one nor break the connection. */
+static void test_late_answers_of_an_ended_session_leave_the_next_one_alone(void **state)
+{
+    (void)state;
+    struct msg_ended ended = {.reason = END_EXPIRED, .at_ms = 1};
+    for (int keep_first = 0; keep_first < 2; keep_first++) {
+        (void)hold(5);
+        script_pass(&s, 3400 * MS);
+        struct request *keep = script_expect(&s, OP_CODE_KEEP);
+        s.now_ns += 20 * SEC;
+        s.core.session.keep_timeout_ns = s.now_ns + SEC; /* the answers are there when it wakes */
+        core_expire(&s.core, s.now_ns);
+        struct request *abandon = script_expect(&s, OP_CODE_ABANDON);
+        (void)count_losses(5, true);
+        uint64_t epoch = s.core.link.epoch;
+        script_reply(&s, keep_first ? keep : abandon, HF_ESESSION, &ended);
+        struct call *next = script_acquire(&s, 0, 0, FATE_CANCEL);
+        struct request *open = script_expect(&s, OP_CODE_OPEN);
+        script_reply(&s, keep_first ? abandon : keep, HF_ESESSION, &ended);
+        struct msg_open_reply opened = {78, 10000};
+        script_reply(&s, open, HF_OK, &opened);
+        script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), 6);
+        struct grant_ref ref = next->grant;
+        script_finish(&s, next, HF_OK);
+        assert_int_equal(s.core.link.epoch, epoch);
+        core_drop_grant(&s.core, ref, s.now_ns);
+        script_reply(&s, script_expect(&s, OP_CODE_ABANDON), HF_OK, NULL);
+    }
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -369,6 +401,7 @@ int main(void)
         CASE(test_keep_that_says_more_moves_no_deadline),
         CASE(test_token_lost_before_its_answer_came_is_dead),
         CASE(test_expired_session_loses_all_and_is_replaced),
+        CASE(test_late_answers_of_an_ended_session_leave_the_next_one_alone),
         CASE(test_superseded_session_is_given_up),
     };
     return cmocka_run_group_tests_name("lease", tests, NULL, NULL);
