@@ -147,7 +147,9 @@ const struct verb verb_lock = {
     .help =
         "  --ttl MS    the lease, 500 to 3,600,000, default 10,000; it is renewed while COMMAND\n"
         "              runs, and is how long others wait if this machine dies\n"
-        "  --wait MS   wait so long, in order of arrival; default 0: try once\n"
+        "  --wait MS   wait so long, in order of arrival; default 0: try once. Interrupted while "
+        "it\n"
+        "              waits, it keeps its place, and may still get the lock, for one --ttl more\n"
         "  --shared    together with other --shared holders\n"
         "COMMAND runs in a process group of its own with the fencing token in HOLDFAST_TOKEN:\n"
         "send it along with every write, and let what you write to refuse smaller ones. INT,\n"
