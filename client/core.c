@@ -265,6 +265,7 @@ static void send_abandons(struct core *c, uint64_t now_ns)
         struct abandon *a = &c->abandons[i];
         if (a->token == 0 || a->request_id != 0) continue;
         if (a->resend_ns > now_ns) {
+            c->abandons_due = true; /* still: the tick at resend_ns looks again */
             core_wake(c, a->resend_ns);
             continue;
         }

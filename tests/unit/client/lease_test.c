@@ -380,6 +380,26 @@ static void test_late_answers_of_an_ended_session_leave_the_next_one_alone(void 
     }
 }
 
+/* ABANDON is answered with what says nothing (a leader that is leaving, or busy): it is asked again
+ * over the same connection, or the lock would stay taken as long as the session lives. */
+static void test_unanswered_abandon_is_repeated_soon(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    core_drop_grant(&s.core, ref, s.now_ns);
+    uint64_t epoch = s.core.link.epoch;
+    for (int i = 0; i < 3; i++) {
+        script_reply(&s, script_expect(&s, OP_CODE_ABANDON), HF_EUNKNOWN, NULL);
+        script_expect_nothing(&s);
+        script_pass(&s, 110 * MS);
+    }
+    script_reply(&s, script_expect(&s, OP_CODE_ABANDON), HF_OK, NULL);
+    script_pass(&s, 500 * MS);
+    script_expect_nothing(&s);
+    assert_int_equal(s.core.link.epoch, epoch);
+    assert_int_equal(s.core.abandon_left, 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -394,6 +414,7 @@ int main(void)
         CASE(test_lost_fires_once_without_network),
         CASE(test_validity_ends_before_any_callback_runs),
         CASE(test_lost_grant_is_abandoned_until_answered),
+        CASE(test_unanswered_abandon_is_repeated_soon),
         CASE(test_grant_before_the_first_renewal_waits_for_it),
         CASE(test_unproven_grant_goes_back_at_the_time_out),
         CASE(test_lost_grant_never_returns),
