@@ -9,16 +9,14 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/status.h"
+#include "client/cli/gate.h"
 #include "client/cli/warden.h"
-
-extern char **environ;
 
 /* Passed on to the command, unless we were started with them ignored (nohup). */
 static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
@@ -126,37 +124,21 @@ static sigset_t defaults(const struct run *r)
     return set;
 }
 
-/* Start it as the leader of its own group. posix_spawn, not fork: other threads run here. */
+/* Start it as the leader of its own group; the warden knows of it before it runs. */
 static int start(struct run *r, const int out[2])
 {
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_t actions;
+    struct gate gate;
     sigset_t set = defaults(r);
-    sigset_t none;
     char token[24];
-    (void)sigemptyset(&none);
     (void)snprintf(token, sizeof token, "%" PRIu64, r->order->token);
     if (setenv("HOLDFAST_TOKEN", token, 1) != 0) return errno;
-    int rv = posix_spawnattr_init(&attributes);
+    int rv = gate_start(&gate, r->order->command, out[PIPE_WRITE], &set);
     if (rv != 0) return rv;
-    rv = posix_spawn_file_actions_init(&actions);
-    if (rv != 0) goto out_attributes;
-    (void)posix_spawnattr_setpgroup(&attributes, 0);
-    (void)posix_spawnattr_setsigdefault(&attributes, &set);
-    (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
-                                                    POSIX_SPAWN_SETSIGMASK);
-    if (r->order->capture != NULL) {
-        rv = posix_spawn_file_actions_adddup2(&actions, out[PIPE_WRITE], STDOUT_FILENO);
+    r->pid = gate.pid;
+    if (r->order->left_ms != NULL) {
+        warden_tell(&r->warden, r->pid, r->order->left_ms(r->order->data));
     }
-    if (rv == 0) {
-        rv = posix_spawnp(&r->pid, r->order->command[0], &actions, &attributes, r->order->command,
-                          environ);
-    }
-    (void)posix_spawn_file_actions_destroy(&actions);
-out_attributes:
-    (void)posix_spawnattr_destroy(&attributes);
-    return rv;
+    return gate_open(&gate);
 }
 
 /* At a terminal the command gets the foreground, so that it can read, and so that ^C is its own. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "client/cli/gate.h"
 #include "tests/unit/cmocka_all.h"
 
 enum { LEASE_MS = 1000 };
@@ -190,6 +191,28 @@ static void test_command_does_not_outlive_the_lease_of_a_stopped_runner(void **s
     end_after(SIGSTOP);
 }
 
+/* A runner that dies before the gate opens leaves nothing: the command never ran. */
+static void test_command_behind_a_closed_gate_never_runs(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/holdfast-gate-XXXXXX";
+    struct gate gate;
+    sigset_t none;
+    (void)sigemptyset(&none);
+    int named = mkstemp(path);
+    assert_true(named >= 0);
+    (void)close(named);
+    char *const command[] = {"rm", path, NULL};
+    assert_int_equal(gate_start(&gate, command, -1, &none), 0);
+    assert_int_equal(getpgid(gate.pid), gate.pid); /* it can be told to the warden */
+    gate_close(&gate);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(gate_start(&gate, command, -1, &none), 0);
+    assert_int_equal(gate_open(&gate), 0);
+    assert_int_equal(waitpid(gate.pid, NULL, 0), gate.pid);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 /* Signals that are meant for us are meant for the command. */
 static void test_signals_are_passed_on(void **state)
 {
@@ -220,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_group_is_killed_by_the_deadline),
         cmocka_unit_test(test_stopped_command_is_ended_as_well),
         cmocka_unit_test(test_command_does_not_outlive_a_killed_runner),
+        cmocka_unit_test(test_command_behind_a_closed_gate_never_runs),
         cmocka_unit_test(test_command_does_not_outlive_the_lease_of_a_stopped_runner),
         cmocka_unit_test(test_signals_are_passed_on),
         cmocka_unit_test(test_term_is_early_enough),
