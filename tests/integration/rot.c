@@ -232,6 +232,13 @@ static void try_once(const struct server_process *original, struct server_proces
     if (system(command) == 0) fprintf(stderr, "kept as %s.*\n", original->folder);
 }
 
+/* A file that is gone leaves a gap. The newest one of the log does not, unless a spare stands
+ * behind it: docs/testing.md says so among what is not seen. */
+static bool gap_shows(unsigned kind)
+{
+    return kind != CURRENT || kinds[SPARE].file_count > 0;
+}
+
 static unsigned print_counts(const struct kind *k)
 {
     unsigned bad = 0;
@@ -268,7 +275,8 @@ int main(int argc, char **argv)
         if (k->file_count == 0) continue;
         for (unsigned n = 0; n < flips; n++) try_once(&original, &copy, k, FLIP);
         for (unsigned n = 0; n < (flips + 1) / 2; n++) try_once(&original, &copy, k, CUT);
-        for (unsigned n = 0; n < k->file_count; n++) try_once(&original, &copy, k, REMOVE);
+        for (unsigned n = 0; gap_shows(i) && n < k->file_count; n++)
+            try_once(&original, &copy, k, REMOVE);
         bad += print_counts(k);
     }
     printf("locks=%u records=%u seed=%" PRIu64 " wrong_or_crashed=%u\n", state.lock_count,
