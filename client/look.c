@@ -75,7 +75,7 @@ int hf_lock_list(hf_client *client, const char *prefix,
         rv = raw_call(client, OP_CODE_LIST, &list, &arena, &page);
         if (rv != HF_OK) break;
         const struct lock_line *lines = page.locks.items;
-        more = page.cursor.size > 0 && page.locks.count > 0;
+        more = slice_compare(page.cursor, list.cursor) > 0; /* a page may be empty before the end */
         for (uint32_t i = 0; i < page.locks.count; i++) {
             if (show_lock(&lines[i], &text, each_cb, data) == 0) continue;
             more = false;
@@ -174,7 +174,7 @@ int hf_record_list(hf_client *client, const char *prefix, const char *state, uin
         rv = raw_call(client, OP_CODE_RECORD_LIST, &list, &arena, &page);
         if (rv != HF_OK) break;
         const struct record_line *lines = page.records.items;
-        more = page.cursor.size > 0 && page.records.count > 0;
+        more = slice_compare(page.cursor, list.cursor) > 0; /* a page may be empty before the end */
         for (uint32_t i = 0; i < page.records.count; i++) {
             if (show_record(&lines[i], &text, each_cb, data) == 0) continue;
             more = false;
