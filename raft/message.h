@@ -1,6 +1,6 @@
-/* What one server's driver says to another's: the Raft paper's four calls and their answers, free
- * of libraft's types, so that a transport and a simulation need not see them. Links must keep the
- * order of messages; they may lose any. */
+/* What one server says to another: the Raft paper's calls and their answers, free of libraft's
+ * types, so that a transport and a simulation need not see them; and pings, which are the
+ * replica's and not the driver's. Links must keep the order of messages; they may lose any. */
 #ifndef RAFT_MESSAGE_H
 #define RAFT_MESSAGE_H
 
@@ -16,6 +16,8 @@ enum message_type {
     MESSAGE_VOTE, /* RequestVote, pre-votes too */
     MESSAGE_VOTE_RESULT,
     MESSAGE_TIMEOUT_NOW = 6, /* leadership is handed over */
+    MESSAGE_PING = 7,        /* a leader asks whether it is still one, and tells the time */
+    MESSAGE_PONG = 8,        /* the answer, with the durable term of who answers */
 };
 
 enum { MESSAGE_ENTRIES_MAX = 1024 }; /* in one MESSAGE_APPEND: the in-flight limit */
@@ -55,6 +57,18 @@ struct message_timeout_now {
     uint64_t last_term;  /**< of that entry */
 };
 
+struct message_ping {
+    uint64_t nonce;           /**< comes back in the answer; drawn after the reads it stands for */
+    uint64_t cluster_time_ms; /**< the leader's, as of its last pass */
+    uint64_t held_index;      /**< committed, and on the disk of every member: the log may be cut
+                                   in front of it */
+};
+
+struct message_pong {
+    uint64_t nonce;   /**< the ping's */
+    bool space_short; /**< the sender's disk reserve is reached, or its log has no next segment */
+};
+
 struct message {
     uint8_t type;        /**< enum message_type */
     uint64_t peer;       /**< to whom when sent, from whom when received */
@@ -66,6 +80,8 @@ struct message {
         struct message_vote vote; /**< the candidate is the sender */
         struct message_vote_result vote_result;
         struct message_timeout_now timeout_now;
+        struct message_ping ping;
+        struct message_pong pong;
     };
 };
 

@@ -13,7 +13,8 @@
  * The shell's duties, all on one thread but for the running of jobs:
  *   - every call carries the time (struct replica_now); it never runs backwards
  *   - after each pass: replica_pass_end(), then run the log's jobs (wal_threads_kick() on
- *     replica_wal()) and the store's (replica_flush_wanted())
+ *     replica_wal()) and the store's (replica_flush_wanted()), and move what the links to the
+ *     other servers have (peers_next_out(), peers_next_in() on replica_peers())
  *   - wake at replica_next_wake() at the latest
  *
  * Failure modes: a status that is a fault (base/status.def) from any call ends the process with
@@ -31,6 +32,7 @@
 #include "machine/machine.h"
 #include "protocol/messages.h"
 #include "raft/driver.h"
+#include "raft/peers.h"
 #include "raft/refusal.h"
 #include "raft/wal.h"
 #include "storage/store.h"
@@ -83,6 +85,10 @@ struct replica_limits {
     uint64_t checkpoint_bytes_max; /**< of it while another one is flushing: apply pauses */
     uint32_t checkpoint_age_ms;    /**< of the oldest change that is not in the store's file */
     uint64_t trail_bytes;          /**< of log segments, kept behind the mark for laggards */
+    uint64_t trail_bytes_max;      /**< of the log, while a member is away: then NO_SPACE */
+    uint32_t election_ms;          /**< as struct driver_config's */
+    uint32_t heartbeat_ms;         /**< likewise */
+    uint32_t ping_ms;              /**< a leader tells the others the time so often */
     uint32_t reserve_percent;      /**< of the disk: with less free, what takes space is refused */
     uint64_t reserve_bytes_min;    /**< never keep less free than this */
     uint64_t reserve_bytes_max;    /**< nor more: it is as much as flushes may need */
@@ -168,6 +174,19 @@ bool replica_flush_wanted(struct replica *r, struct replica_now now);
  * \retval faults only. */
 HF_MUST_USE
 int replica_flush_done(struct replica *r, struct replica_now now, int status);
+
+/** The links to the other servers: the shell moves their bytes. Borrowed until replica_close(). */
+struct peers *replica_peers(struct replica *r);
+
+/** Bytes came on an accepted link: peers_input(), and what follows from it. etval faults only. */
+HF_MUST_USE
+int replica_peer_input(struct replica *r, struct replica_now now, struct peer_in *in,
+                       struct slice bytes);
+
+/** Hand leadership over to the member that is nearest, as far as there is one: call it once a pass
+ * while stopping, after replica_stop() and once replica_is_idle(). eturn true while that is under
+ * way and worth waiting for. etval faults in *status. */
+bool replica_hand_over(struct replica *r, struct replica_now now, int *status);
 
 /** From now on new requests are answered SHUTDOWN; what was taken goes on. */
 void replica_stop(struct replica *r);
