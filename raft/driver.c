@@ -312,6 +312,40 @@ uint64_t driver_next_timeout(const struct driver *d)
     return raft_timeout(&d->raft);
 }
 
+/* libraft would ask at the first answer that brings the peer on, whether or not it covers the log,
+ * and the peer then does nothing (docs/decisions.md): so only a peer that has everything is named.
+ */
+int driver_hand_over(struct driver *d, uint64_t now_ms, uint64_t id)
+{
+    HF_ASSERT(d->started);
+    HF_ASSERT(id != 0);
+    d->now_ms = now_ms;
+    if (d->fault != HF_OK) return d->fault;
+    if (raft_state(&d->raft) != RAFT_LEADER) return HF_ENOTLEADER;
+    if (driver_is_handing_over(d)) return HF_ETOOBUSY;
+    if (driver_match_index(d, id) != entries_last(d->entries)) return HF_ETOOBUSY;
+    struct raft_event event = {.type = RAFT_TRANSFER};
+    event.transfer.server_id = id;
+    int refused;
+    int rv = driver_step(d, &event, &refused);
+    if (rv != HF_OK) return rv;
+    if (refused != 0) return refused == RAFT_NOTLEADER ? HF_ENOTLEADER : HF_EINVAL;
+    return driver_settle(d);
+}
+
+bool driver_is_handing_over(const struct driver *d)
+{
+    return d->raft.state == RAFT_LEADER && raft_transferee(&d->raft) != 0;
+}
+
+uint64_t driver_match_index(const struct driver *d, uint64_t id)
+{
+    raft_index match = 0;
+    if (d->raft.state != RAFT_LEADER) return 0;
+    if (id == d->config.id) return d->durable_index;
+    return raft_match_index(&d->raft, id, &match) == 0 ? match : 0;
+}
+
 int driver_resume(struct driver *d, uint64_t now_ms)
 {
     HF_ASSERT(d->started);

@@ -18,8 +18,9 @@
  * disk: the caller ends the process.
  *
  * Rules that libraft does not keep by itself, each with a test that fails without it:
- *   - entries that precede a follower's mark are cut off before libraft sees them (it would answer
- *     so that the leader never sends again, or read out of bounds);
+ *   - entries that precede a follower's commit index are cut off before libraft sees them (below
+ *     its mark it would answer so that the leader never sends again, or read out of bounds; above
+ *     it, take its commit index back);
  *   - an append is fed in pieces that begin at each configuration (libraft books every
  *     configuration at the index of the first entry);
  *   - a configuration that must be committed because the next one arrives is told as committed
@@ -146,6 +147,20 @@ int driver_tick(struct driver *d, uint64_t now_ms);
  * takes live peers for lost). Ask again after every call that changes something. UINT64_MAX: never,
  * as things are, for a leader without other servers. */
 uint64_t driver_next_timeout(const struct driver *d);
+
+/** Hand leadership over to a voter that holds the whole log (driver_match_index() ==
+ * driver_last_index()): it is asked to begin an election at once. Until it has one, or an election
+ * time-out has passed, nothing can be submitted.
+ * \retval HF_ENOTLEADER, HF_EINVAL (no other voter has this id), HF_ETOOBUSY (it lacks entries, or
+ * a hand-over is under way) nothing happened. Faults. */
+HF_MUST_USE
+int driver_hand_over(struct driver *d, uint64_t now_ms, uint64_t id);
+
+/** True while driver_hand_over() is under way. */
+bool driver_is_handing_over(const struct driver *d);
+
+/** On a leader: the log that a server is known to hold durably; 0 = nothing known, or no member. */
+uint64_t driver_match_index(const struct driver *d, uint64_t id);
 
 /** Go on applying after the apply port said HF_ETOOBUSY. Faults. */
 HF_MUST_USE

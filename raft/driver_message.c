@@ -140,26 +140,27 @@ static int check(const struct driver *d, const struct message *m)
     case MESSAGE_VOTE: return m->vote.last_term > m->term ? HF_EBADREQUEST : HF_OK;
     case MESSAGE_VOTE_RESULT:
     case MESSAGE_TIMEOUT_NOW: return HF_OK;
-    default: return HF_EBADREQUEST;
+    default: return HF_EBADREQUEST; /* pings are not the driver's */
     }
 }
 
 /* ------------------------------------------------------------------ in: an append */
 
-/* A follower that compacted its log rejects an append whose previous entry lies below, so that the
- * leader never sends to it again; one anchored at 0 it would even take for new. The mark is
- * committed, so both logs hold the same up to it: anchor the append there. */
-static struct message_append anchor_at_mark(const struct driver *d, const struct message_append *a)
+/* What is committed here stands in the leader's log as well: an append that begins below it is
+ * anchored there. libraft would answer one below its mark so that the leader never sends again,
+ * would take one anchored at 0 for new, and would take back its commit index for one that ends
+ * below it. Not for a leader of an older term, which is rejected by its term alone. */
+static struct message_append anchor_at_commit(const struct driver *d, const struct message *m)
 {
-    const struct raft_trail *trail = &d->raft.trail;
+    const struct message_append *a = &m->append;
     struct message_append anchored = *a;
-    uint64_t known_from = trail->offset + (trail->offset > 0 ? 1 : 0);
-    uint64_t mark = trail->snapshot.index;
-    if (a->previous_index >= known_from || a->previous_index >= mark) return anchored;
-    HF_ASSERT(mark <= d->commit_index);
-    uint64_t drop = mark - a->previous_index;
-    anchored.previous_index = mark;
-    anchored.previous_term = trail->snapshot.term;
+    uint64_t anchor = d->commit_index;
+    uint64_t term = driver_term_of(d, anchor);
+    if (a->previous_index >= anchor || term == 0 || m->term < d->term) return anchored;
+    HF_ASSERT(anchor >= d->raft.trail.snapshot.index);
+    uint64_t drop = anchor - a->previous_index;
+    anchored.previous_index = anchor;
+    anchored.previous_term = term;
     anchored.count = a->count > drop ? a->count - (uint32_t)drop : 0;
     if (anchored.count > 0) anchored.entries = a->entries + drop;
     return anchored;
@@ -239,7 +240,7 @@ static int receive_piece(struct driver *d, const struct message *m, const struct
 
 static int receive_append(struct driver *d, const struct message *m)
 {
-    struct message_append a = anchor_at_mark(d, &m->append);
+    struct message_append a = anchor_at_commit(d, m);
     uint32_t from = 0;
     do {
         uint32_t count = a.count > 0 ? piece_count(&a, from) : 0;

@@ -167,7 +167,6 @@ static int check_log(struct driver *d, uint64_t term, const struct driver_mark *
 {
     const struct entries *e = d->entries;
     uint64_t last = entries_last(e);
-    uint64_t term_before = entries_term(e, e->first - 1);
     if (e->first > mark->index + 1) {
         return driver_fault(d, HF_ECORRUPT, "the log begins behind the store's mark");
     }
@@ -181,16 +180,19 @@ static int check_log(struct driver *d, uint64_t term, const struct driver_mark *
     if (mark->index != 0 && !configuration_check(mark->configuration)) {
         return driver_fault(d, HF_ECORRUPT, "the store's configuration is damaged");
     }
-    for (uint64_t i = e->first; i <= last; i++) {
-        struct log_entry entry = entries_get(e, i);
-        if (entry.term < term_before || entry.term > term) {
+    uint64_t term_before = 0;
+    for (size_t i = 0; i < e->terms.count; i++) {
+        if (e->terms.runs[i].term < term_before || e->terms.runs[i].term > term) {
             return driver_fault(d, HF_ECORRUPT,
                                 "a term in the log is above the vote file's, or falls");
         }
+        term_before = e->terms.runs[i].term;
+    }
+    for (uint64_t i = e->first; i <= last; i++) {
+        struct log_entry entry = entries_get(e, i);
         if (entry.type == LOG_CHANGE && !configuration_check(entry.data)) {
             return driver_fault(d, HF_ECORRUPT, "a configuration in the log is damaged");
         }
-        term_before = entry.term;
     }
     bool bare = mark->index == 0 && e->count > 0;
     if (bare && (e->first != 1 || entries_get(e, 1).type != LOG_CHANGE)) {
@@ -220,6 +222,23 @@ static void restore_configurations(struct driver *d, const struct driver_mark *m
     driver_count_voters(d);
 }
 
+/* An entry as libraft wants it at the start: of those that only the disk holds nothing but the
+ * term, as it is not asked for more. */
+static struct raft_entry restored(const struct entries *e, uint64_t index, void *batch)
+{
+    struct raft_entry restored = {
+        .term = entries_term(e, index),
+        .type = RAFT_COMMAND,
+        .batch = batch, /* stays ours: libraft frees it on an error only, which is fatal */
+    };
+    if (!entries_has(e, index)) return restored;
+    struct log_entry entry = entries_get(e, index);
+    restored.type = (enum raft_entry_type)entry.type;
+    restored.buf.base = (void *)(uintptr_t)entry.data.data;
+    restored.buf.len = entry.data.size;
+    return restored;
+}
+
 static int feed_start(struct driver *d, const struct driver_mark *mark)
 {
     const struct entries *e = d->entries;
@@ -229,24 +248,21 @@ static int feed_start(struct driver *d, const struct driver_mark *mark)
         .configuration_index = mark->configuration_index,
     };
     if (mark->index != 0) driver_configuration_decode(mark->configuration, &metadata.configuration);
-    struct raft_entry *batch = calloc(e->count + 1, sizeof *batch);
+    /* A term that is known without its entry (at the store's mark) is no entry. */
+    uint64_t first = terms_first(&e->terms);
+    if (first == mark->index) first = mark->index + 1;
+    size_t count = (size_t)(entries_last(e) + 1 - first);
+    if (count > UINT32_MAX) return driver_fault(d, HF_ETOOLARGE, "the log has too many entries");
+    struct raft_entry *batch = calloc(count + 1, sizeof *batch);
     HF_ASSERT(batch != NULL);
-    for (size_t i = 0; i < e->count; i++) {
-        struct log_entry entry = entries_get(e, e->first + i);
-        batch[i] = (struct raft_entry){
-            .term = entry.term,
-            .type = (enum raft_entry_type)entry.type,
-            .buf = {.base = (void *)(uintptr_t)entry.data.data, .len = entry.data.size},
-            .batch = batch, /* stays ours: libraft frees it on an error only, which is fatal */
-        };
-    }
+    for (size_t i = 0; i < count; i++) batch[i] = restored(e, first + i, batch);
     struct raft_event event = {.type = RAFT_START};
     event.start.term = d->term;
     event.start.voted_for = d->voted_for;
     event.start.metadata = mark->index != 0 ? &metadata : NULL;
-    event.start.start_index = e->first;
+    event.start.start_index = first;
     event.start.entries = batch;
-    event.start.n_entries = (unsigned)e->count;
+    event.start.n_entries = (unsigned)count;
     int rv = driver_step(d, &event, NULL);
     free(batch);
     return rv;
@@ -256,7 +272,6 @@ int driver_start(struct driver *d, uint64_t now_ms, uint64_t term, uint64_t vote
                  const struct driver_mark *mark)
 {
     HF_ASSERT(!d->started);
-    HF_ASSERT(d->entries->count <= UINT32_MAX);
     d->now_ms = now_ms;
     d->term = term;
     d->voted_for = voted_for;

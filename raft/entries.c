@@ -39,6 +39,7 @@ void entries_init(struct entries *e, uint64_t first, size_t bytes_max)
     HF_ASSERT(bytes_max >= 1);
     *e = (struct entries){.first = first, .bytes_max = bytes_max, .capacity = FIRST_CAPACITY};
     e->slots = must_have(calloc(e->capacity, sizeof *e->slots));
+    terms_reset(&e->terms, first);
 }
 
 /* An emptied chunk of the usual size is kept: a busy log needs the next one at once. */
@@ -70,6 +71,7 @@ void entries_close(struct entries *e)
 {
     if (e->slots == NULL) return;
     entries_reset(e, 1, 0);
+    terms_close(&e->terms);
     free(e->chunk);
     free(e->spare);
     free(e->slots);
@@ -81,8 +83,10 @@ void entries_reset(struct entries *e, uint64_t first, uint64_t before_term)
     HF_ASSERT(first >= 1);
     entries_truncate(e, e->first);
     e->first = first;
-    e->before_term = before_term;
     e->head = 0;
+    bool known = first > 1 && before_term > 0;
+    terms_reset(&e->terms, known ? first - 1 : first);
+    if (known) terms_append(&e->terms, before_term);
 }
 
 static void grow_slots(struct entries *e)
@@ -135,25 +139,32 @@ void entries_append(struct entries *e, const struct log_entry *entry)
         slot.chunk = e->chunk;
     }
     e->count += 1;
+    terms_append(&e->terms, entry->term);
     *slot_of(e, entry->index) = slot;
     e->bytes += slot.size;
 }
 
 void entries_truncate(struct entries *e, uint64_t index)
 {
-    HF_ASSERT(index >= e->first);
+    HF_ASSERT(index <= entries_last(e) + 1);
+    HF_ASSERT(index >= e->first || index >= terms_first(&e->terms));
     while (e->count > 0 && entries_last(e) >= index) {
         release(e, slot_of(e, entries_last(e)));
         e->count -= 1;
     }
+    if (index < e->first) e->first = index;
+    terms_truncate(&e->terms, index);
+}
+
+void entries_forget(struct entries *e, uint64_t index)
+{
+    terms_cut(&e->terms, index < e->first ? index : e->first);
 }
 
 void entries_trim(struct entries *e, uint64_t index_max)
 {
     while (e->count > 0 && e->first <= index_max && e->bytes > e->bytes_max) {
-        struct entries_slot *slot = slot_of(e, e->first);
-        e->before_term = slot->term;
-        release(e, slot);
+        release(e, slot_of(e, e->first));
         e->head = (e->head + 1) & (e->capacity - 1);
         e->first += 1;
         e->count -= 1;
@@ -169,12 +180,6 @@ struct log_entry entries_get(const struct entries *e, uint64_t index)
         .type = slot->type,
         .data = slice_make(slot->data, slot->size),
     };
-}
-
-uint64_t entries_term(const struct entries *e, uint64_t index)
-{
-    if (entries_has(e, index)) return slot_of(e, index)->term;
-    return index + 1 == e->first ? e->before_term : 0;
 }
 
 uint64_t entries_last_change(const struct entries *e, uint64_t index)

@@ -1,7 +1,7 @@
-/* The log's recent entries in memory, indexed, so that the applier, the peers' messages and the
- * term look-ups need no disk. Data lies in chunks that never move: a slice from entries_get() stays
- * good until its entry is trimmed or truncated. The ring holds up to `bytes_max` and what is not
- * yet droppable beyond; older entries are read from the write-ahead log (wal_read()).
+/* The log's recent entries in memory, indexed, so that the applier and the peers' messages need no
+ * disk. Data lies in chunks that never move: a slice from entries_get() stays good until its entry
+ * is trimmed or truncated. The ring holds up to `bytes_max` and what is not yet droppable beyond;
+ * older entries are read from the write-ahead log (wal_read()), and only their terms are known.
  * One thread, the loop's. Memory that cannot be had ends the process. */
 #ifndef RAFT_ENTRIES_H
 #define RAFT_ENTRIES_H
@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "raft/log_entry.h"
+#include "raft/terms.h"
 
 enum { ENTRIES_BYTES_MAX_DEFAULT = 64 * 1024 * 1024 };
 
@@ -23,7 +24,7 @@ struct entries {
     size_t head;                 /**< slot of the entry `first` */
     size_t count;                /**< entries held */
     uint64_t first;              /**< index of the first entry held; of the next one if none is */
-    uint64_t before_term;        /**< term of the entry first - 1; 0 = not known */
+    struct terms terms;          /**< of these and of older ones that the log on disk holds */
     size_t bytes;                /**< data bytes held */
     size_t bytes_max;            /**< what entries_trim() keeps them under */
     struct entries_chunk *chunk; /**< owned; the one that is being filled; may be NULL */
@@ -42,7 +43,8 @@ void entries_reset(struct entries *e, uint64_t first, uint64_t before_term);
 /** Append a copy; entry->index must be entries_last() + 1. */
 void entries_append(struct entries *e, const struct log_entry *entry);
 
-/** Drop the entries from `index` on (index >= first). */
+/** Drop the entries from `index` on, the next is `index`: also older than the first one held, as
+ * long as the log on disk holds it. At most entries_last() + 1. */
 void entries_truncate(struct entries *e, uint64_t index);
 
 /** Drop the oldest entries while more than bytes_max are held, none above `index_max`. */
@@ -63,8 +65,15 @@ static inline bool entries_has(const struct entries *e, uint64_t index)
 /** The entry at `index`, which must be held; data borrowed until it is trimmed or truncated. */
 struct log_entry entries_get(const struct entries *e, uint64_t index);
 
-/** The term of the entry at `index`, also of the one before the first; 0 = not known here. */
-uint64_t entries_term(const struct entries *e, uint64_t index);
+/** The term of the entry at `index`, also of one that only the disk holds; 0 = not known here. */
+static inline uint64_t entries_term(const struct entries *e, uint64_t index)
+{
+    return terms_at(&e->terms, index);
+}
+
+/** The disk does not hold the entries before `index` any more: forget their terms, but for those
+ * that are held here. */
+void entries_forget(struct entries *e, uint64_t index);
 
 /** Index of the last LOG_CHANGE at or below `index`; 0 = none is held. */
 uint64_t entries_last_change(const struct entries *e, uint64_t index);

@@ -209,6 +209,7 @@ static int replay_entry(struct opening *o, const struct wal_record *record, uint
     struct wal *w = o->w;
     struct entries *e = o->entries;
     if (record->index != w->last_index + 1 || record->term == 0) return HF_ECORRUPT;
+    if (record->term < o->last_term) return HF_ECORRUPT;
     if (!o->group_has_entry) wal_mark_maybe(w, record->index, o->segment, o->group, chain);
     o->group_has_entry = true;
     w->last_index = record->index;
@@ -241,12 +242,14 @@ static int replay(const struct wal_record *record, uint32_t sector, uint32_t cha
     if (record->type == WAL_TRUNCATE && record->index > w->last_index) return HF_ECORRUPT;
     bool cut = record->type == WAL_TRUNCATE;
     wal_marks_cut(w, cut ? record->index : 1);
-    if (cut && record->index >= o->entries->first) {
-        entries_truncate(o->entries, record->index);
+    struct entries *e = o->entries;
+    bool known = record->index > terms_first(&e->terms) && record->index <= entries_last(e) + 1;
+    if (cut && known) {
+        entries_truncate(e, record->index);
     } else {
-        entries_reset(o->entries, record->index > o->first ? record->index : o->first, 0);
+        entries_reset(e, record->index > o->first ? record->index : o->first, 0);
     }
-    o->last_term = cut ? entries_term(o->entries, record->index - 1) : 0;
+    o->last_term = cut ? entries_term(e, record->index - 1) : 0;
     w->last_index = record->index - 1;
     return HF_OK;
 }

@@ -65,6 +65,9 @@ static void test_the_ring_holds_what_was_put_in(void **state)
         }
     }
     assert_true(e.first > 1000);
+    assert_int_equal(entries_term(&e, e.first - 2), m->term[e.first - 2]);
+    entries_forget(&e, e.first - 1);
+    assert_int_equal(entries_term(&e, e.first - 1), m->term[e.first - 1]);
     assert_int_equal(entries_term(&e, e.first - 2), 0);
     assert_false(entries_has(&e, entries_last(&e) + 1));
     entries_close(&e);
@@ -91,11 +94,36 @@ static void test_the_last_change_is_found(void **state)
     entries_close(&e);
 }
 
+/* What only the disk holds any more can be cut and appended to, and its terms are known. */
+static void test_terms_reach_behind_the_ring(void **state)
+{
+    (void)state;
+    struct entries e;
+    entries_init(&e, 1, 1);
+    for (uint64_t i = 1; i <= 40; i++) {
+        struct log_entry entry = {i, 1 + i / 10, LOG_COMMAND, {(const uint8_t *)"12345678", 8}};
+        entries_append(&e, &entry);
+    }
+    entries_trim(&e, 30);
+    assert_true(e.first == 31 && terms_first(&e.terms) == 1);
+    for (uint64_t i = 1; i <= 40; i++) assert_int_equal(entries_term(&e, i), 1 + i / 10);
+    entries_truncate(&e, 15);
+    assert_true(e.first == 15 && e.count == 0 && entries_last(&e) == 14);
+    assert_true(entries_term(&e, 14) == 2 && entries_term(&e, 15) == 0);
+    struct log_entry entry = {15, 9, LOG_COMMAND, {(const uint8_t *)"12345678", 8}};
+    entries_append(&e, &entry);
+    entries_forget(&e, 12);
+    assert_true(entries_term(&e, 11) == 0 && entries_term(&e, 12) == 2);
+    assert_true(entries_term(&e, 15) == 9 && entries_get(&e, 15).term == 9);
+    entries_close(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_ring_holds_what_was_put_in),
         cmocka_unit_test(test_the_last_change_is_found),
+        cmocka_unit_test(test_terms_reach_behind_the_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
