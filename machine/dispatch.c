@@ -4,6 +4,7 @@
 
 #include "machine/grants.h"
 #include "machine/locks.h"
+#include "machine/members.h"
 #include "machine/reads.h"
 #include "machine/record.h"
 #include "machine/replies.h"
@@ -36,6 +37,7 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_RESOLVE] = {.apply = record_resolve},
     [OP_CODE_RECORD_GET] = {.read = record_read},
     [OP_CODE_RECORD_LIST] = {.read = record_list},
+    [OP_CODE_MEMBER] = {.apply = member_record},
 };
 
 static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {

@@ -89,6 +89,10 @@ int machine_session_peek(struct machine *m, uint64_t session, uint32_t *unacked_
 HF_MUST_USE
 int machine_request_peek(struct machine *m, uint64_t session, uint64_t seq);
 
+/** The incarnation that is recorded for a server. \param incarnation Out: 0 = none. Faults only. */
+HF_MUST_USE
+int machine_member(struct machine *m, uint64_t id, uint64_t *incarnation);
+
 /** Numbers for STATUS and metrics. */
 struct machine_counts {
     uint64_t session_count; /**< alive */

@@ -42,7 +42,8 @@ enum machine_table {
     TABLE_ATTEMPTS = 17,       /**< fencing token of a current attempt -> its record's key */
     TABLE_BOUND = 18,          /**< session, token of an attempt bound to it -> the record's key */
     TABLE_CHECKPOINTS = 19,    /**< key -> the data of its record's last checkpoint, bare */
-    TABLE_END = 20,
+    TABLE_MEMBERS = 20,        /**< server id -> its incarnation (u64) */
+    TABLE_END = 21,
 };
 _Static_assert((int)TABLE_END <= 32, "the store's tables are numbered 0 to 31");
 

@@ -438,6 +438,12 @@ CODEC_STRUCT(msg_session_list_reply, SESSION_LIST_REPLY_FIELDS)
     F(T, STR, version, 0, NAME_BYTES_MAX)
 CODEC_STRUCT(msg_status_reply, STATUS_REPLY_FIELDS)
 
+/* A server's own op: the incarnation that was heard of under a member's id. */
+#define MEMBER_SEEN_FIELDS(T, F, L) \
+    F(T, U64, id, 1, UINT64_MAX)    \
+    F(T, U64, incarnation, 1, UINT64_MAX)
+CODEC_STRUCT(msg_member, MEMBER_SEEN_FIELDS)
+
 /* With NOT_LEADER: where the leader's clients go, empty if not known. */
 #define REDIRECT_FIELDS(T, F, L) F(T, STR, leader_client, 0, ADDRESS_BYTES_MAX)
 CODEC_STRUCT(msg_redirect, REDIRECT_FIELDS)
@@ -507,6 +513,7 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(msg_record_list_reply, RECORD_LIST_REPLY_FIELDS)   \
     TYPE(msg_session_list_reply, SESSION_LIST_REPLY_FIELDS) \
     TYPE(msg_status_reply, STATUS_REPLY_FIELDS)             \
+    TYPE(msg_member, MEMBER_SEEN_FIELDS)                    \
     TYPE(msg_redirect, REDIRECT_FIELDS)                     \
     TYPE(msg_retry, RETRY_FIELDS)                           \
     TYPE(msg_complaint, COMPLAINT_FIELDS)

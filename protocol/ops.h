@@ -19,6 +19,7 @@ enum op_traits {
     OP_DOOR = 32,    /**< answered by the server itself (HELLO, STATUS) */
     OP_PARKS = 64,   /**< its answer may come much later */
     OP_PAGES = 128,  /**< a read that may walk over many rows: few of them are served at a time */
+    OP_SERVER = 256, /**< a server's own, into the log: from a client it is no op */
 };
 
 /* OP(code, NAME, request struct, answer struct on HF_OK, traits). Codes are the wire's: never
@@ -46,7 +47,8 @@ enum op_traits {
     OP(44, RESOLVE, msg_resolve, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)       \
     OP(45, RECORD_GET, msg_record_get, msg_record_reply, OP_READ)                                  \
     OP(46, RECORD_LIST, msg_record_list, msg_record_list_reply, OP_READ | OP_PAGES)                \
-    OP(90, STATUS, msg_empty, msg_status_reply, OP_DOOR)
+    OP(90, STATUS, msg_empty, msg_status_reply, OP_DOOR)                                           \
+    OP(91, MEMBER, msg_member, msg_empty, OP_WRITE | OP_SERVER)
 
 #define HF_OP_CODE(code, NAME, request, answer, traits) OP_CODE_##NAME = code,
 enum op_code { HF_OPS(HF_OP_CODE) OP_CODE_MAX = 127 };

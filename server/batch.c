@@ -104,7 +104,7 @@ static int make_room(struct batch *batch)
     return HF_OK;
 }
 
-int batches_add(struct batches *b, uint64_t now_ms, struct pending *request,
+int batches_add(struct batches *b, uint64_t now_ms, uint16_t op, struct pending *request,
                 const struct envelope *envelope, struct slice body)
 {
     struct batch *batch = list_empty(&b->waiting) ? NULL : batch_of(b->waiting.prev);
@@ -114,11 +114,11 @@ int batches_add(struct batches *b, uint64_t now_ms, struct pending *request,
     int rv = make_room(batch);
     if (rv != HF_OK) return rv;
     size_t bytes_before = batch->entry.size;
-    rv = entry_add(&batch->entry, request->caller.op, envelope, body);
+    rv = entry_add(&batch->entry, op, envelope, body);
     if (rv != HF_OK) return rv;
     b->waiting_bytes += batch->entry.size - bytes_before;
     batch->requests[batch->count++] = request;
-    batch->keeps_only = batch->keeps_only && request->caller.op == OP_CODE_KEEP;
+    batch->keeps_only = batch->keeps_only && op == OP_CODE_KEEP;
     return HF_OK;
 }
 

@@ -16,7 +16,8 @@
 struct batch {
     struct list link;          /**< in `waiting`, `in_flight` or `spare` */
     struct buffer entry;       /**< owned: the entry's bytes */
-    struct pending **requests; /**< owned; of each op, borrowed from the pending table's slab */
+    struct pending **requests; /**< owned; of each op, borrowed from the pending table's slab;
+                                    NULL = nobody waits for its answer */
     uint32_t count;            /**< ops */
     uint32_t capacity;         /**< room in `requests` */
     uint64_t index;            /**< of its entry; 0 = not in the log yet */
@@ -43,9 +44,9 @@ void batches_init(struct batches *b, uint32_t bytes_max, uint32_t ops_max);
 void batches_close(struct batches *b);
 
 /** Append an op to the open batch, or to a new one. \param request borrowed until the batch is
- * dropped. \retval HF_ENOMEM, HF_ETOOLARGE nothing changed. */
+ * dropped; NULL for an op of the server's own. \retval HF_ENOMEM, HF_ETOOLARGE nothing changed. */
 HF_MUST_USE
-int batches_add(struct batches *b, uint64_t now_ms, struct pending *request,
+int batches_add(struct batches *b, uint64_t now_ms, uint16_t op, struct pending *request,
                 const struct envelope *envelope, struct slice body);
 
 /** An empty batch at the end of `waiting`: its entry carries time alone. \return borrowed;

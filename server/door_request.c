@@ -116,7 +116,7 @@ static int read_request(struct door *d, struct slice frame, struct request *q,
     if (rv != HF_OK) return rv;
     *sentence = "there is no such op";
     q->info = op_find(q->frame.op);
-    if (q->info == NULL) return HF_EBADREQUEST;
+    if (q->info == NULL || (q->info->traits & OP_SERVER) != 0) return HF_EBADREQUEST;
     HF_ASSERT(q->info->request->struct_bytes <= sizeof q->body);
 
     arena_reset(&d->arena);

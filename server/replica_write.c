@@ -131,7 +131,7 @@ int replica_write(struct replica *r, struct replica_now now, const struct replic
         .peer = peer,
         .acl_revision = 0,
     };
-    rv = batches_add(&r->batches, now.elapsed_ms, request, &envelope, body);
+    rv = batches_add(&r->batches, now.elapsed_ms, caller->op, request, &envelope, body);
     if (rv == HF_OK) return HF_OK;
     pending_end(&r->pending, request);
     return turn_away(r, caller, HF_ETOOBUSY);
@@ -232,6 +232,7 @@ static int disown_batch(struct replica *r, struct batch *batch, int status)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
         struct pending *request = batch->requests[i];
+        if (request == NULL) continue;
         int rv = replica_refuse(r, &request->caller, status);
         if (rv != HF_OK) return rv;
         pending_end(&r->pending, request);
