@@ -385,6 +385,11 @@ bool driver_is_ready(const struct driver *d)
            d->applied_index >= d->term_start_index && d->fault == HF_OK;
 }
 
+uint64_t driver_term_start(const struct driver *d)
+{
+    return d->term_start_index;
+}
+
 uint64_t driver_leader(const struct driver *d)
 {
     if (d->raft.state == RAFT_LEADER) return d->config.id;

@@ -179,6 +179,9 @@ enum driver_state driver_state(const struct driver *d);
 /** A leader that has applied an entry of its own term: reads and membership changes may begin. */
 bool driver_is_ready(const struct driver *d);
 
+/** The first entry of a leader's own term; 0 = it leads not, or has none yet. */
+uint64_t driver_term_start(const struct driver *d);
+
 /** The leader's id as far as known, 0 = none; itself if it leads. */
 uint64_t driver_leader(const struct driver *d);
 

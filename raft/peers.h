@@ -8,7 +8,8 @@
  * the dialler to the acceptor.
  *
  *   out   PAUSE -> DIALLING -> HELLO -> OPEN, and back to PAUSE when anything fails
- *   in    accepted -> greeted; a new greeted connection of the same peer replaces the older one
+ *   in    accepted -> introduced; a new introduced connection of the same peer replaces the older
+ * one
  *
  * Frames are raft/peer_frame.h's: bounded before anything is allocated, with a check over all. What
  * breaks a rule closes that connection and changes nothing else. A message to a member without an
@@ -30,25 +31,23 @@
 #include "base/slice.h"
 #include "raft/configuration.h"
 #include "raft/message.h"
+#include "raft/peer_frame.h"
 #include "raft/vote.h"
 #include "raft/wal.h"
 
 enum {
-    PEERS_DIAL_MS_MAX = 1000,                 /* from dialling to the connection */
-    PEERS_HELLO_MS_MAX = 2000,                /* from the connection to the answer, either way */
-    PEERS_PARTIAL_MS_MAX = 10000,             /* from a frame's first byte to its last */
-    PEERS_RETRY_MS_MIN = 50,                  /* first pause after a failure; grows by half */
-    PEERS_RETRY_MS_MAX = 1000,                /* up to this */
-    PEERS_OUT_BYTES_MAX = 32 * 1024 * 1024,   /* waiting for one peer; what is beyond is lost */
-    PEERS_APPEND_BYTES_MAX = 4 * 1024 * 1024, /* of entries in one message; the rest is lost, and
-                                                 asked for again */
-    PEERS_IN_MAX = 64,                        /* accepted connections, greeted or not */
-    PEERS_SENTENCE_BYTES = 200,               /* of a refusal, NUL included */
+    PEERS_DIAL_MS_MAX = 1000,               /* from dialling to the connection */
+    PEERS_HELLO_MS_MAX = 2000,              /* from the connection to the answer, either way */
+    PEERS_PARTIAL_MS_MAX = 10000,           /* from a frame's first byte to its last */
+    PEERS_RETRY_MS_MIN = 50,                /* first pause after a failure; grows by half */
+    PEERS_RETRY_MS_MAX = 1000,              /* up to this */
+    PEERS_OUT_BYTES_MAX = 32 * 1024 * 1024, /* waiting for one peer; what is beyond is lost */
+    PEERS_IN_MAX = 64,                      /* accepted connections, introduced or not */
 };
 
 struct peers;
 
-/** What the links need done. None may call the links. */
+/** What the links need done. `receive` may call peers_send(); else none may call the links. */
 struct peers_ports {
     /** A message from a member, in its order; m->peer and m->address are filled in, everything is
      * borrowed for the call. \retval HF_EBADREQUEST it breaks a rule: the connection is closed.
@@ -101,7 +100,7 @@ struct peer_out {
 struct peer_in {
     struct list link;  /**< in peers' `ins` */
     struct list ready; /**< where the shell finds it */
-    uint64_t peer;     /**< who it is; 0 = not greeted yet */
+    uint64_t peer;     /**< who it is; 0 = not introduced yet */
     uint64_t since_ms; /**< of the connection, or of the frame that is half here */
     struct buffer in;  /**< a frame's first bytes */
     struct buffer out; /**< the answer to the introduction; the shell consumes */

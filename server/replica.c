@@ -31,6 +31,10 @@ const struct replica_limits REPLICA_LIMITS_DEFAULT = {
     .checkpoint_bytes_max = 64 * 1024 * 1024,
     .checkpoint_age_ms = 1000,
     .trail_bytes = 64 * 1024 * 1024,
+    .trail_bytes_max = (uint64_t)8 * 1024 * 1024 * 1024,
+    .election_ms = DRIVER_ELECTION_MS_DEFAULT,
+    .heartbeat_ms = DRIVER_HEARTBEAT_MS_DEFAULT,
+    .ping_ms = 100,
     .reserve_percent = 5,
     .reserve_bytes_min = 64 * 1024 * 1024,
     .reserve_bytes_max = (uint64_t)4 * 1024 * 1024 * 1024,
@@ -63,12 +67,6 @@ static int truncate_from(void *data, uint64_t index)
     return wal_truncate(r->wal, index);
 }
 
-static void send_message(void *data, const struct message *message)
-{
-    (void)data; /* a lone voter has nobody to write to; a message may be lost */
-    (void)message;
-}
-
 /* ------------------------------------------------------------------ open and close */
 
 static int open_vote(struct replica *r, const struct replica_config *config, struct refusal *why)
@@ -77,13 +75,23 @@ static int open_vote(struct replica *r, const struct replica_config *config, str
     return directory_open(r->disk, &expected, &r->vote, why);
 }
 
+/* Alone, nobody will ask for what the store holds already. */
+static bool stands_alone(const struct store_mark *mark)
+{
+    struct configuration_server servers[CONFIGURATION_SERVERS_MAX];
+    return mark->index > 0 && configuration_check(mark->configuration) &&
+           configuration_decode(mark->configuration, servers) == 1;
+}
+
 static int open_log(struct replica *r, const struct replica_config *config, struct refusal *why)
 {
     const struct store_mark *mark = store_mark(r->store);
+    r->alone = stands_alone(mark);
+    uint64_t trail = r->alone ? 0 : UINT64_MAX;
     struct wal_config wal_config = {.segment_bytes = config->segment_bytes, .may_create = false};
     memcpy(wal_config.cluster_id, r->vote.state.cluster_id, WAL_CLUSTER_ID_BYTES);
     entries_init(&r->entries, mark->index + 1, ENTRIES_BYTES_MAX_DEFAULT);
-    int rv = wal_open(r->disk, &wal_config, mark->index + 1, 0, &r->entries, &r->wal, why);
+    int rv = wal_open(r->disk, &wal_config, mark->index + 1, trail, &r->entries, &r->wal, why);
     if (rv != HF_OK) return rv;
 
     uint64_t last = wal_last_index(r->wal);
@@ -131,12 +139,9 @@ static const char *own_address(const struct replica *r)
     return unknown;
 }
 
-void replica_size_ring(struct replica *r, struct slice configuration)
+void replica_size_ring(struct replica *r)
 {
-    struct configuration_server servers[CONFIGURATION_SERVERS_MAX];
-    bool alone =
-        configuration_check(configuration) && configuration_decode(configuration, servers) == 1;
-    r->entries.bytes_max = alone ? RING_BYTES_ALONE : ENTRIES_BYTES_MAX_DEFAULT;
+    r->entries.bytes_max = r->alone ? RING_BYTES_ALONE : ENTRIES_BYTES_MAX_DEFAULT;
 }
 
 static int start_driver(struct replica *r, uint64_t seed, struct refusal *why)
@@ -145,13 +150,13 @@ static int start_driver(struct replica *r, uint64_t seed, struct refusal *why)
         .id = r->vote.state.node_id,
         .address = own_address(r),
         .seed = (uint32_t)(seed ^ (seed >> 32)),
-        .election_ms = DRIVER_ELECTION_MS_DEFAULT,
-        .heartbeat_ms = DRIVER_HEARTBEAT_MS_DEFAULT,
+        .election_ms = r->limits.election_ms,
+        .heartbeat_ms = r->limits.heartbeat_ms,
         .entries = &r->entries,
         .ports = {.persist_term_vote = persist_term_vote,
                   .append = append,
                   .truncate = truncate_from,
-                  .send = send_message,
+                  .send = replica_send,
                   .apply = replica_apply,
                   .data = r},
     };
@@ -168,9 +173,6 @@ static int start_driver(struct replica *r, uint64_t seed, struct refusal *why)
                       &mark);
     if (rv != HF_OK)
         return refuse(why, rv, "vote file, log and store do not fit together: %s", status_text(rv));
-    struct slice configuration = {0};
-    (void)driver_configuration(r->driver, &configuration);
-    replica_size_ring(r, configuration);
     return HF_OK;
 }
 
@@ -186,6 +188,8 @@ static int open_parts(struct replica *r, const struct replica_config *config, st
     if (rv == HF_OK) rv = open_log(r, config, why);
     if (rv == HF_OK) rv = open_machine(r, why);
     if (rv == HF_OK) replica_check_space(r);
+    if (rv == HF_OK && replica_open_peers(r, config->seed) != HF_OK)
+        rv = refuse(why, HF_ENOMEM, "out of memory");
     if (rv == HF_OK) rv = start_driver(r, config->seed, why);
     if (rv == HF_OK) rv = replica_after_driver(r);
     return rv;
@@ -225,7 +229,8 @@ void replica_close(struct replica *r)
     LIST_FOR_SAFE(link, &r->pages) free(HF_CONTAINER_OF(link, struct waiting_read, link));
     driver_free(r->driver);
     machine_close(r->machine);
-    wal_close(r->wal);
+    wal_close(r->wal); /* forgets the reads that the links wait for */
+    peers_free(r->peers);
     entries_close(&r->entries);
     vote_close(&r->vote);
     batches_close(&r->batches);
@@ -259,17 +264,22 @@ int replica_after_driver(struct replica *r)
         r->leads = false;
     }
     if (!leader || term != r->lead_term) {
+        rounds_forget(&r->rounds);
         int rv = replica_disown(r);
         if (rv != HF_OK) return rv;
     }
     r->lead_term = term;
+    replica_follow_members(r);
     if (ready && !r->leads) {
-        uint64_t time_ms = machine_time_ms(r->machine);
+        uint64_t time_ms = replica_time_to_lead(r);
         cluster_clock_start(&r->clock, r->now.elapsed_ms, time_ms, deadlines_stored(r));
         r->proposed_time_ms = time_ms;
         r->proposed_ms = r->now.elapsed_ms;
+        r->ping_due_ms = r->now.elapsed_ms;
         r->leads = true;
+        if (r->read_count > 0) (void)rounds_join(&r->rounds); /* for those of an earlier term */
     }
+    replica_confirm_alone(r);
     return replica_serve_reads(r);
 }
 
@@ -277,6 +287,7 @@ int replica_pass_end(struct replica *r, struct replica_now now)
 {
     r->now = now;
     r->pages_left = r->limits.pages_max;
+    peers_tick(r->peers, now.elapsed_ms);
     if (driver_next_timeout(r->driver) <= now.elapsed_ms) {
         int rv = driver_tick(r->driver, now.elapsed_ms);
         if (rv != HF_OK) return rv;
@@ -285,7 +296,8 @@ int replica_pass_end(struct replica *r, struct replica_now now)
     }
     if (r->leads && cluster_clock_pass(&r->clock, now.elapsed_ms, deadlines_stored(r)))
         r->counts.stall_count++;
-    int rv = replica_propose(r);
+    int rv = replica_lead_members(r);
+    if (rv == HF_OK) rv = replica_propose(r);
     if (rv == HF_OK) rv = replica_after_driver(r);
     if (rv == HF_OK) rv = replica_checkpoint(r, false);
     if (replica_space_when(r) <= now.elapsed_ms) (void)replica_has_space(r);
@@ -328,7 +340,8 @@ static bool page_is_due(const struct replica *r)
 {
     if (list_empty(&r->pages)) return false;
     const struct waiting_read *first = HF_CONTAINER_OF(r->pages.next, struct waiting_read, link);
-    return first->index != 0 && first->index <= r->applied_index;
+    return first->index != 0 && first->index <= r->applied_index &&
+           first->round <= r->rounds.confirmed;
 }
 
 uint64_t replica_next_wake(const struct replica *r)
@@ -336,6 +349,7 @@ uint64_t replica_next_wake(const struct replica *r)
     uint64_t wake_ms = driver_next_timeout(r->driver);
     wake_ms = earlier(wake_ms, replica_checkpoint_when(r));
     wake_ms = earlier(wake_ms, replica_space_when(r));
+    wake_ms = earlier(wake_ms, replica_members_when(r));
     if (!r->leads) return wake_ms;
     if (page_is_due(r)) return r->now.elapsed_ms;
     uint64_t leader_ms = leader_wake(r);
@@ -396,15 +410,16 @@ static uint32_t fill_members(const struct replica *r, struct member *members)
     size_t count = configuration_decode(bytes, servers);
     HF_ASSERT(count <= CONFIGURATION_SERVERS_MAX);
     for (size_t i = 0; i < count; i++) {
-        bool self = servers[i].id == r->vote.state.node_id;
+        uint64_t id = servers[i].id;
+        bool self = id == r->vote.state.node_id;
         members[i] = (struct member){
-            .id = servers[i].id,
+            .id = id,
             .peer = slice_of(servers[i].address),
-            .client = slice_of(self ? r->client_address : ""),
+            .client = slice_of(replica_client_of(r, id)),
             .role = servers[i].role == SERVER_VOTER     ? MEMBER_VOTER
                     : servers[i].role == SERVER_STANDBY ? MEMBER_STANDBY
                                                         : MEMBER_SPARE,
-            .reachable = self ? 1 : 0,
+            .reachable = self || (peers_is_open(r->peers, id) && peers_is_heard(r->peers, id)),
         };
     }
     return (uint32_t)count;
@@ -419,14 +434,13 @@ int replica_status(struct replica *r, struct replica_now now, struct msg_status_
     struct machine_counts counts;
     machine_count(r->machine, &counts);
     put_hash128(r->digest, digest);
-    bool self_leads = driver_leader(r->driver) == r->vote.state.node_id;
     *out = (struct msg_status_reply){
         .node_id = r->vote.state.node_id,
         .role = state == DRIVER_LEADER      ? ROLE_LEADER
                 : state == DRIVER_CANDIDATE ? ROLE_CANDIDATE
                                             : ROLE_FOLLOWER,
         .leader_id = driver_leader(r->driver),
-        .leader_client = slice_of(self_leads ? r->client_address : ""),
+        .leader_client = slice_of(replica_client_of(r, driver_leader(r->driver))),
         .term = driver_term(r->driver),
         .commit_index = driver_commit_index(r->driver),
         .applied_index = r->applied_index,

@@ -5,9 +5,8 @@
  * follower nobody waits, and the machine's answers fall on the floor.
  *
  * A read is evaluated when the machine has applied what was committed when it arrived, by a leader
- * that has committed an entry of its own term: alone, that is proof enough that no newer leader
- * has committed anything since. (With other voters a round of pings comes in front: a read joins
- * `reads` with the commit index of its arrival either way.)
+ * that has committed an entry of its own term, and that a round begun after the read has arrived
+ * has confirmed (server/rounds.h): no newer leader had committed anything by then.
  *
  * A read that may walk over many rows (OP_PAGES) waits for its turn among `pages`, of which a few
  * are served a pass: whoever asks for a thousand at once delays other pages, and nothing else.
@@ -107,7 +106,6 @@ static int remember_configuration(struct replica *r, const struct log_entry *ent
 {
     buffer_clear(&r->configuration);
     r->configuration_index = entry->index;
-    replica_size_ring(r, entry->data);
     return buffer_append(&r->configuration, entry->data.data, entry->data.size);
 }
 
@@ -157,7 +155,12 @@ static int queue_read(struct replica *r, const struct replica_caller *caller, st
     if (r->read_count >= r->limits.reads_max) return replica_refuse(r, caller, HF_ETOOBUSY);
     struct waiting_read *read = malloc(sizeof *read + body.size);
     if (read == NULL) return replica_refuse(r, caller, HF_ETOOBUSY);
-    *read = (struct waiting_read){.caller = *caller, .index = index, .body_bytes = body.size};
+    *read = (struct waiting_read){
+        .caller = *caller,
+        .index = index,
+        .round = rounds_join(&r->rounds),
+        .body_bytes = body.size,
+    };
     memcpy(read->body, body.data, body.size);
     list_push_back(walks(caller) ? &r->pages : &r->reads, &read->link);
     r->read_count++;
@@ -173,8 +176,8 @@ int replica_read(struct replica *r, struct replica_now now, const struct replica
     if (driver_state(r->driver) != DRIVER_LEADER) return replica_refuse(r, caller, HF_ENOTLEADER);
     if (!r->leads) return queue_read(r, caller, body, 0);
     uint64_t index = driver_commit_index(r->driver);
-    if (r->applied_index < index || walks(caller)) return queue_read(r, caller, body, index);
-    return answer_read(r, caller, request);
+    bool at_once = r->alone && r->applied_index >= index && !walks(caller);
+    return at_once ? answer_read(r, caller, request) : queue_read(r, caller, body, index);
 }
 
 static int serve_one(struct replica *r, const struct waiting_read *read)
@@ -197,7 +200,8 @@ static int serve_list(struct replica *r, struct list *reads, uint32_t *left)
     {
         struct waiting_read *read = HF_CONTAINER_OF(link, struct waiting_read, link);
         if (read->index == 0) read->index = driver_commit_index(r->driver);
-        if (leads && (r->applied_index < read->index || *left == 0)) return HF_OK;
+        bool waits = r->applied_index < read->index || r->rounds.confirmed < read->round;
+        if (leads && (waits || *left == 0)) return HF_OK;
         int rv = leads ? serve_one(r, read) : replica_refuse(r, &read->caller, HF_ENOTLEADER);
         list_remove(&read->link);
         free(read);

@@ -47,16 +47,24 @@ void replica_check_space(struct replica *r)
     if (!wal_has_room(r->wal) && space.free_bytes > r->segment_bytes) wal_prepare_retry(r->wal);
 }
 
+/* A member that is away will need the log from where it was: it may not grow without end. */
+static bool trail_is_full(const struct replica *r)
+{
+    return !r->alone && wal_disk_bytes(r->wal) > r->limits.trail_bytes_max;
+}
+
 bool replica_has_space(struct replica *r)
 {
     bool full = r->disk_full || !wal_has_room(r->wal);
     if (full && r->now.elapsed_ms - r->space_checked_ms >= SPACE_CHECK_MS) replica_check_space(r);
-    return !r->disk_full && wal_has_room(r->wal);
+    return !r->disk_full && wal_has_room(r->wal) && !trail_is_full(r);
 }
 
 const char *replica_shortage(const struct replica *r)
 {
     if (!wal_has_room(r->wal)) return "no disk space for the log's next segment";
+    if (trail_is_full(r)) return "the log has its largest size: a member is away that will need it";
+    if (r->leads && replica_members_short(r)) return "a majority of the members is short of space";
     if (!r->disk_full) return NULL;
     if (r->flush_retry_ms != 0) return "no disk space for the store's flush";
     if (!store_has_room(r->store)) return "the store has its largest size: see --map-gib";
@@ -114,11 +122,16 @@ bool replica_checkpoint_wanted(struct replica *r, struct replica_now now, int *s
            (store_is_flushing(r->store) || r->checkpoint_index < r->applied_index);
 }
 
+/* Alone, libraft is told, so that it forgets as well. With other members it is not: it would then
+ * want to send an image to whoever lags, and none is made. What every member holds is never asked
+ * for again. */
 static int shorten_log(struct replica *r)
 {
     const struct store_mark *mark = store_mark(r->store);
     uint64_t keep_from = wal_trail_begin(r->wal, mark->index, r->limits.trail_bytes);
-    if (keep_from == 1) return HF_OK; /* all of it is trail */
+    uint64_t held = r->alone ? keep_from : replica_held_index(r);
+    if (held < keep_from) keep_from = held;
+    if (keep_from <= 1) return HF_OK; /* all of it is trail */
     HF_ASSERT(keep_from <= mark->index);
     if (mark->index - keep_from >= UINT32_MAX) return HF_OK;
 
@@ -128,10 +141,12 @@ static int shorten_log(struct replica *r)
         .configuration_index = mark->configuration_index,
         .configuration = mark->configuration,
     };
-    int rv = driver_compact(r->driver, r->now.elapsed_ms, &driver_mark,
-                            (uint32_t)(mark->index - keep_from + 1));
+    uint32_t trailing = (uint32_t)(mark->index - keep_from + 1);
+    int rv =
+        r->alone ? driver_compact(r->driver, r->now.elapsed_ms, &driver_mark, trailing) : HF_OK;
     if (rv != HF_OK) return rv;
     wal_remove_before(r->wal, keep_from);
+    entries_forget(&r->entries, keep_from);
     return HF_OK;
 }
 

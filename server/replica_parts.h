@@ -2,7 +2,8 @@
  *   replica.c             open, close, passes, numbers
  *   replica_write.c       requests in, batches out
  *   replica_apply.c       committed entries in, answers out; reads
- *   replica_checkpoint.c  generations of the store, and what of the log may go */
+ *   replica_checkpoint.c  generations of the store, and what of the log may go
+ *   replica_peers.c       the other servers: messages, pings, confirmed reads, hand-over */
 #ifndef SERVER_REPLICA_PARTS_H
 #define SERVER_REPLICA_PARTS_H
 
@@ -13,18 +14,26 @@
 #include "server/cluster_clock.h"
 #include "server/pending.h"
 #include "server/replica.h"
+#include "server/rounds.h"
 
 enum {
     REPLICA_ADDRESS_BYTES = ADDRESS_BYTES_MAX + 1,
     RETRY_MS = 50, /* what TOO_BUSY asks a client to wait at least */
 };
 
-/** A read that waits for the machine. */
+/** What another member said of itself. */
+struct member_state {
+    uint64_t id;      /**< whose; 0 = a free place */
+    bool space_short; /**< it has no disk space for new work */
+};
+
+/** A read that waits for the machine, or for its confirmation. */
 struct waiting_read {
     struct list link;             /**< in `reads`, in order of arrival */
     struct replica_caller caller; /**< whose */
     uint64_t index;               /**< the machine must have applied this; 0 = not known yet: the
                                        leader has not committed an entry of its term */
+    uint64_t round;               /**< and this round must have confirmed that it leads */
     size_t body_bytes;            /**< of `body` */
     uint8_t body[];               /**< the request, encoded */
 };
@@ -35,6 +44,7 @@ struct replica {
     struct entries entries;                     /**< owned; the driver's memory */
     struct wal *wal;                            /**< owned */
     struct driver *driver;                      /**< owned */
+    struct peers *peers;                        /**< owned; the links to the others */
     struct machine *machine;                    /**< owned */
     struct store *store;                        /**< borrowed */
     struct disk *disk;                          /**< borrowed */
@@ -63,6 +73,18 @@ struct replica {
     bool leads;                 /**< leader, with an entry of its own term applied */
     bool stopping;              /**< new requests are answered SHUTDOWN */
 
+    /* the other members */
+    bool alone;                  /**< the configuration names no other server */
+    struct rounds rounds;        /**< reads wait until one confirms that this server leads */
+    uint64_t ping_due_ms;        /**< the next ping, on a leader */
+    uint64_t ping_term;          /**< of the newest ping that came */
+    uint64_t ping_time_ms;       /**< cluster time in it */
+    uint64_t held_index;         /**< the log is not needed before it, as far as is known */
+    uint64_t members_index;      /**< the configuration whose members the links know */
+    uint64_t recorded_index;     /**< the configuration all of whose incarnations are recorded */
+    uint64_t hand_over_until_ms; /**< not tried any longer then; 0 = not tried */
+    struct member_state members[CONFIGURATION_SERVERS_MAX]; /**< the others */
+
     /* the state and its mark */
     uint64_t applied_index;       /**< last entry in the machine */
     uint64_t applied_term;        /**< its term */
@@ -84,13 +106,54 @@ struct replica {
 /* replica.c */
 
 /** Recent entries stay in memory for peers that lag; a server alone needs few of them. */
-void replica_size_ring(struct replica *r, struct slice configuration);
+void replica_size_ring(struct replica *r);
 
 /** Look at what the driver's last call changed: leadership won, lost, or ready. */
 HF_MUST_USE
 int replica_after_driver(struct replica *r);
 
+/* replica_peers.c */
+
+/** Make the links. \retval HF_ENOMEM */
+HF_MUST_USE
+int replica_open_peers(struct replica *r, uint64_t seed);
+
+/** Where a member's clients go, as far as is known; "" if not. Borrowed until the next call. */
+const char *replica_client_of(const struct replica *r, uint64_t id);
+
+/** The driver's send port. */
+void replica_send(void *data, const struct message *message);
+
+/** The configuration may be another one: tell the links who the members are. */
+void replica_follow_members(struct replica *r);
+
+/** On a leader, at the end of a pass: begin the round that reads wait for, ping when it is due,
+ * have incarnations recorded. \retval faults only. */
+HF_MUST_USE
+int replica_lead_members(struct replica *r);
+
+/** Let reads that have come be confirmed, if that takes nobody else. */
+void replica_confirm_alone(struct replica *r);
+
+/** When replica_lead_members() or replica_hand_over() have something to do; UINT64_MAX: never. */
+uint64_t replica_members_when(const struct replica *r);
+
+/** The cluster time from which this server goes on if it has just come to lead: what its log says,
+ * or a later one that a leader told. */
+uint64_t replica_time_to_lead(const struct replica *r);
+
+/** Entries before this one are on every member's disk: the log is not needed before it. 0 = not
+ * known. */
+uint64_t replica_held_index(struct replica *r);
+
+/** True if a majority of the voters, as far as they said, is short of space. */
+bool replica_members_short(const struct replica *r);
+
 /* replica_write.c */
+
+/** Append an op of the server's own to the open batch; it is lost with the leadership. */
+HF_MUST_USE
+int replica_write_own(struct replica *r, uint16_t op, struct slice body);
 
 /** Answer a request with a status of this server's, not the machine's: NOT_LEADER and TOO_BUSY
  * with their details. \retval faults only. */

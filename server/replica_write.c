@@ -26,8 +26,8 @@ int replica_refuse(struct replica *r, const struct replica_caller *caller, int s
     const void *detail = &empty;
     if (status == HF_ETOOBUSY) detail = &retry;
     if (status == HF_ENOTLEADER) detail = &redirect;
-    if (status == HF_ENOTLEADER && driver_leader(r->driver) == r->vote.state.node_id)
-        redirect.leader_client = slice_of(r->client_address);
+    if (status == HF_ENOTLEADER)
+        redirect.leader_client = slice_of(replica_client_of(r, driver_leader(r->driver)));
 
     buffer_clear(&r->answer);
     int rv = codec_encode(op_reply_type(caller->op, status), detail, &r->answer);
@@ -79,7 +79,7 @@ static int admit_numbered(struct replica *r, const struct replica_caller *caller
  * the log is in its last segment. Contract, 9. */
 static bool has_space_for(struct replica *r, const struct op_info *info)
 {
-    if (replica_has_space(r)) return true;
+    if (replica_has_space(r) && !replica_members_short(r)) return true;
     return (info->traits & OP_PARKS) == 0 && wal_has_room(r->wal);
 }
 
@@ -135,6 +135,12 @@ int replica_write(struct replica *r, struct replica_now now, const struct replic
     if (rv == HF_OK) return HF_OK;
     pending_end(&r->pending, request);
     return turn_away(r, caller, HF_ETOOBUSY);
+}
+
+int replica_write_own(struct replica *r, uint16_t op, struct slice body)
+{
+    struct envelope envelope = {.principal = slice_make(PRINCIPAL, sizeof PRINCIPAL - 1)};
+    return batches_add(&r->batches, r->now.elapsed_ms, op, NULL, &envelope, body);
 }
 
 /* ------------------------------------------------------------------ batches out */
