@@ -133,7 +133,7 @@ int directory_open(struct disk *d, const struct directory_expected *expected, st
         memcmp(expected->cluster_id, v->state.cluster_id, VOTE_CLUSTER_ID_BYTES) != 0) {
         rv = refuse(why, HF_EINVAL,
                     "The data directory belongs to another cluster than the one "
-                    "that was asked for. Check --data.");
+                    "that was asked for. Check --data, --cluster and --cluster-name.");
     } else if (expected->node_id != 0 && expected->node_id != v->state.node_id) {
         rv = refuse(why, HF_EINVAL,
                     "The data directory belongs to server %" PRIu64 ", not to %" PRIu64

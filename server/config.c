@@ -25,6 +25,10 @@ struct setting {
 static const struct setting settings[] = {
     {"data", KIND_TEXT, FIELD(data), 0, 0},
     {"client", KIND_TEXT, FIELD(client), 0, 0},
+    {"peer", KIND_TEXT, FIELD(peer), 0, 0},
+    {"cluster", KIND_TEXT, FIELD(cluster_text), 0, 0},
+    {"cluster-name", KIND_TEXT, FIELD(cluster_name), 0, 0},
+    {"new-cluster", KIND_SWITCH, FIELD(new_cluster), 0, 0},
     {"id", KIND_U64, FIELD(id), 1, INT64_MAX},
     {"segment-mib", KIND_U32, FIELD(segment_mib), 4, 64},
     {"map-gib", KIND_U32, FIELD(map_gib), 1, 16384},
@@ -46,6 +50,7 @@ static const char HELP[] =
     "holdfastd " HF_VERSION ", a server for distributed locks and idempotency records\n"
     "\n"
     "usage: holdfastd --data DIR [settings]        run a server; a lone one makes its directory\n"
+    "       holdfastd --data DIR --id N --cluster LIST [settings]   run a server of a cluster\n"
     "       holdfastd init --data DIR [settings]   make the directory and exit\n"
     "       holdfastd --help | --version\n"
     "\n"
@@ -54,6 +59,12 @@ static const char HELP[] =
     "  --data DIR             where log and store lie (mode 0700)\n"
     "  --client HOST:PORT     listen for clients, default 127.0.0.1:7420; port 0 draws one\n"
     "  --id N                 this server's number, default 1\n"
+    "  --cluster 1=HOST:PORT,2=HOST:PORT,3=HOST:PORT\n"
+    "                         the servers of the cluster, up to 7, and where each listens for the\n"
+    "                         others; the same on all of them, at every start\n"
+    "  --cluster-name TEXT    tells clusters of the same servers apart\n"
+    "  --peer HOST:PORT       listen for the other servers here instead of at --cluster's address\n"
+    "  --new-cluster          the cluster is new: make this server's directory if it is empty\n"
     "  --insecure             bind beyond loopback although nothing is encrypted\n"
     "  --segment-mib N        size of a log segment, 4 to 64, default 64\n"
     "  --map-gib N            largest size of the store, 1 to 16384, default 64\n"
@@ -226,23 +237,50 @@ static int read_flag(struct reading *r, int argc, char **argv, int *at, const ch
     return set_value(r, &settings[i], value);
 }
 
-static int check(struct reading *r)
+static int check_address(struct reading *r, const char *flag, const char *address)
 {
-    const struct config *c = r->config;
     char host[CONFIG_ADDRESS_BYTES];
     uint16_t port = 0;
-    if (c->data[0] == '\0')
-        return complain(r, "--data DIR is missing; see holdfastd --help%s%s", "", "");
-    if (config_split_address(c->client, host, &port) != HF_OK)
-        return complain(r,
-                        "--client must be a numeric HOST:PORT such as 127.0.0.1:7420, not \"%s\"%s",
-                        c->client, "");
-    if (!config_is_loopback(host) && !c->insecure)
+    if (config_split_address(address, host, &port) != HF_OK)
+        return complain(r, "%s must be a numeric HOST:PORT such as 127.0.0.1:7420, not \"%s\"",
+                        flag, address);
+    if (!config_is_loopback(host) && !r->config->insecure)
         return complain(r,
                         "%s is not a loopback address and nothing would be encrypted: "
                         "give --insecure if that is what you want%s",
-                        c->client, "");
+                        address, "");
     return HF_OK;
+}
+
+static int check_cluster(struct reading *r)
+{
+    struct config *c = r->config;
+    if (c->cluster_text[0] == '\0') {
+        if (c->peer[0] != '\0' || c->cluster_name[0] != '\0')
+            return complain(r, "--%s goes with --cluster%s",
+                            c->peer[0] != '\0' ? "peer" : "cluster-name", "");
+        return HF_OK;
+    }
+    int rv = cluster_parse(c->cluster_text, &c->cluster, r->sentence);
+    for (uint32_t i = 0; rv == HF_OK && i < c->cluster.count; i++)
+        rv = check_address(r, "an address in --cluster", c->cluster.members[i].address);
+    if (rv != HF_OK) return rv;
+    const struct cluster_member *self = cluster_find(&c->cluster, c->id);
+    if (c->id == 0)
+        return complain(r, "--cluster wants --id N: which of its servers is this one?%s%s", "", "");
+    if (self == NULL)
+        return complain(r, "--id names a server that is not in --cluster %s%s", c->cluster_text,
+                        "");
+    if (c->peer[0] == '\0') snprintf(c->peer, sizeof c->peer, "%s", self->address);
+    return check_address(r, "--peer", c->peer);
+}
+
+static int check(struct reading *r)
+{
+    if (r->config->data[0] == '\0')
+        return complain(r, "--data DIR is missing; see holdfastd --help%s%s", "", "");
+    int rv = check_address(r, "--client", r->config->client);
+    return rv == HF_OK ? check_cluster(r) : rv;
 }
 
 int config_read(int argc, char **argv, struct config *c, char *sentence)

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "protocol/limits.h"
+#include "server/cluster.h"
 
 enum {
     CONFIG_PATH_BYTES = 4096,
@@ -28,15 +29,20 @@ enum {
 };
 
 struct config {
-    enum config_command command;       /**< what to do */
-    char data[CONFIG_PATH_BYTES];      /**< the data directory; not empty with RUN and INIT */
-    char client[CONFIG_ADDRESS_BYTES]; /**< "host:port" to listen on for clients */
-    uint64_t id;                       /**< this server's; 0 = not told: 1, or what it is */
-    uint32_t segment_mib;              /**< of the log, 4 to 64 */
-    uint32_t map_gib;                  /**< the store's largest size, 1 to 16,384 */
-    uint32_t connections_max;          /**< of clients, 1 to 1,000,000 */
-    enum log_level log_level;          /**< lines below are dropped */
-    bool insecure;                     /**< may bind beyond loopback without TLS */
+    enum config_command command;           /**< what to do */
+    char data[CONFIG_PATH_BYTES];          /**< the data directory; not empty with RUN and INIT */
+    char client[CONFIG_ADDRESS_BYTES];     /**< "host:port" to listen on for clients */
+    char peer[CONFIG_ADDRESS_BYTES];       /**< "host:port" to listen on for other servers */
+    char cluster_text[CLUSTER_TEXT_BYTES]; /**< --cluster as it was told; empty = a lone server */
+    char cluster_name[CLUSTER_NAME_BYTES]; /**< --cluster-name */
+    struct cluster cluster;                /**< the text, read */
+    bool new_cluster;                      /**< the directory may be made */
+    uint64_t id;                           /**< this server's; 0 = not told: 1, or what it is */
+    uint32_t segment_mib;                  /**< of the log, 4 to 64 */
+    uint32_t map_gib;                      /**< the store's largest size, 1 to 16,384 */
+    uint32_t connections_max;              /**< of clients, 1 to 1,000,000 */
+    enum log_level log_level;              /**< lines below are dropped */
+    bool insecure;                         /**< may bind beyond loopback without TLS */
 };
 
 /** Read arguments and, with --config, the file. Blocks for the file.

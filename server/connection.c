@@ -1,6 +1,4 @@
-/* See server/connection.h. The door's `out` is sent with one call where the kernel takes it all;
- * the rest waits in `sending` for the socket, while `out` gathers anew. The memory is freed in
- * libuv's close callback, never before. */
+/* See server/connection.h. The memory is freed in libuv's close callback, never before. */
 #include "server/connection.h"
 
 #include <stdio.h>
@@ -9,21 +7,21 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "server/loop.h"
+#include "server/outlet.h"
 
-enum { OUT_BYTES_KEPT = 16 * 1024, COMPLAIN_MS = 1000, KEEPALIVE_S = 60 };
+enum { COMPLAIN_MS = 1000, KEEPALIVE_S = 60 };
 
 struct connection {
     uv_tcp_t tcp;                /**< the socket; first, so that a handle is its connection */
     struct door_connection door; /**< its half of the protocol */
-    uv_write_t write;            /**< of `sending` */
-    struct buffer sending;       /**< taken from door.out, being sent */
+    struct outlet outlet;        /**< sends door.out */
     struct loop *loop;           /**< borrowed */
 };
 
 static void forget(uv_handle_t *handle)
 {
     struct connection *c = (struct connection *)(void *)handle;
-    buffer_close(&c->sending);
+    outlet_close(&c->outlet);
     free(c);
 }
 
@@ -57,51 +55,16 @@ static void take_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 
 /* ------------------------------------------------------------------ writing */
 
-static void written(uv_write_t *write, int failed)
+static void sent(struct outlet *outlet, bool failed)
 {
-    struct connection *c = HF_CONTAINER_OF(write, struct connection, write);
-    buffer_clear(&c->sending);
+    struct connection *c = HF_CONTAINER_OF(outlet, struct connection, outlet);
     c->door.unsent_bytes = 0;
     if (uv_is_closing((uv_handle_t *)&c->tcp) != 0) return;
-    if (failed != 0) {
+    if (failed) {
         close_connection(c);
         return;
     }
-    if (c->sending.capacity > OUT_BYTES_KEPT) buffer_close(&c->sending);
     connection_flush(&c->door);
-}
-
-/* What the kernel did not take at once waits for the socket. */
-static void send_later(struct connection *c, size_t sent)
-{
-    struct buffer out = c->door.out;
-    c->door.out = c->sending;
-    c->sending = out;
-    if (c->door.out.bytes_max == 0) buffer_init(&c->door.out, out.bytes_max);
-    c->door.unsent_bytes = out.size - sent;
-    uv_buf_t rest = uv_buf_init((char *)out.data + sent, (unsigned)(out.size - sent));
-    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &rest, 1, written) != 0) close_connection(c);
-}
-
-static void send_now(struct connection *c)
-{
-    struct buffer *out = &c->door.out;
-    uv_buf_t all = uv_buf_init((char *)out->data, (unsigned)out->size);
-    int sent = uv_try_write((uv_stream_t *)&c->tcp, &all, 1);
-    if (sent < 0 && sent != UV_EAGAIN) {
-        close_connection(c);
-        return;
-    }
-    if (sent < 0 || (size_t)sent < out->size) {
-        send_later(c, sent < 0 ? 0 : (size_t)sent);
-        return;
-    }
-    size_t bytes_max = out->bytes_max;
-    buffer_clear(out);
-    if (out->capacity > OUT_BYTES_KEPT) {
-        buffer_close(out);
-        buffer_init(out, bytes_max);
-    }
 }
 
 void connection_flush(struct door_connection *door)
@@ -112,9 +75,12 @@ void connection_flush(struct door_connection *door)
         close_connection(c);
         return;
     }
-    if (door->unsent_bytes > 0) return; /* written() comes back here */
-    if (door->out.size > 0) send_now(c);
-    if (uv_is_closing((uv_handle_t *)&c->tcp) != 0) return;
+    if (door->unsent_bytes > 0) return; /* sent() comes back here */
+    if (!outlet_send(&c->outlet, (uv_stream_t *)&c->tcp, &door->out)) {
+        close_connection(c);
+        return;
+    }
+    door->unsent_bytes = c->outlet.unsent_bytes;
     if (door->closing && door->unsent_bytes == 0) close_connection(c);
 }
 
@@ -156,6 +122,7 @@ void connection_accept(struct listener *l)
         return;
     }
     c->loop = l->loop;
+    c->outlet.sent_cb = sent;
     uv_tcp_init(&l->loop->uv, &c->tcp);
     if (uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)&c->tcp) != 0 ||
         l->connection_count >= l->connections_max) {

@@ -13,7 +13,7 @@
 #include "raft/directory.h"
 #include "storage/store_lmdb.h"
 
-enum { STORE_PATH_BYTES = CONFIG_PATH_BYTES + 16, CONFIGURATION_BYTES = 1024 };
+enum { STORE_PATH_BYTES = CONFIG_PATH_BYTES + 16, CONFIGURATION_BYTES = 4096 };
 
 /* Of address space above the store's largest size: a store that is full must still be able to
  * flush what frees, and two flushes in a row may each touch a page for every row of a generation.
@@ -108,6 +108,25 @@ static int make_store(const char *path, const struct config *config, struct refu
                   config->data);
 }
 
+/* What a server begins with: a lone one as a cluster of itself, with an id drawn at random. */
+static int first_settings(const struct config *config, struct directory_settings *settings,
+                          struct buffer *configuration)
+{
+    struct configuration_server self = {
+        .id = settings->node_id, .address = PEER_ADDRESS, .role = SERVER_VOTER};
+    random_bytes(&settings->incarnation, sizeof settings->incarnation);
+    int rv = HF_OK;
+    if (config->cluster.count == 0) {
+        random_bytes(settings->cluster_id, sizeof settings->cluster_id);
+        rv = configuration_encode(&self, 1, configuration);
+    } else {
+        cluster_id(&config->cluster, config->cluster_name, settings->cluster_id);
+        rv = cluster_configuration(&config->cluster, configuration);
+    }
+    settings->configuration = buffer_slice(configuration);
+    return rv;
+}
+
 static int make_here(struct data_dir *d, const struct config *config, const char *store_path,
                      struct refusal *why)
 {
@@ -122,17 +141,25 @@ static int make_here(struct data_dir *d, const struct config *config, const char
         .node_id = config->id != 0 ? config->id : 1,
         .segment_bytes = config->segment_mib * 1024 * 1024,
     };
-    random_bytes(settings.cluster_id, sizeof settings.cluster_id);
-    random_bytes(&settings.incarnation, sizeof settings.incarnation);
-    struct configuration_server self = {
-        .id = settings.node_id, .address = PEER_ADDRESS, .role = SERVER_VOTER};
     struct buffer configuration;
     buffer_init(&configuration, CONFIGURATION_BYTES);
-    rv = configuration_encode(&self, 1, &configuration);
-    settings.configuration = buffer_slice(&configuration);
+    rv = first_settings(config, &settings, &configuration);
     if (rv == HF_OK) rv = directory_make(&d->disk.disk, &settings, why);
     buffer_close(&configuration);
     return rv;
+}
+
+/* An empty directory: a lone server's is made, a cluster member's only if that was said. */
+static int make_if_allowed(struct data_dir *d, const struct config *config, const char *store_path,
+                           struct refusal *why)
+{
+    if (config->cluster.count == 0 || config->new_cluster)
+        return make_here(d, config, store_path, why);
+    return refuse(why, HF_ENOTFOUND,
+                  "%s is empty: if server %llu was here before, it has forgotten its votes, and "
+                  "starting it would lose what the cluster has acknowledged; restore its "
+                  "directory. If the cluster is new, give --new-cluster",
+                  config->data, (unsigned long long)config->id);
 }
 
 int data_dir_open(struct data_dir *d, const struct config *config, struct refusal *why)
@@ -145,7 +172,7 @@ int data_dir_open(struct data_dir *d, const struct config *config, struct refusa
     if (rv != HF_OK) return rv;
     rv = directory_exists(&d->disk.disk, &made);
     if (rv != HF_OK) rv = refuse(why, rv, "%s does not read: %s", config->data, status_text(rv));
-    if (rv == HF_OK && !made) rv = make_here(d, config, store_path, why);
+    if (rv == HF_OK && !made) rv = make_if_allowed(d, config, store_path, why);
     if (rv == HF_OK) rv = open_store(store_path, config, &d->store, why);
     if (rv != HF_OK) data_dir_close(d);
     return rv;

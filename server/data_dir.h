@@ -15,13 +15,14 @@ struct data_dir {
     struct store *store;    /**< owned */
 };
 
-/** Open the directory; a lone server's that is not there yet is made. Blocks.
+/** Open the directory; a lone server's that is not there yet is made, a cluster member's only with
+ * --new-cluster. Blocks.
  * \param why  Out, filled on every error. \retval HF_ELOCKED, HF_ECORRUPT, HF_ENOTFOUND,
  * HF_EVERSION, HF_EDISKFULL, HF_EIO */
 HF_MUST_USE
 int data_dir_open(struct data_dir *d, const struct config *config, struct refusal *why);
 
-/** Make the directory of a new lone server, for `holdfastd init`. Blocks.
+/** Make the directory of a new server, alone or of a new cluster, for `holdfastd init`. Blocks.
  * \param why  Out, filled on every error. \retval HF_EEXIST it was made before. */
 HF_MUST_USE
 int data_dir_make(const struct config *config, struct refusal *why);

@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "base/status.h"
-#include "server/connection.h"
 #include "server/loop.h"
 
 enum { BACKLOG = 1024 };
@@ -15,7 +14,7 @@ static void incoming(uv_stream_t *stream, int failed)
 {
     struct listener *l = stream->data;
     if (failed == 0) {
-        connection_accept(l);
+        l->accept_cb(l);
         return;
     }
     uint64_t now_ms = clock_elapsed_ms(&l->loop->clock);
@@ -53,9 +52,10 @@ static void name_self(struct listener *l, const char *host)
 }
 
 int listener_open(struct listener *l, struct loop *loop, const char *address,
-                  uint32_t connections_max, char *sentence)
+                  uint32_t connections_max, void (*accept_cb)(struct listener *l), char *sentence)
 {
-    *l = (struct listener){.loop = loop, .connections_max = connections_max};
+    *l =
+        (struct listener){.loop = loop, .connections_max = connections_max, .accept_cb = accept_cb};
     char host[CONFIG_ADDRESS_BYTES];
     uint16_t port = 0;
     int rv = config_split_address(address, host, &port);

@@ -52,9 +52,12 @@ static void tell_changes(struct loop *l)
         log_line(shortage != NULL ? LOG_WARN : LOG_INFO, "space", "short=\"%s\"",
                  shortage != NULL ? shortage : "nothing");
     }
-    if (replica_role(l->replica) != l->role) {
+    uint64_t leader = replica_leader(l->replica);
+    if (replica_role(l->replica) != l->role || leader != l->leader) {
         l->role = replica_role(l->replica);
-        log_info("role", "role=%s", roles[l->role]);
+        l->leader = leader;
+        log_info("role", "role=%s leader=%" PRIu64 " term=%" PRIu64, roles[l->role], leader,
+                 replica_term(l->replica));
     }
     if (l->ready || !replica_is_ready(l->replica)) return;
     l->ready = true;
@@ -76,11 +79,14 @@ static void go_on_stopping(struct loop *l, struct replica_now now)
         _exit(EXIT_SUCCESS);
     }
     if (!replica_is_idle(l->replica)) return;
+    int status = HF_OK;
+    if (!l->handed_over && replica_hand_over(l->replica, now, &status)) return;
+    loop_must(status, "handing leadership over");
+    l->handed_over = true;
     if (!l->said_goodbye) {
         l->said_goodbye = true;
         door_say_goodbye(&l->door);
     }
-    int status = HF_OK;
     bool wanted = replica_checkpoint_wanted(l->replica, now, &status);
     loop_must(status, "the last checkpoint");
     if (!wanted && l->listener.connection_count == 0) uv_stop(&l->uv);
@@ -131,6 +137,7 @@ static void end_pass(uv_check_t *handle)
         l->flushing = true;
         flusher_start(&l->flusher);
     }
+    peer_sockets_flush(&l->peer_sockets);
     struct door_connection *c = NULL;
     while ((c = door_next_ready(&l->door)) != NULL) connection_flush(c);
     tell_changes(l);
@@ -199,8 +206,12 @@ static void close_handles(struct loop *l)
 static int open_replica(struct loop *l)
 {
     struct refusal why = {{0}};
+    uint8_t cluster[CLUSTER_ID_BYTES];
+    bool member = l->config->cluster.count > 0;
+    if (member) cluster_id(&l->config->cluster, l->config->cluster_name, cluster);
     struct replica_config config = {
         .node_id = l->config->id,
+        .cluster_id = member ? cluster : NULL,
         .client_address = l->listener.address,
         .disk = &l->dir->disk.disk,
         .store = l->dir->store,
@@ -210,12 +221,31 @@ static int open_replica(struct loop *l)
     };
     random_bytes(&config.seed, sizeof config.seed);
     int rv = replica_open(&config, loop_now(l), &l->replica, &why);
-    if (rv == HF_OK) {
-        door_set_replica(&l->door, l->replica);
-        return 0;
+    if (rv != HF_OK) {
+        fprintf(stderr, "holdfastd: %s\n", why.text);
+        return data_dir_exit_code(rv);
     }
-    fprintf(stderr, "holdfastd: %s\n", why.text);
-    return data_dir_exit_code(rv);
+    door_set_replica(&l->door, l->replica);
+    if (member || replica_is_alone(l->replica)) return 0;
+    fprintf(stderr,
+            "holdfastd: %s is the directory of a cluster's server %llu: give --id and --cluster as "
+            "when it was made\n",
+            l->config->data, (unsigned long long)replica_node_id(l->replica));
+    return EXIT_USAGE;
+}
+
+/* The doors are opened before the directory is looked into: an address that is taken is the more
+ * common mistake, and costs nothing yet. */
+static int open_listeners(struct loop *l)
+{
+    char sentence[CONFIG_SENTENCE_BYTES];
+    int rv = listener_open(&l->listener, l, l->config->client, l->config->connections_max,
+                           connection_accept, sentence);
+    if (rv == HF_OK && l->config->peer[0] != '\0')
+        rv = peer_sockets_listen(&l->peer_sockets, l->config->peer, sentence);
+    if (rv == HF_OK) return 0;
+    fprintf(stderr, "holdfastd: %s\n", sentence);
+    return EXIT_UNAVAILABLE;
 }
 
 static void serve(struct loop *l)
@@ -243,17 +273,13 @@ int loop_run(const struct config *config, struct data_dir *dir)
     open_handles(l);
     loop_must(door_init(&l->door, "holdfastd " HF_VERSION), "the door");
 
-    char sentence[CONFIG_SENTENCE_BYTES];
-    int code = 0;
-    if (listener_open(&l->listener, l, config->client, config->connections_max, sentence) !=
-        HF_OK) {
-        fprintf(stderr, "holdfastd: %s\n", sentence);
-        code = EXIT_UNAVAILABLE;
-    }
+    peer_sockets_init(&l->peer_sockets, l);
+    int code = open_listeners(l);
     if (code == 0) code = open_replica(l);
     if (code == 0) serve(l);
     close_connections(l);
     listener_close(&l->listener);
+    peer_sockets_close(&l->peer_sockets);
     close_handles(l);
     replica_close(l->replica);
     door_close(&l->door);

@@ -22,6 +22,7 @@
 #include "server/door.h"
 #include "server/flusher.h"
 #include "server/listener.h"
+#include "server/peer_sockets.h"
 #include "server/replica.h"
 
 enum { LOOP_READ_BYTES = 64 * 1024, LOOP_STOP_MS_MAX = 5000 };
@@ -35,6 +36,7 @@ struct loop {
     uv_signal_t signals[2];               /**< SIGTERM, SIGINT */
     struct listener listener;             /**< accepts clients */
     struct door door;                     /**< their requests */
+    struct peer_sockets peer_sockets;     /**< the other servers */
     struct replica *replica;              /**< owned */
     struct wal_threads wal_threads;       /**< run the log's jobs */
     struct flusher flusher;               /**< runs the store's */
@@ -44,6 +46,8 @@ struct loop {
     uint64_t stop_ms;                     /**< when a stop has to be over; 0 = not stopping */
     uint64_t stall_count;                 /**< stalls logged so far */
     enum driver_state role;               /**< as last logged */
+    uint64_t leader;                      /**< likewise: its id, 0 = none */
+    bool handed_over;                     /**< while stopping: leadership needs no more care */
     const char *shortage;                 /**< of space, as last logged; static */
     bool ready;                           /**< the ready line was written */
     bool said_goodbye;                    /**< SHUTDOWN was told */

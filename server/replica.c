@@ -71,7 +71,12 @@ static int truncate_from(void *data, uint64_t index)
 
 static int open_vote(struct replica *r, const struct replica_config *config, struct refusal *why)
 {
-    struct directory_expected expected = {.node_id = config->node_id};
+    struct directory_expected expected = {
+        .node_id = config->node_id,
+        .knows_cluster = config->cluster_id != NULL,
+    };
+    if (config->cluster_id != NULL)
+        memcpy(expected.cluster_id, config->cluster_id, sizeof expected.cluster_id);
     return directory_open(r->disk, &expected, &r->vote, why);
 }
 
@@ -381,6 +386,11 @@ bool replica_is_ready(const struct replica *r)
            (driver_state(r->driver) == DRIVER_FOLLOWER && driver_leader(r->driver) != 0);
 }
 
+bool replica_is_alone(const struct replica *r)
+{
+    return r->alone;
+}
+
 const struct replica_counts *replica_count(const struct replica *r)
 {
     return &r->counts;
@@ -399,6 +409,16 @@ const uint8_t *replica_cluster_id(const struct replica *r)
 enum driver_state replica_role(const struct replica *r)
 {
     return driver_state(r->driver);
+}
+
+uint64_t replica_leader(const struct replica *r)
+{
+    return driver_leader(r->driver);
+}
+
+uint64_t replica_term(const struct replica *r)
+{
+    return driver_term(r->driver);
 }
 
 static uint32_t fill_members(const struct replica *r, struct member *members)

@@ -98,6 +98,8 @@ extern const struct replica_limits REPLICA_LIMITS_DEFAULT;
 
 struct replica_config {
     uint64_t node_id;             /**< from 1; 0 = as the vote file says */
+    const uint8_t *cluster_id;    /**< CLUSTER_ID_BYTES, compared with the vote file's; NULL = not
+                                       known; borrowed for the call */
     const char *client_address;   /**< "host:port" told to clients; copied */
     struct disk *disk;            /**< vote file and log; borrowed until replica_close() */
     struct store *store;          /**< open; borrowed until replica_close() */
@@ -178,14 +180,17 @@ int replica_flush_done(struct replica *r, struct replica_now now, int status);
 /** The links to the other servers: the shell moves their bytes. Borrowed until replica_close(). */
 struct peers *replica_peers(struct replica *r);
 
-/** Bytes came on an accepted link: peers_input(), and what follows from it. etval faults only. */
+/** Bytes came on an accepted link: peers_input(), and what follows from it.
+etval faults only. */
 HF_MUST_USE
 int replica_peer_input(struct replica *r, struct replica_now now, struct peer_in *in,
                        struct slice bytes);
 
 /** Hand leadership over to the member that is nearest, as far as there is one: call it once a pass
- * while stopping, after replica_stop() and once replica_is_idle(). eturn true while that is under
- * way and worth waiting for. etval faults in *status. */
+ * while stopping, after replica_stop() and once replica_is_idle().
+eturn true while that is under
+ * way and worth waiting for.
+etval faults in *status. */
 bool replica_hand_over(struct replica *r, struct replica_now now, int *status);
 
 /** From now on new requests are answered SHUTDOWN; what was taken goes on. */
@@ -214,11 +219,17 @@ struct replica_counts {
 };
 const struct replica_counts *replica_count(const struct replica *r);
 
+/** True if the configuration names no other server. */
+bool replica_is_alone(const struct replica *r);
+
 /** This server's id and cluster, from the vote file; borrowed until replica_close(). */
 uint64_t replica_node_id(const struct replica *r);
 const uint8_t *replica_cluster_id(const struct replica *r);
 
-/** The present term, and the machine's counts and digest are in replica_status(). */
+/** What it is now, who leads as far as it knows (0 = nobody), and the present term. The rest is in
+ * replica_status(). */
 enum driver_state replica_role(const struct replica *r);
+uint64_t replica_leader(const struct replica *r);
+uint64_t replica_term(const struct replica *r);
 
 #endif
