@@ -216,6 +216,7 @@ int replica_open(const struct replica_config *config, struct replica_now now,
     r->clock.grace_ms = config->limits.grace_ms;
     list_init(&r->reads);
     list_init(&r->pages);
+    list_init(&r->seeking);
     snprintf(r->client_address, sizeof r->client_address, "%s", config->client_address);
 
     int rv = open_parts(r, config, why);
@@ -232,6 +233,7 @@ void replica_close(struct replica *r)
     if (r == NULL) return;
     LIST_FOR_SAFE(link, &r->reads) free(HF_CONTAINER_OF(link, struct waiting_read, link));
     LIST_FOR_SAFE(link, &r->pages) free(HF_CONTAINER_OF(link, struct waiting_read, link));
+    replica_seeking_close(r);
     driver_free(r->driver);
     machine_close(r->machine);
     wal_close(r->wal); /* forgets the reads that the links wait for */
@@ -285,7 +287,8 @@ int replica_after_driver(struct replica *r)
         if (r->read_count > 0) (void)rounds_join(&r->rounds); /* for those of an earlier term */
     }
     replica_confirm_alone(r);
-    return replica_serve_reads(r);
+    int rv = replica_tell_leader(r);
+    return rv == HF_OK ? replica_serve_reads(r) : rv;
 }
 
 int replica_pass_end(struct replica *r, struct replica_now now)
@@ -355,6 +358,7 @@ uint64_t replica_next_wake(const struct replica *r)
     wake_ms = earlier(wake_ms, replica_checkpoint_when(r));
     wake_ms = earlier(wake_ms, replica_space_when(r));
     wake_ms = earlier(wake_ms, replica_members_when(r));
+    wake_ms = earlier(wake_ms, replica_seeking_when(r));
     if (!r->leads) return wake_ms;
     if (page_is_due(r)) return r->now.elapsed_ms;
     uint64_t leader_ms = leader_wake(r);

@@ -3,7 +3,8 @@
  *   replica_write.c       requests in, batches out
  *   replica_apply.c       committed entries in, answers out; reads
  *   replica_checkpoint.c  generations of the store, and what of the log may go
- *   replica_peers.c       the other servers: messages, pings, confirmed reads, hand-over */
+ *   replica_peers.c       the other servers: messages, pings, confirmed reads, hand-over
+ *   replica_seeking.c     requests that wait until a leader is known */
 #ifndef SERVER_REPLICA_PARTS_H
 #define SERVER_REPLICA_PARTS_H
 
@@ -58,6 +59,8 @@ struct replica {
     struct list reads;            /**< of struct waiting_read, oldest first */
     struct list pages;            /**< likewise: those with OP_PAGES, some a pass */
     uint32_t read_count;          /**< in `reads` and `pages` */
+    struct list seeking;          /**< of struct seeking: they wait until a leader is known */
+    uint32_t seeking_count;       /**< in it */
     uint32_t pages_left;          /**< to be served before the next pass */
     struct buffer answer;         /**< encoded bodies made here */
     struct arena arena;           /**< for decoding a read that had waited */
@@ -155,8 +158,8 @@ bool replica_members_short(const struct replica *r);
 HF_MUST_USE
 int replica_write_own(struct replica *r, uint16_t op, struct slice body);
 
-/** Answer a request with a status of this server's, not the machine's: NOT_LEADER and TOO_BUSY
- * with their details. \retval faults only. */
+/** Answer a request with a status of this server's, not the machine's: TOO_BUSY with its details,
+ * NOT_LEADER with the leader's address, and later if none is known yet. \retval faults only. */
 HF_MUST_USE
 int replica_refuse(struct replica *r, const struct replica_caller *caller, int status);
 
@@ -168,6 +171,28 @@ int replica_propose(struct replica *r);
  * of parked requests nobody here knows (class 2: to be repeated). \retval faults only. */
 HF_MUST_USE
 int replica_disown(struct replica *r);
+
+/** The same, at once. */
+HF_MUST_USE
+int replica_refuse_now(struct replica *r, const struct replica_caller *caller, int status);
+
+/* replica_seeking.c */
+
+/** The leader's id, if it is known and its link stands; 0 = there may be none. */
+uint64_t replica_known_leader(const struct replica *r);
+
+/** Let a request wait until a leader is known. \return false: tell it now. */
+bool replica_seek_leader(struct replica *r, const struct replica_caller *caller);
+
+/** Tell those who wait, if there is a leader or their time is up. \retval faults only. */
+HF_MUST_USE
+int replica_tell_leader(struct replica *r);
+
+/** When the first of them has waited long enough; UINT64_MAX: none waits. */
+uint64_t replica_seeking_when(const struct replica *r);
+
+/** Forget them all. */
+void replica_seeking_close(struct replica *r);
 
 /* replica_apply.c */
 

@@ -19,6 +19,12 @@ static const char PRINCIPAL[] = "anonymous"; /* until there is authentication */
 
 int replica_refuse(struct replica *r, const struct replica_caller *caller, int status)
 {
+    if (status == HF_ENOTLEADER && replica_seek_leader(r, caller)) return HF_OK;
+    return replica_refuse_now(r, caller, status);
+}
+
+int replica_refuse_now(struct replica *r, const struct replica_caller *caller, int status)
+{
     HF_ASSERT(status != HF_OK);
     struct msg_redirect redirect = {0};
     struct msg_retry retry = {.retry_ms = RETRY_MS};
@@ -27,7 +33,7 @@ int replica_refuse(struct replica *r, const struct replica_caller *caller, int s
     if (status == HF_ETOOBUSY) detail = &retry;
     if (status == HF_ENOTLEADER) detail = &redirect;
     if (status == HF_ENOTLEADER)
-        redirect.leader_client = slice_of(replica_client_of(r, driver_leader(r->driver)));
+        redirect.leader_client = slice_of(replica_client_of(r, replica_known_leader(r)));
 
     buffer_clear(&r->answer);
     int rv = codec_encode(op_reply_type(caller->op, status), detail, &r->answer);
