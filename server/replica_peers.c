@@ -171,8 +171,9 @@ static int record_members(struct replica *r)
         if (member.incarnation == 0) continue;
         buffer_clear(&r->answer);
         rv = codec_encode(&msg_member_type, &member, &r->answer);
-        if (rv == HF_OK) rv = replica_write_own(r, OP_CODE_MEMBER, buffer_slice(&r->answer));
         if (rv != HF_OK) return rv;
+        if (replica_write_own(r, OP_CODE_MEMBER, buffer_slice(&r->answer)) != HF_OK)
+            return HF_OK; /* no memory for it: at the next ping */
     }
     if (all) r->recorded_index = r->members_index;
     return HF_OK;
