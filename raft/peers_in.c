@@ -8,6 +8,8 @@
 #include "base/status.h"
 #include "raft/peers_private.h"
 
+enum { COMPLAIN_MS = 1000 };
+
 struct peer_in *peers_next_in(struct peers *p)
 {
     if (list_empty(&p->ins_ready)) return NULL;
@@ -85,6 +87,11 @@ __attribute__((format(printf, 3, 4))) static void turn_down(struct peers *p, str
     p->counts.refused++;
     in->closing = true;
     answer(p, in, sentence);
+    /* it comes again every second, and strangers may come with anything */
+    bool told = strcmp(sentence, p->complaint) == 0 || in->since_ms < p->complained_ms;
+    if (told) return;
+    snprintf(p->complaint, sizeof p->complaint, "%s", sentence);
+    p->complained_ms = in->since_ms + COMPLAIN_MS;
     log_warn("another server was refused", "reason=\"%s\"", sentence);
 }
 

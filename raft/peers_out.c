@@ -1,4 +1,7 @@
 /* The links to the others: dialled, introduced, open; and again after a pause when they fail. */
+#include <inttypes.h>
+
+#include "base/log.h"
 #include "base/status.h"
 #include "raft/peers_private.h"
 
@@ -61,6 +64,17 @@ void peers_disconnected(struct peers *p, struct peer_out *out, uint64_t epoch, u
     peers_out_fail(p, HF_CONTAINER_OF(out, struct peer_member, out), now_ms);
 }
 
+/* Somebody has to mend this: say it, once. */
+static void note_refusal(struct peer_member *m, struct slice sentence)
+{
+    bool told = slice_equal(slice_of(m->refusal), sentence);
+    peers_note_refusal(m, sentence);
+    m->out.pause_ms = PEERS_RETRY_MS_MAX;
+    if (!told)
+        log_warn("no link to another server", "server=%" PRIu64 " reason=\"%s\"", m->out.peer,
+                 m->refusal);
+}
+
 /* \return false: leave this connection. */
 static bool take_answer(struct peers *p, struct peer_member *m, struct slice frame)
 {
@@ -70,14 +84,12 @@ static bool take_answer(struct peers *p, struct peer_member *m, struct slice fra
     if (peer_frame_open(frame, &kind, &body) != HF_OK || kind != PEER_FRAME_ANSWER) return false;
     if (peer_answer_read(body, &answer) != HF_OK || answer.from != m->out.peer) return false;
     if (answer.refused) {
-        peers_note_refusal(m, answer.sentence);
-        m->out.pause_ms = PEERS_RETRY_MS_MAX;
+        note_refusal(m, answer.sentence);
         return false;
     }
     if (!p->config.ports.admit(p->config.ports.data, m->out.peer, answer.incarnation)) {
-        peers_note_refusal(m, slice_of("it was made anew and has forgotten its votes: the cluster "
-                                       "knows another incarnation of it"));
-        m->out.pause_ms = PEERS_RETRY_MS_MAX;
+        note_refusal(m, slice_of("it was made anew and has forgotten its votes: the cluster knows "
+                                 "another incarnation of it"));
         return false;
     }
     peers_note(m, answer.incarnation, answer.client_address);

@@ -33,6 +33,8 @@ struct peers {
     uint32_t in_count;          /**< in `ins` */
     struct peers_counts counts; /**< for log lines */
     struct log_entry entries[MESSAGE_ENTRIES_MAX]; /**< of the message being read */
+    uint64_t complained_ms;                        /**< no line about a refusal before */
+    char complaint[PEER_TEXT_BYTES_MAX + 1];       /**< the last one that was logged */
     char client_address[PEER_TEXT_BYTES_MAX + 1];  /**< this server's */
 };
 
