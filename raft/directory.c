@@ -58,8 +58,10 @@ static int clear(struct disk *d, struct refusal *why)
     return rv == HF_OK ? rv : refuse(why, rv, "The data directory cannot be written.");
 }
 
-/* The log of a new server: empty, or with the configuration that all first servers begin with. */
-static int make_log(struct disk *d, const struct directory_settings *settings, struct refusal *why)
+/* The log of a new server: empty, or with the configuration that all first servers begin with.
+ * `newest`: Out, the number of its newest file. */
+static int make_log(struct disk *d, const struct directory_settings *settings, uint64_t *newest,
+                    struct refusal *why)
 {
     struct wal_config config = {.segment_bytes = settings->segment_bytes, .may_create = true};
     memcpy(config.cluster_id, settings->cluster_id, sizeof config.cluster_id);
@@ -79,6 +81,7 @@ static int make_log(struct disk *d, const struct directory_settings *settings, s
         if (rv != HF_OK) refuse(why, rv, "The log cannot be written.");
         if (rv == HF_OK) HF_ASSERT(wal_durable_index(w) == 1);
     }
+    if (rv == HF_OK) *newest = wal_newest_segment(w);
     wal_close(w);
     entries_close(&entries);
     return rv;
@@ -88,8 +91,9 @@ int directory_make(struct disk *d, const struct directory_settings *settings, st
 {
     HF_ASSERT(settings->node_id >= 1);
     HF_ASSERT(settings->configuration.size == 0 || configuration_check(settings->configuration));
+    uint64_t newest = 0;
     int rv = clear(d, why);
-    if (rv == HF_OK) rv = make_log(d, settings, why);
+    if (rv == HF_OK) rv = make_log(d, settings, &newest, why);
     if (rv != HF_OK) return rv;
 
     bool first = settings->configuration.size > 0;
@@ -98,6 +102,7 @@ int directory_make(struct disk *d, const struct directory_settings *settings, st
         .incarnation = settings->incarnation,
         .term = first ? 1 : 0, /* entry 1 is of term 1 */
         .log_index_min = first ? 1 : 0,
+        .log_segment_min = newest,
     };
     memcpy(state.cluster_id, settings->cluster_id, sizeof state.cluster_id);
     rv = vote_make(d, &state);

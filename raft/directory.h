@@ -51,7 +51,7 @@ int directory_open(struct disk *d, const struct directory_expected *expected, st
                    struct refusal *why);
 
 /** Compare the log's end with what the vote file says was committed and durable: a log that lost
- * its end as a whole (files put back from an older copy) has no other mark of it.
+ * its end (files put back from an older copy) may have no other mark of it.
  * \param log_last_index  wal_last_index(). \param store_index  what the store holds.
  * \retval HF_ECORRUPT the log or the store is older than the vote file. */
 HF_MUST_USE

@@ -18,8 +18,9 @@ enum {
     AT_TERM = 56,
     AT_VOTED_FOR = 64,
     AT_LOG_INDEX = 72,
-    RECORD_END = 80,
-    FORMAT_VERSION = 1,
+    AT_LOG_SEGMENT = 80,
+    RECORD_END = 88,
+    FORMAT_VERSION = 2,
     SLOT_COUNT = 2,
     COPY_COUNT = 2,
     SLOT_BYTES = VOTE_FILE_BYTES / SLOT_COUNT,
@@ -42,6 +43,7 @@ static void encode(const struct vote_state *state, uint64_t sequence,
     put_u64(out + AT_TERM, state->term);
     put_u64(out + AT_VOTED_FOR, state->voted_for);
     put_u64(out + AT_LOG_INDEX, state->log_index_min);
+    put_u64(out + AT_LOG_SEGMENT, state->log_segment_min);
     put_u32(out, crc32c(0, out + AT_MAGIC, RECORD_END - AT_MAGIC));
 }
 
@@ -67,7 +69,8 @@ static int decode(const uint8_t *bytes, struct vote_state *state, uint64_t *sequ
     state->term = get_u64(bytes + AT_TERM);
     state->voted_for = get_u64(bytes + AT_VOTED_FOR);
     state->log_index_min = get_u64(bytes + AT_LOG_INDEX);
-    if (state->node_id == 0 || *sequence == 0) return HF_ECORRUPT;
+    state->log_segment_min = get_u64(bytes + AT_LOG_SEGMENT);
+    if (state->node_id == 0 || state->log_segment_min == 0 || *sequence == 0) return HF_ECORRUPT;
     return HF_OK;
 }
 
@@ -86,6 +89,7 @@ static int write_slot(struct disk *d, struct disk_file *file, const struct vote_
 int vote_make(struct disk *d, const struct vote_state *state)
 {
     HF_ASSERT(state->node_id >= 1);
+    HF_ASSERT(state->log_segment_min >= 1);
     struct disk_file *file;
     int rv = disk_open(d, VOTE_FILE_NAME, DISK_READ, &file);
     if (rv == HF_OK) {
@@ -177,6 +181,15 @@ int vote_open(struct vote *v, struct disk *d, struct refusal *why)
     return rv;
 }
 
+static int save(struct vote *v, const struct vote_state *next)
+{
+    int rv = write_slot(v->disk, v->file, next, v->sequence + 1);
+    if (rv != HF_OK) return rv;
+    v->state = *next;
+    v->sequence += 1;
+    return HF_OK;
+}
+
 int vote_save(struct vote *v, uint64_t term, uint64_t voted_for, uint64_t log_index_min)
 {
     HF_ASSERT(v->file != NULL);
@@ -186,11 +199,16 @@ int vote_save(struct vote *v, uint64_t term, uint64_t voted_for, uint64_t log_in
     next.term = term;
     next.voted_for = voted_for;
     next.log_index_min = log_index_min;
-    int rv = write_slot(v->disk, v->file, &next, v->sequence + 1);
-    if (rv != HF_OK) return rv;
-    v->state = next;
-    v->sequence += 1;
-    return HF_OK;
+    return save(v, &next);
+}
+
+int vote_save_segment(struct vote *v, uint64_t log_segment_min)
+{
+    HF_ASSERT(v->file != NULL);
+    HF_ASSERT(log_segment_min >= v->state.log_segment_min);
+    struct vote_state next = v->state;
+    next.log_segment_min = log_segment_min;
+    return save(v, &next);
 }
 
 void vote_close(struct vote *v)

@@ -24,9 +24,12 @@ struct vote_state {
     uint64_t node_id;                          /**< this server's id, from 1 */
     uint64_t incarnation;                      /**< random, drawn when this directory was made */
     uint64_t term;                             /**< the latest term seen; 0 = none */
-    uint64_t voted_for;     /**< who got this server's vote in `term`; 0 = nobody */
-    uint64_t log_index_min; /**< high-water mark: committed and durable here; the log at least
-                                 reaches it */
+    uint64_t voted_for;       /**< who got this server's vote in `term`; 0 = nobody */
+    uint64_t log_index_min;   /**< high-water mark: committed and durable here; the log at least
+                                   reaches it */
+    uint64_t log_segment_min; /**< from 1: number of a file that the log had begun; it at least
+                                   reaches it. Without it the newest file could be taken away
+                                   unseen: nothing behind it would show the gap */
 };
 
 struct vote {
@@ -52,6 +55,12 @@ int vote_open(struct vote *v, struct disk *d, struct refusal *why);
  * \retval HF_EIO a fault: end the process. */
 HF_MUST_USE
 int vote_save(struct vote *v, uint64_t term, uint64_t voted_for, uint64_t log_index_min);
+
+/** Make durable that the log has begun its file `log_segment_min`: before anything in that file is
+ * told to anybody. v->state says so afterwards. Blocks for one sync.
+ * \param log_segment_min at least the present one. \retval HF_EIO a fault: end the process. */
+HF_MUST_USE
+int vote_save_segment(struct vote *v, uint64_t log_segment_min);
 
 /** Close the file; a zeroed one is accepted. */
 void vote_close(struct vote *v);

@@ -503,6 +503,14 @@ uint64_t wal_durable_index(const struct wal *w)
     return w->durable_index;
 }
 
+uint64_t wal_newest_segment(const struct wal *w)
+{
+    HF_ASSERT(w->segment_count > 0);
+    size_t at = w->segment_count - 1;
+    while (at > 0 && w->segments[at].next_index == 0) at -= 1; /* spares */
+    return w->segments[at].number;
+}
+
 size_t wal_pending_bytes(const struct wal *w)
 {
     return w->pending_bytes;

@@ -18,7 +18,8 @@
  *     used up: a follower refuses appends, a leader refuses work; wal_prepare_retry() tries again;
  *   - rot, a lost write, a missing segment, another cluster's log, a gap: wal_open() refuses with
  *     a sentence. A torn last group is cut, and the log goes on in a fresh segment whose synced
- *     head names the end of the one before. */
+ *     head names the end of the one before. The newest segment taken away as a whole leaves no
+ *     trace in the log: its number is noted elsewhere, and told to wal_open() (segment_min). */
 #ifndef RAFT_WAL_H
 #define RAFT_WAL_H
 
@@ -48,6 +49,9 @@ struct wal_config {
     uint8_t cluster_id[WAL_CLUSTER_ID_BYTES]; /**< as the vote file's */
     uint32_t segment_bytes; /**< a multiple of 512 in WAL_SEGMENT_BYTES_MIN..MAX; 4 MiB or more
                                  hold every entry (wal_entry_bytes_max()) */
+    uint64_t segment_min;   /**< number of a segment that was begun, as the vote file says: a log
+                                 that ends before it is refused; 0 = none is known of,
+                                 as when it may be created */
     bool may_create;        /**< an empty directory becomes an empty log; else it is refused */
 };
 
@@ -80,7 +84,8 @@ struct wal_read {
  * \param entries  borrowed for the call; initialised; its contents are replaced.
  * \param wal      Out: owned, wal_close() it.
  * \param why      Out, filled on every error: what happened, where, what to do.
- * \retval HF_ECORRUPT   rot, a lost write, a missing segment or a gap: never vote with this log.
+ * \retval HF_ECORRUPT   rot, a lost write, a missing segment, a gap, or the log ends before
+ *                       config->segment_min: never vote with this log.
  * \retval HF_EINVAL     another cluster's log. \retval HF_ENOTFOUND no log, and not may_create.
  * \retval HF_EVERSION   written by a later version. \retval HF_EDISKFULL, HF_EIO, HF_ENOMEM */
 HF_MUST_USE
@@ -150,6 +155,10 @@ uint64_t wal_last_index(const struct wal *w);
 /** Entries up to this one are on disk; never above wal_last_index(). It falls only with
  * wal_truncate() and wal_reset(). */
 uint64_t wal_durable_index(const struct wal *w);
+
+/** Number of the newest segment that was begun durably, from 1. It is to be noted outside of the
+ * log before anything in it is told to anybody, and given to the next wal_open(). */
+uint64_t wal_newest_segment(const struct wal *w);
 
 /** Bytes of groups that are not durable yet. */
 size_t wal_pending_bytes(const struct wal *w);

@@ -1,5 +1,6 @@
 /* Opening the log: which segments are there, whether they are whole, where to go on.
- *   - every head is read; numbers have no gap; heads of zeros are spares, at the end only;
+ *   - every head is read; numbers have no gap; heads of zeros are spares, at the end only; the
+ *     newest begun segment is at least the one that the caller knows of;
  *   - the segments that hold what is wanted are scanned, each up to the end that its successor
  *     names, the last one up to the first never-written sector;
  *   - a torn last group is cut: a fresh segment is begun, whose head names the end before it;
@@ -422,6 +423,19 @@ static int scan_all(struct opening *o, size_t begun, struct buffer *raw, struct 
     return begin_segment(o, (uint64_t)w->sector * WAL_SECTOR_BYTES);
 }
 
+/* The newest file taken away leaves no gap: only who noted its number can tell. To be found out
+ * before a segment is begun in its place, which would hide the loss from the next start. */
+static int check_newest(const struct opening *o, size_t begun)
+{
+    HF_ASSERT(begun >= 1);
+    uint64_t known = o->w->config.segment_min;
+    if (o->found[begun - 1].number >= known) return HF_OK;
+    return refuse(o->why, HF_ECORRUPT,
+                  "The log's file %s is missing, or its head is: the log had gone on to it, and "
+                  "what was acknowledged may have been in it. " ADVICE,
+                  name_of(known));
+}
+
 static int open_log(struct opening *o, struct buffer *raw, struct buffer *scratch)
 {
     int rv = find_segments(o);
@@ -434,7 +448,8 @@ static int open_log(struct opening *o, struct buffer *raw, struct buffer *scratc
                       "The log is missing: the directory has a vote file and "
                       "no log. " ADVICE);
     }
-    rv = register_segments(o, begun);
+    if (begun > 0) rv = check_newest(o, begun);
+    if (rv == HF_OK) rv = register_segments(o, begun);
     if (rv != HF_OK) return rv;
     if (begun == 0) return begin_segment(o, 0);
     return scan_all(o, begun, raw, scratch);
@@ -467,6 +482,7 @@ int wal_open(struct disk *d, const struct wal_config *config, uint64_t from, uin
     HF_ASSERT(config->segment_bytes % WAL_SECTOR_BYTES == 0);
     HF_ASSERT(config->segment_bytes >= WAL_SEGMENT_BYTES_MIN);
     HF_ASSERT(config->segment_bytes <= WAL_SEGMENT_BYTES_MAX);
+    HF_ASSERT(config->segment_min == 0 || !config->may_create);
     struct wal *w = wal_must_have(calloc(1, sizeof *w));
     w->disk = d;
     w->config = *config;

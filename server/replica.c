@@ -80,6 +80,16 @@ static int open_vote(struct replica *r, const struct replica_config *config, str
     return directory_open(r->disk, &expected, &r->vote, why);
 }
 
+/* The newest file of the log, if it were taken away, would leave no gap behind: its number is kept
+ * in the vote file, from before anything in it is told. One more sync for a whole segment. */
+static int note_newest_segment(struct replica *r)
+{
+    uint64_t newest = wal_newest_segment(r->wal);
+    HF_ASSERT(newest >= r->vote.state.log_segment_min);
+    if (newest == r->vote.state.log_segment_min) return HF_OK;
+    return vote_save_segment(&r->vote, newest);
+}
+
 /* Alone, nobody will ask for what the store holds already. */
 static bool stands_alone(const struct store_mark *mark)
 {
@@ -93,7 +103,11 @@ static int open_log(struct replica *r, const struct replica_config *config, stru
     const struct store_mark *mark = store_mark(r->store);
     r->alone = stands_alone(mark);
     uint64_t trail = r->alone ? 0 : UINT64_MAX;
-    struct wal_config wal_config = {.segment_bytes = config->segment_bytes, .may_create = false};
+    struct wal_config wal_config = {
+        .segment_bytes = config->segment_bytes,
+        .segment_min = r->vote.state.log_segment_min,
+        .may_create = false,
+    };
     memcpy(wal_config.cluster_id, r->vote.state.cluster_id, WAL_CLUSTER_ID_BYTES);
     entries_init(&r->entries, mark->index + 1, ENTRIES_BYTES_MAX_DEFAULT);
     int rv = wal_open(r->disk, &wal_config, mark->index + 1, trail, &r->entries, &r->wal, why);
@@ -106,11 +120,10 @@ static int open_log(struct replica *r, const struct replica_config *config, stru
             "the store stands at entry %llu, but the log ends at %llu: the log has lost "
             "what was acknowledged; restore the log's files, or this directory as a whole",
             (unsigned long long)mark->index, (unsigned long long)last);
-    if (last < r->vote.state.log_index_min)
-        return refuse(why, HF_ECORRUPT,
-                      "the log ends at entry %llu, but had reached %llu: it has lost what was "
-                      "acknowledged; restore the log's files, or this directory as a whole",
-                      (unsigned long long)last, (unsigned long long)r->vote.state.log_index_min);
+    rv = directory_check_log(&r->vote, last, mark->index, why);
+    if (rv != HF_OK) return rv;
+    rv = note_newest_segment(r);
+    if (rv != HF_OK) return refuse(why, rv, "The vote file cannot be written.");
     r->applied_index = mark->index;
     r->applied_term = mark->term;
     r->configuration_index = mark->configuration_index;
@@ -315,7 +328,8 @@ int replica_pass_end(struct replica *r, struct replica_now now)
 int replica_log_progress(struct replica *r, struct replica_now now)
 {
     r->now = now;
-    int rv = driver_persisted(r->driver, now.elapsed_ms, wal_durable_index(r->wal));
+    int rv = note_newest_segment(r);
+    if (rv == HF_OK) rv = driver_persisted(r->driver, now.elapsed_ms, wal_durable_index(r->wal));
     if (rv == HF_OK && r->paused && !replica_generations_full(r)) {
         r->paused = false;
         rv = driver_resume(r->driver, now.elapsed_ms);

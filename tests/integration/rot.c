@@ -1,6 +1,7 @@
-/* One bit flipped in any file of a data directory, its end cut off, or the file gone: the server
- * refuses to start with a sentence and exit code 65, or it serves exactly what was acknowledged.
- * Never anything else: no wrong answer, no end by a signal, no start that hangs.
+/* One bit flipped in any file of a data directory, its end cut off, the file gone, or the log's
+ * newest file with all spares behind it, so that no gap shows: the server refuses to start with a
+ * sentence and exit code 65, or it serves exactly what was acknowledged. Never anything else: no
+ * wrong answer, no end by a signal, no start that hangs.
  *
  *     rot [FLIPS [SEED]]      flips of each kind of file (default 5), half as many cuts
  *
@@ -29,9 +30,9 @@ enum outcome { REFUSED, CORRECT, STOPPED, WRONG, CRASHED, OUTCOMES };
 static const char *const outcome_names[] = {"refused", "served_correctly", "stopped_later", "WRONG",
                                             "CRASHED"};
 
-enum damage { FLIP, CUT, REMOVE, DAMAGES };
+enum damage { FLIP, CUT, REMOVE, REMOVE_END, DAMAGES };
 
-static const char *const damage_names[] = {"flips", "cuts", "gone"};
+static const char *const damage_names[] = {"flips", "cuts", "gone", "end"};
 
 struct kind {
     const char *name;                   /* for people */
@@ -180,6 +181,14 @@ static void cut_end(const char *path, uint64_t at)
     fprintf(stderr, "cut at %" PRIu64 " of %s\n", at, path);
 }
 
+static void remove_file(const struct server_process *copy, const char *name)
+{
+    char path[320];
+    snprintf(path, sizeof path, "%s/data/%s", copy->folder, name);
+    HF_ASSERT(unlink(path) == 0);
+    fprintf(stderr, "gone: %s\n", path);
+}
+
 /* ------------------------------------------------------------------ a trial */
 
 static enum outcome judge(struct server_process *copy)
@@ -213,12 +222,14 @@ static void try_once(const struct server_process *original, struct server_proces
              "rm -rf %s/data %s/log && cp -r --sparse=always %s/data %s/data", copy->folder,
              copy->folder, original->folder, copy->folder);
     HF_ASSERT(system(command) == 0);
-    snprintf(path, sizeof path, "%s/data/%s", copy->folder,
-             k->files[prng_below(&prng, k->file_count)]);
+    const char *name = k->files[prng_below(&prng, k->file_count)];
+    snprintf(path, sizeof path, "%s/data/%s", copy->folder, name);
     uint64_t at = pick_byte(path, prng_below(&prng, 2) == 0);
     if (damage == FLIP) flip_bit(path, at);
     if (damage == CUT) cut_end(path, at);
-    if (damage == REMOVE) HF_ASSERT(unlink(path) == 0);
+    if (damage == REMOVE || damage == REMOVE_END) remove_file(copy, name);
+    for (unsigned i = 0; damage == REMOVE_END && i < kinds[SPARE].file_count; i++)
+        remove_file(copy, kinds[SPARE].files[i]);
     enum outcome outcome = judge(copy);
     server_process_last_line(copy, line, sizeof line);
     if (outcome == REFUSED && line[0] == '\0') outcome = WRONG; /* without a word */
@@ -232,17 +243,11 @@ static void try_once(const struct server_process *original, struct server_proces
     if (system(command) == 0) fprintf(stderr, "kept as %s.*\n", original->folder);
 }
 
-/* A file that is gone leaves a gap. The newest one of the log does not, unless a spare stands
- * behind it: docs/testing.md says so among what is not seen. */
-static bool gap_shows(unsigned kind)
-{
-    return kind != CURRENT || kinds[SPARE].file_count > 0;
-}
-
 static unsigned print_counts(const struct kind *k)
 {
     unsigned bad = 0;
     for (unsigned d = 0; d < DAMAGES; d++) {
+        if (d == REMOVE_END && k != &kinds[CURRENT]) continue;
         printf("%-14s %-6s", k->name, damage_names[d]);
         for (unsigned i = 0; i < OUTCOMES; i++) printf(" %s=%u", outcome_names[i], k->counts[d][i]);
         printf("\n");
@@ -275,8 +280,8 @@ int main(int argc, char **argv)
         if (k->file_count == 0) continue;
         for (unsigned n = 0; n < flips; n++) try_once(&original, &copy, k, FLIP);
         for (unsigned n = 0; n < (flips + 1) / 2; n++) try_once(&original, &copy, k, CUT);
-        for (unsigned n = 0; gap_shows(i) && n < k->file_count; n++)
-            try_once(&original, &copy, k, REMOVE);
+        for (unsigned n = 0; n < k->file_count; n++) try_once(&original, &copy, k, REMOVE);
+        if (i == CURRENT) try_once(&original, &copy, k, REMOVE_END);
         bad += print_counts(k);
     }
     printf("locks=%u records=%u seed=%" PRIu64 " wrong_or_crashed=%u\n", state.lock_count,

@@ -117,6 +117,7 @@ static void start(struct server *s)
     struct directory_expected expected = {.node_id = 1};
     if (directory_open(&s->disk.disk, &expected, &s->vote, &why) != HF_OK) fail_msg("%s", why.text);
     struct wal_config config = {.segment_bytes = SEGMENT_BYTES};
+    config.segment_min = s->vote.state.log_segment_min;
     memcpy(config.cluster_id, s->vote.state.cluster_id, sizeof config.cluster_id);
     entries_init(&s->entries, 1, 16384);
     int rv = wal_open(&s->disk.disk, &config, s->mark.index + 1, 20, &s->entries, &s->wal, &why);
@@ -174,6 +175,9 @@ static void step_job(struct server *s, enum wal_lane lane)
         s->ended = true;
         return;
     }
+    uint64_t newest = wal_newest_segment(s->wal);
+    if (newest > s->vote.state.log_segment_min)
+        assert_int_equal(vote_save_segment(&s->vote, newest), HF_OK);
     uint64_t durable = wal_durable_index(s->wal);
     assert_int_equal(driver_persisted(s->driver, s->now_ms, durable), HF_OK);
 }

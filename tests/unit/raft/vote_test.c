@@ -13,6 +13,7 @@ static const struct vote_state first = {
     .node_id = 3,
     .incarnation = 0x1122334455667788,
     .term = 1,
+    .log_segment_min = 1,
 };
 
 static void make(struct sim_disk *d, uint64_t seed)
@@ -30,15 +31,19 @@ static void test_a_saved_vote_is_read_back(void **state)
     struct refusal why;
     make(&d, 1);
     assert_int_equal(vote_make(&d.disk, &first), HF_EEXIST);
+    uint64_t segment = first.log_segment_min;
     for (uint64_t term = 2; term < 9; term++) {
         assert_int_equal(vote_open(&v, &d.disk, &why), HF_OK);
         assert_true(v.state.term == term - 1);
         assert_true(v.state.node_id == 3 && v.state.incarnation == first.incarnation);
+        assert_true(v.state.log_segment_min == segment);
         assert_int_equal(vote_save(&v, term, term % 4, term * 10), HF_OK);
+        if (term % 2 == 0) assert_int_equal(vote_save_segment(&v, ++segment), HF_OK);
         vote_close(&v);
     }
     assert_int_equal(vote_open(&v, &d.disk, &why), HF_OK);
     assert_true(v.state.term == 8 && v.state.voted_for == 0 && v.state.log_index_min == 80);
+    assert_true(v.state.log_segment_min == segment);
     assert_memory_equal(v.state.cluster_id, first.cluster_id, VOTE_CLUSTER_ID_BYTES);
     vote_close(&v);
     sim_disk_close(&d);
@@ -92,7 +97,7 @@ static void test_rot_of_one_copy_is_survived(void **state)
     assert_int_equal(vote_save(&v, 3, 2, 0), HF_OK);
     vote_close(&v);
     uint64_t size;
-    for (size_t bit = 0; bit < 80 * 8; bit++) {
+    for (size_t bit = 0; bit < 88 * 8; bit++) {
         for (size_t copy = 0; copy < 2; copy++) {
             for (size_t slot = 0; slot < 2; slot++) {
                 uint8_t *bytes = sim_disk_bytes(&d, VOTE_FILE_NAME, &size);

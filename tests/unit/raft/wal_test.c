@@ -325,6 +325,39 @@ static void test_a_missing_segment_is_refused(void **state)
     assert_non_null(strstr(l->why.text, "wal-0000000000000002 is missing"));
 }
 
+/* The newest segment gone, with the spare behind it, leaves no gap. Who knows its number refuses,
+ * also where the end before it is torn: a segment begun there would take the lost one's place. */
+static void test_a_missing_newest_segment_is_refused_by_its_number(void **state)
+{
+    struct log *l = *state;
+    static const uint8_t data[1000];
+    for (uint64_t i = 1; i <= 2; i++) {
+        struct log_entry e = {i, 1, LOG_COMMAND, {data, i == 1 ? 1 : sizeof data}};
+        assert_int_equal(wal_append(l->wal, &e), HF_OK);
+        assert_int_equal(wal_run_all(l->wal), HF_OK);
+    }
+    assert_true(wal_newest_segment(l->wal) == 1);
+    close_log(l);
+    uint64_t size;
+    memset(sim_disk_bytes(&l->disk, "wal-0000000000000001", &size) + 3 * 512, 0, 512);
+    struct wal_config config = config_small;
+    config.may_create = false;
+    config.segment_min = 1;
+    assert_int_equal(open_log_from(l, &config, 1), HF_OK);
+    assert_true(wal_last_index(l->wal) == 1 && wal_newest_segment(l->wal) == 2);
+    assert_int_equal(wal_run_all(l->wal), HF_OK);
+    assert_true(wal_newest_segment(l->wal) == 2); /* spares do not count */
+    close_log(l);
+
+    sim_disk_lose(&l->disk, "wal-0000000000000002");
+    sim_disk_lose(&l->disk, "wal-0000000000000003");
+    config.segment_min = 2;
+    for (unsigned again = 0; again < 2; again++) {
+        assert_int_equal(open_log_from(l, &config, 1), HF_ECORRUPT);
+        assert_non_null(strstr(l->why.text, "wal-0000000000000002 is missing"));
+    }
+}
+
 /* A synced group that is gone: refused as a lost write, although all checks of the rest are
  * right. */
 static void test_a_lost_write_is_refused(void **state)
@@ -394,6 +427,7 @@ int main(void)
         EACH(test_a_store_ahead_of_its_log_resets_it),
         EACH(test_a_flipped_bit_is_refused_or_harmless),
         EACH(test_a_missing_segment_is_refused),
+        EACH(test_a_missing_newest_segment_is_refused_by_its_number),
         EACH(test_a_lost_write_is_refused),
         EACH(test_a_strange_or_missing_log_is_refused),
         EACH(test_the_segment_size_may_change_between_starts),

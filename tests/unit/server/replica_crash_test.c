@@ -4,7 +4,9 @@
  *
  * Held all the time: every grant that was told is there until its client releases it; tokens only
  * rise; a request sent again gets the answer that it got before; the whole state keeps its
- * invariants. */
+ * invariants.
+ *
+ * And the one loss that the log does not show by itself: its newest file, taken away. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -248,10 +250,83 @@ static void test_power_cuts_take_nothing_that_was_told(void **state)
     assert_true(crashes > SEEDS && grants > 10 * SEEDS); /* else nothing was tried */
 }
 
+/* ------------------------------------------------------------------ the log's newest file */
+
+static bool is_begun(struct world *w, const char *name)
+{
+    static const uint8_t blank[DISK_SECTOR_BYTES];
+    uint64_t size;
+    const uint8_t *bytes = sim_disk_bytes(&w->disk, name, &size);
+    return bytes != NULL && memcmp(bytes, blank, sizeof blank) != 0;
+}
+
+/* Write until the log has begun its second file; what begins it stays untold if `untold`. Not
+ * flushed: the store stands at nothing. */
+static void fill_first_file(struct world *w, bool untold)
+{
+    struct client c;
+    client_connect(&c, w);
+    client_begin_session(&c, TTL_MS);
+    for (unsigned i = 0; !is_begun(w, "wal-0000000000000002"); i++) {
+        assert_true(i < SEGMENT_BYTES / DISK_SECTOR_BYTES);
+        assert_true(w->replica->vote.state.log_segment_min == 1);
+        client_acquire(&c, 0, 0);
+        if (!untold) {
+            world_settle(w);
+            continue;
+        }
+        (void)world_run_log(w);
+        world_pass(w);
+        world_write_untold(w);
+    }
+    client_close(&c);
+}
+
+/* The newest file of the log and the spare behind it are gone, and the store is behind: nothing
+ * that is left shows a gap. The start is refused, the next one too. */
+static void test_newest_file_of_the_log_is_missed(void **state)
+{
+    (void)state;
+    struct world w;
+    struct refusal why = {{0}};
+    world_open(&w, 1, SEGMENT_BYTES);
+    fill_first_file(&w, false);
+    world_settle(&w);
+    world_crash(&w);
+    assert_true(store_mark(w.store)->index == 0);
+    sim_disk_lose(&w.disk, "wal-0000000000000002");
+    sim_disk_lose(&w.disk, "wal-0000000000000003");
+    for (unsigned again = 0; again < 2; again++) {
+        assert_int_equal(world_start(&w, &why), HF_ECORRUPT);
+        assert_non_null(strstr(why.text, "wal-0000000000000002 is missing"));
+    }
+    world_close(&w);
+}
+
+/* The power goes when a file is begun and its number not yet kept: the start goes on in it, and
+ * keeps its number before it serves. */
+static void test_file_that_was_begun_and_not_noted_is_gone_on_with(void **state)
+{
+    (void)state;
+    struct world w;
+    struct refusal why = {{0}};
+    world_open(&w, 1, SEGMENT_BYTES);
+    fill_first_file(&w, true);
+    assert_true(w.replica->vote.state.log_segment_min == 1);
+    world_crash(&w);
+    assert_int_equal(world_start(&w, &why), HF_OK);
+    assert_true(w.replica->vote.state.log_segment_min == 2);
+    world_settle(&w);
+    assert_true(replica_is_ready(w.replica));
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_power_cuts_take_nothing_that_was_told),
+        cmocka_unit_test(test_newest_file_of_the_log_is_missed),
+        cmocka_unit_test(test_file_that_was_begun_and_not_noted_is_gone_on_with),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
