@@ -181,7 +181,8 @@ int peer_frame_open(struct slice frame, uint8_t *kind, struct slice *body)
 
 int peer_hello_write(struct buffer *out, const struct peer_hello *hello)
 {
-    HF_ASSERT(hello->from != 0 && hello->to != 0);
+    HF_ASSERT(hello->from != 0 && hello->incarnation != 0 && hello->to != 0);
+    HF_ASSERT(hello->client_address.size >= 1);
     struct writer w = begin_frame(out, PEER_FRAME_HELLO);
     add_u32(&w, PEER_FRAME_VERSION);
     add(&w, hello->cluster_id, PEER_CLUSTER_ID_BYTES);
@@ -195,7 +196,7 @@ int peer_hello_write(struct buffer *out, const struct peer_hello *hello)
 int peer_hello_read(struct slice body, struct peer_hello *hello)
 {
     struct reader r = {.rest = body};
-    if (take_u32(&r) != PEER_FRAME_VERSION) return HF_EBADREQUEST;
+    if (take_u32(&r) != PEER_FRAME_VERSION) return r.bad ? HF_EBADREQUEST : HF_EVERSION;
     memcpy(hello->cluster_id, take(&r, PEER_CLUSTER_ID_BYTES), PEER_CLUSTER_ID_BYTES);
     hello->from = take_u64(&r);
     hello->incarnation = take_u64(&r);
@@ -207,7 +208,8 @@ int peer_hello_read(struct slice body, struct peer_hello *hello)
 
 int peer_answer_write(struct buffer *out, const struct peer_answer *answer)
 {
-    HF_ASSERT(answer->from != 0);
+    HF_ASSERT(answer->from != 0 && answer->incarnation != 0);
+    HF_ASSERT(answer->client_address.size >= 1);
     HF_ASSERT(answer->refused == (answer->sentence.size > 0));
     struct writer w = begin_frame(out, PEER_FRAME_ANSWER);
     add_u32(&w, PEER_FRAME_VERSION);
@@ -222,7 +224,7 @@ int peer_answer_write(struct buffer *out, const struct peer_answer *answer)
 int peer_answer_read(struct slice body, struct peer_answer *answer)
 {
     struct reader r = {.rest = body};
-    if (take_u32(&r) != PEER_FRAME_VERSION) return HF_EBADREQUEST;
+    if (take_u32(&r) != PEER_FRAME_VERSION) return r.bad ? HF_EBADREQUEST : HF_EVERSION;
     answer->refused = take_bool(&r);
     answer->from = take_u64(&r);
     answer->incarnation = take_u64(&r);

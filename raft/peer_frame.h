@@ -6,7 +6,8 @@
  * types (raft/message.h), and the introduction and its answer, of which one comes first on each
  * connection. Whatever is not exactly so is refused: unknown kinds, other bits than 0 and 1 in a
  * flag, text that is not printable ASCII, trailing bytes, counts above their limits or above what
- * the frame can hold; and nothing is allocated or walked before that was looked at.
+ * the frame can hold; and nothing is allocated or walked before that was looked at. Introduction
+ * and answer begin with the version, in every version, so that a refusal can name it.
  * docs/peer-wire.md shows the fields. */
 #ifndef RAFT_PEER_FRAME_H
 #define RAFT_PEER_FRAME_H
@@ -65,7 +66,8 @@ int peer_hello_write(struct buffer *out, const struct peer_hello *hello);
 HF_MUST_USE
 int peer_answer_write(struct buffer *out, const struct peer_answer *answer);
 
-/** Read the fields of a frame that peer_frame_open() passed. \retval HF_EBADREQUEST */
+/** Read the fields of a frame that peer_frame_open() passed.
+ * \retval HF_EVERSION  another version's: nothing else was looked at. \retval HF_EBADREQUEST */
 HF_MUST_USE
 int peer_hello_read(struct slice body, struct peer_hello *hello);
 HF_MUST_USE

@@ -173,19 +173,41 @@ static void put(struct peers *p, struct peer_member *m, const struct message *me
         return;
     }
     p->counts.sent++;
+    if (behind) m->behind_count++;
     if (!behind) peers_out_ready(p, &m->out);
 }
 
-/* Send what was read, as much of it as was asked for. */
+/* Send what was read, as much of it as was asked for; but nothing that came into the log after the
+ * message was made (this server led no more, and another one's entries took their place): the peer
+ * would take an entry of a later term than the message's for a broken rule. */
 static void put_read(struct peers *p, struct peer_member *m)
 {
     struct message message = m->append;
-    if (message.append.count > m->read.count) message.append.count = (uint32_t)m->read.count;
-    message.append.entries = m->read.entries;
-    HF_ASSERT(message.append.count >= 1);
+    uint32_t count = 0;
+    HF_ASSERT(m->read.count >= 1);
     HF_ASSERT(m->read.entries[0].index == message.append.previous_index + 1);
+    while (count < message.append.count && count < m->read.count &&
+           m->read.entries[count].term <= message.term)
+        count++;
+    message.append.count = count;
+    message.append.entries = m->read.entries;
+    if (count == 0) {
+        p->counts.lost++;
+        return;
+    }
     put(p, m, &message);
     p->counts.read++;
+}
+
+/* What was said meanwhile follows, or is lost with the connection that it was said on. */
+static void put_behind(struct peers *p, struct peer_member *m, bool wanted)
+{
+    struct slice behind = buffer_slice(&m->behind);
+    bool kept = wanted && buffer_append(&m->out.out, behind.data, behind.size) == HF_OK;
+    if (!kept) p->counts.lost += m->behind_count;
+    m->behind_count = 0;
+    buffer_close(&m->behind); /* it may have been large */
+    buffer_init(&m->behind, PEERS_OUT_BYTES_MAX);
 }
 
 static void read_is_back(struct wal_read *read, int status, void *data)
@@ -198,16 +220,14 @@ static void read_is_back(struct wal_read *read, int status, void *data)
         free_member(m);
         return;
     }
-    if (m->read_epoch != m->out.epoch || m->out.state != PEER_OUT_OPEN) return; /* for nobody */
-    if (status == HF_OK) {
+    bool wanted = m->read_epoch == m->out.epoch && m->out.state == PEER_OUT_OPEN;
+    if (wanted && status == HF_OK) {
         put_read(p, m);
     } else {
-        p->counts.lost++; /* the log went on; a fault ends the process elsewhere */
+        p->counts.lost++; /* or the log went on; a fault ends the process elsewhere */
     }
-    if (m->behind.size > 0 && buffer_append(&m->out.out, m->behind.data, m->behind.size) != HF_OK)
-        p->counts.lost++;
-    buffer_close(&m->behind);
-    buffer_init(&m->behind, PEERS_OUT_BYTES_MAX);
+    put_behind(p, m, wanted);
+    wal_read_close(&m->read);
     peers_out_ready(p, &m->out);
 }
 
@@ -232,7 +252,7 @@ static void read_first(struct peers *p, struct peer_member *m, const struct mess
     }
     m->reading = true;
     m->read_epoch = m->out.epoch;
-    buffer_clear(&m->behind);
+    HF_ASSERT(m->behind.size == 0);
 }
 
 void peers_send(struct peers *p, const struct message *message)

@@ -8,8 +8,7 @@
  * the dialler to the acceptor.
  *
  *   out   PAUSE -> DIALLING -> HELLO -> OPEN, and back to PAUSE when anything fails
- *   in    accepted -> introduced; a new introduced connection of the same peer replaces the older
- * one
+ *   in    accepted -> introduced; a new introduced connection of a peer replaces its older one
  *
  * Frames are raft/peer_frame.h's: bounded before anything is allocated, with a check over all. What
  * breaks a rule closes that connection and changes nothing else. A message to a member without an
@@ -40,7 +39,7 @@ enum {
     PEERS_HELLO_MS_MAX = 2000,              /* from the connection to the answer, either way */
     PEERS_PARTIAL_MS_MAX = 10000,           /* from a frame's first byte to its last */
     PEERS_RETRY_MS_MIN = 50,                /* first pause after a failure; grows by half */
-    PEERS_RETRY_MS_MAX = 1000,              /* up to this */
+    PEERS_RETRY_MS_MAX = 1000,              /* up to this; a link open so long is well again */
     PEERS_OUT_BYTES_MAX = 32 * 1024 * 1024, /* waiting for one peer; what is beyond is lost */
     PEERS_IN_MAX = 64,                      /* accepted connections, introduced or not */
 };
@@ -112,8 +111,9 @@ struct peer_in {
 HF_MUST_USE
 int peers_new(const struct peers_config *config, struct peers **peers);
 
-/** Free them. No accepted connection may be left (peers_closed()); sockets are the shell's. NULL is
- * accepted. */
+/** Free them. No accepted connection may be left (peers_closed()); sockets are the shell's. The log
+ * may still have reads of theirs that wait: it is closed before or next, without another job. NULL
+ * is accepted. */
 void peers_free(struct peers *p);
 
 /** The members are these, this server among them or not. Links to new ones are dialled, those to

@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "raft/peers_private.h"
 
-enum { COMPLAIN_MS = 1000 };
+enum { COMPLAIN_MS = 1000, LENGTH_BYTES = 4 };
 
 struct peer_in *peers_next_in(struct peers *p)
 {
@@ -72,7 +72,7 @@ static void answer(struct peers *p, struct peer_in *in, const char *sentence)
         .client_address = slice_of(p->client_address),
         .sentence = slice_of(sentence != NULL ? sentence : ""),
     };
-    if (peer_answer_write(&in->out, &reply) != HF_OK) in->broken = true;
+    if (peer_answer_write(&in->out, &reply) != HF_OK) peers_in_break(p, in);
     peers_in_ready(p, in);
 }
 
@@ -99,6 +99,7 @@ static void introduce(struct peers *p, struct peer_in *in, const struct peer_hel
 {
     const struct peers_config *c = &p->config;
     struct peer_member *m = peers_find(p, hello->from);
+    HF_ASSERT(in->peer == 0 && in->out.size == 0);
     if (memcmp(hello->cluster_id, c->cluster_id, sizeof c->cluster_id) != 0) {
         turn_down(p, in,
                   "server %" PRIu64 " is of another cluster: compare the --cluster and "
@@ -113,8 +114,18 @@ static void introduce(struct peers *p, struct peer_in *in, const struct peer_hel
                   c->id, hello->to);
         return;
     }
+    if (hello->from == c->id) {
+        turn_down(p, in,
+                  "here is server %" PRIu64 " already: give each server an --id of its own, and "
+                  "each --id its own address in --cluster",
+                  c->id);
+        return;
+    }
     if (m == NULL) {
-        turn_down(p, in, "server %" PRIu64 " is no member of this cluster", hello->from);
+        turn_down(p, in,
+                  "server %" PRIu64 " is no member of this cluster: compare its --cluster with "
+                  "that of server %" PRIu64,
+                  hello->from, c->id);
         return;
     }
     if (!c->ports.admit(c->ports.data, hello->from, hello->incarnation)) {
@@ -145,7 +156,12 @@ static int take_frame(struct peers *p, struct peer_in *in, struct slice frame)
         if (kind != PEER_FRAME_HELLO) return HF_EBADREQUEST;
         rv = peer_hello_read(body, &hello);
         if (rv == HF_OK) introduce(p, in, &hello);
-        return rv;
+        if (rv != HF_EVERSION) return rv;
+        turn_down(p, in,
+                  "server %" PRIu64 " speaks version %d of this protocol and no other: run one "
+                  "release, or two that follow each other, on all servers",
+                  p->config.id, PEER_FRAME_VERSION);
+        return HF_OK;
     }
     const struct peer_member *m = peers_find(p, in->peer);
     struct message message;
@@ -180,28 +196,46 @@ static int take_frames(struct peers *p, struct peer_in *in, struct slice bytes, 
     return HF_OK;
 }
 
+/* Add to the frame that is half here what it lacks, and no more; take it once it is whole. */
+static int take_part(struct peers *p, struct peer_in *in, struct slice *bytes, uint64_t now_ms)
+{
+    size_t used = 0;
+    size_t whole = in->in.size < LENGTH_BYTES ? LENGTH_BYTES : get_u32(in->in.data);
+    HF_ASSERT(whole > in->in.size); /* a length was looked at when it came */
+    size_t part = whole - in->in.size;
+    if (part > bytes->size) part = bytes->size;
+    if (buffer_append(&in->in, bytes->data, part) != HF_OK) {
+        break_rules(p, in);
+        return HF_OK;
+    }
+    *bytes = slice_make(bytes->data + part, bytes->size - part);
+    int rv = take_frames(p, in, buffer_slice(&in->in), &used);
+    if (used == 0) return rv;
+    HF_ASSERT(used == in->in.size);
+    buffer_close(&in->in); /* it may have been large */
+    buffer_init(&in->in, PEER_FRAME_BYTES_MAX);
+    in->since_ms = now_ms;
+    return rv;
+}
+
+static bool is_over(const struct peer_in *in)
+{
+    return in->broken || in->closing;
+}
+
 int peers_input(struct peers *p, struct peer_in *in, struct slice bytes, uint64_t now_ms)
 {
-    if (in->broken || in->closing || bytes.size == 0) return HF_OK;
     size_t used = 0;
-    bool had_part = in->in.size > 0;
-    if (had_part) {
-        if (buffer_append(&in->in, bytes.data, bytes.size) != HF_OK) {
-            break_rules(p, in);
-            return HF_OK;
-        }
-        bytes = buffer_slice(&in->in);
+    while (in->in.size > 0 && bytes.size > 0 && !is_over(in)) {
+        int rv = take_part(p, in, &bytes, now_ms);
+        if (rv != HF_OK) return rv;
     }
+    if (bytes.size == 0 || is_over(in)) return HF_OK;
+    HF_ASSERT(in->in.size == 0);
     int rv = take_frames(p, in, bytes, &used);
-    if (rv != HF_OK || in->broken || in->closing) return rv;
-    if (used > 0) in->since_ms = now_ms;
-    if (had_part) {
-        buffer_consume(&in->in, used);
-    } else if (used < bytes.size) {
-        if (in->peer != 0) in->since_ms = now_ms;
-        if (buffer_append(&in->in, bytes.data + used, bytes.size - used) != HF_OK)
-            break_rules(p, in);
-    }
+    if (rv != HF_OK || is_over(in)) return rv;
+    if (in->peer != 0) in->since_ms = now_ms; /* of what follows; a stranger's time runs on */
+    if (buffer_append(&in->in, bytes.data + used, bytes.size - used) != HF_OK) break_rules(p, in);
     return HF_OK;
 }
 

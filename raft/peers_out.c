@@ -1,5 +1,6 @@
 /* The links to the others: dialled, introduced, open; and again after a pause when they fail. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/log.h"
 #include "base/status.h"
@@ -16,10 +17,12 @@ struct peer_out *peers_next_out(struct peers *p)
 void peers_out_fail(struct peers *p, struct peer_member *m, uint64_t now_ms)
 {
     struct peer_out *out = &m->out;
-    uint32_t pause_ms = m->was_open ? PEERS_RETRY_MS_MIN : out->pause_ms;
+    /* one that opens and breaks at once would otherwise be dialled twenty times a second */
+    bool stood = out->state == PEER_OUT_OPEN && now_ms - m->opened_ms >= PEERS_RETRY_MS_MAX;
+    uint32_t pause_ms = stood ? PEERS_RETRY_MS_MIN : out->pause_ms;
+    HF_ASSERT(pause_ms >= PEERS_RETRY_MS_MIN && pause_ms <= PEERS_RETRY_MS_MAX);
     uint32_t next_ms = pause_ms + pause_ms / 2;
     out->pause_ms = next_ms < PEERS_RETRY_MS_MAX ? next_ms : PEERS_RETRY_MS_MAX;
-    m->was_open = false;
     out->epoch += 1;
     out->state = PEER_OUT_PAUSE;
     /* three to five quarters of it, so that two servers do not stay in step */
@@ -64,38 +67,49 @@ void peers_disconnected(struct peers *p, struct peer_out *out, uint64_t epoch, u
     peers_out_fail(p, HF_CONTAINER_OF(out, struct peer_member, out), now_ms);
 }
 
-/* Somebody has to mend this: say it, once. */
-static void note_refusal(struct peer_member *m, struct slice sentence)
+/* It will be the same the next time, until somebody mends it: keep the reason, say it once, and do
+ * not hurry. \return false */
+static bool give_up(struct peer_member *m, struct slice sentence)
 {
+    HF_ASSERT(sentence.size > 0);
     bool told = slice_equal(slice_of(m->refusal), sentence);
     peers_note_refusal(m, sentence);
     m->out.pause_ms = PEERS_RETRY_MS_MAX;
     if (!told)
         log_warn("no link to another server", "server=%" PRIu64 " reason=\"%s\"", m->out.peer,
                  m->refusal);
+    return false;
 }
 
 /* \return false: leave this connection. */
-static bool take_answer(struct peers *p, struct peer_member *m, struct slice frame)
+static bool take_answer(struct peers *p, struct peer_member *m, struct slice frame, uint64_t now_ms)
 {
     uint8_t kind = 0;
     struct slice body = {0};
     struct peer_answer answer = {0};
+    char sentence[PEER_TEXT_BYTES_MAX + 1];
     if (peer_frame_open(frame, &kind, &body) != HF_OK || kind != PEER_FRAME_ANSWER) return false;
-    if (peer_answer_read(body, &answer) != HF_OK || answer.from != m->out.peer) return false;
-    if (answer.refused) {
-        note_refusal(m, answer.sentence);
-        return false;
+    int rv = peer_answer_read(body, &answer);
+    if (rv == HF_EVERSION) {
+        return give_up(m, slice_of("it speaks another version of this protocol: run one release, "
+                                   "or two that follow each other, on all servers"));
+    }
+    if (rv != HF_OK) return false;
+    if (answer.refused) return give_up(m, answer.sentence);
+    if (answer.from != m->out.peer) {
+        snprintf(sentence, sizeof sentence,
+                 "server %" PRIu64 " answers there, not %" PRIu64
+                 ": compare the addresses in --cluster with each server's --peer",
+                 answer.from, m->out.peer);
+        return give_up(m, slice_of(sentence));
     }
     if (!p->config.ports.admit(p->config.ports.data, m->out.peer, answer.incarnation)) {
-        note_refusal(m, slice_of("it was made anew and has forgotten its votes: the cluster knows "
-                                 "another incarnation of it"));
-        return false;
+        return give_up(m, slice_of("it was made anew and has forgotten its votes: the cluster "
+                                   "knows another incarnation of it; restore its old directory"));
     }
     peers_note(m, answer.incarnation, answer.client_address);
     m->refusal[0] = '\0';
-    m->was_open = true;
-    m->out.pause_ms = PEERS_RETRY_MS_MIN;
+    m->opened_ms = now_ms;
     m->out.state = PEER_OUT_OPEN;
     m->out.timeout_ms = UINT64_MAX;
     return true;
@@ -105,14 +119,14 @@ void peers_answered(struct peers *p, struct peer_out *out, uint64_t epoch, struc
                     uint64_t now_ms)
 {
     struct peer_member *m = HF_CONTAINER_OF(out, struct peer_member, out);
-    if (epoch != out->epoch || out->state < PEER_OUT_HELLO) return;
+    if (epoch != out->epoch || out->state < PEER_OUT_HELLO || bytes.size == 0) return;
     size_t size = 0;
     /* nothing follows the answer */
     bool well = out->state == PEER_OUT_HELLO &&
                 buffer_append(&m->answer, bytes.data, bytes.size) == HF_OK &&
                 peer_frame_next(buffer_slice(&m->answer), PEER_FRAME_BYTES_FIRST, &size) == HF_OK &&
                 (size == 0 || size == m->answer.size);
-    if (well && size > 0) well = take_answer(p, m, buffer_slice(&m->answer));
+    if (well && size > 0) well = take_answer(p, m, buffer_slice(&m->answer), now_ms);
     if (!well) {
         p->counts.refused++;
         peers_out_fail(p, m, now_ms);

@@ -14,11 +14,12 @@ struct peer_member {
     struct wal_read read;  /**< of entries that are not in memory */
     struct message append; /**< what the read is for; entries NULL */
     struct buffer behind;  /**< frames that wait behind the read */
+    uint32_t behind_count; /**< of them */
     struct peers *peers;   /**< borrowed, back to the whole */
     uint64_t read_epoch;   /**< the connection that the read is for */
     bool reading;          /**< the log has `read` */
     bool forgotten;        /**< to be freed when the read is back */
-    bool was_open;         /**< since the last pause */
+    uint64_t opened_ms;    /**< OPEN: since when */
     char client_address[PEER_TEXT_BYTES_MAX + 1]; /**< "" = not known */
     char refusal[PEER_TEXT_BYTES_MAX + 1];        /**< the last one; "" = none */
 };
