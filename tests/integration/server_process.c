@@ -17,8 +17,14 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/prng.h"
 
-enum { READY_MS_MAX = 30000, ARGUMENTS_MAX = 16 };
+enum {
+    READY_MS_MAX = 30000,
+    ARGUMENTS_MAX = 20,
+    PORT_MIN = 10240, /* up to where the kernel draws those of outgoing connections: one of */
+    PORT_MAX = 32000, /* them may have such a port while the server is down */
+};
 
 void sleep_ms(uint64_t ms)
 {
@@ -34,16 +40,20 @@ uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static uint16_t free_port(void)
+uint16_t server_process_draw_port(void)
 {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    uint16_t number = 0;
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof a;
-    HF_ASSERT(fd >= 0);
-    HF_ASSERT(bind(fd, (struct sockaddr *)&a, size) == 0);
-    HF_ASSERT(getsockname(fd, (struct sockaddr *)&a, &size) == 0);
-    close(fd);
-    return ntohs(a.sin_port);
+    for (;;) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        HF_ASSERT(fd >= 0);
+        random_bytes(&number, sizeof number);
+        number = (uint16_t)(PORT_MIN + number % (PORT_MAX - PORT_MIN));
+        a.sin_port = htons(number);
+        bool is_free = bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
+        close(fd);
+        if (is_free) return number;
+    }
 }
 
 void server_process_init(struct server_process *s)
@@ -54,7 +64,7 @@ void server_process_init(struct server_process *s)
                          below != NULL ? below : "/tmp");
     HF_ASSERT(wrote > 0 && (size_t)wrote < sizeof s->folder);
     HF_ASSERT(mkdtemp(s->folder) != NULL);
-    s->port = free_port();
+    s->port = server_process_draw_port();
     snprintf(s->address, sizeof s->address, "127.0.0.1:%u", (unsigned)s->port);
 }
 
@@ -138,6 +148,7 @@ void server_process_last_line(const struct server_process *s, char *line, size_t
 void server_process_spawn(struct server_process *s)
 {
     HF_ASSERT(s->pid == 0);
+    s->log_from = log_bytes(s);
     s->pid = fork();
     HF_ASSERT(s->pid >= 0);
     if (s->pid == 0) run_server(s);
@@ -145,10 +156,15 @@ void server_process_spawn(struct server_process *s)
 
 bool server_process_start(struct server_process *s)
 {
-    long from = log_bytes(s);
     server_process_spawn(s);
+    return server_process_await(s);
+}
+
+bool server_process_await(struct server_process *s)
+{
+    HF_ASSERT(s->pid != 0);
     for (uint64_t waited = 0; waited < READY_MS_MAX; waited += 5) {
-        if (log_says(s, from, "msg=\"ready\"")) return true;
+        if (log_says(s, s->log_from, "msg=\"ready\"")) return true;
         if (waitpid(s->pid, &s->ended, WNOHANG) == s->pid) {
             s->pid = 0;
             break;

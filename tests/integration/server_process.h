@@ -10,20 +10,27 @@
 #include <sys/types.h>
 
 struct server_process {
-    char folder[64];      /**< temporary, below TMPDIR or /tmp; data/ and log are in it */
-    char address[64];     /**< "127.0.0.1:PORT", good for the library and the command line */
-    const char *extra[8]; /**< further arguments of holdfastd, NULL-terminated; borrowed */
-    uint16_t port;        /**< the same at each start */
-    pid_t pid;            /**< 0 = not running */
-    bool quiet;           /**< a start that fails is expected: print nothing */
-    int ended;            /**< wait status of the start that failed */
+    char folder[64];       /**< temporary, below TMPDIR or /tmp; data/ and log are in it */
+    char address[64];      /**< "127.0.0.1:PORT", good for the library and the command line */
+    const char *extra[12]; /**< further arguments of holdfastd, NULL-terminated; borrowed */
+    uint16_t port;         /**< the same at each start */
+    pid_t pid;             /**< 0 = not running */
+    bool quiet;            /**< a start that fails is expected: print nothing */
+    int ended;             /**< wait status of the start that failed */
+    long log_from;         /**< where the log of the last start begins */
 };
 
 /** Make the folder and draw a free port; does not start it. Aborts the test on failure. */
 void server_process_init(struct server_process *s);
 
+/** A port of 127.0.0.1 that nobody has just now, and no outgoing connection will be given. */
+uint16_t server_process_draw_port(void);
+
 /** Start holdfastd as server_process_start() does, and do not wait for anything. */
 void server_process_spawn(struct server_process *s);
+
+/** The wait of server_process_start(), for one that was spawned. */
+bool server_process_await(struct server_process *s);
 
 /** Start holdfastd (HOLDFASTD in the environment, else beside this program's build) and wait, at
  * most 30 s, until it says that it is ready. \return false: it did not; its log was printed. */
