@@ -295,7 +295,7 @@ static int apply_entry(struct machine *m, struct slice entry)
     arena_reset(&m->keep);
     m->ending.count = 0;
     m->ended_sessions.count = 0;
-    rv = sweep_run(m, header.op_count);
+    if ((header.flags & ENTRY_HOLDS_SWEEP) == 0) rv = sweep_run(m, header.op_count);
     struct entry_op op;
     for (uint32_t i = 0; rv == HF_OK && i < header.op_count; i++) {
         rv = entry_next(&reader, &op);

@@ -7,6 +7,7 @@
 #include "base/status.h"
 
 enum {
+    FLAGS_AT = 2,
     OP_COUNT_AT = 4,
     CLUSTER_TIME_AT = 8,
     WALL_AT = 16,
@@ -53,9 +54,11 @@ int entry_add(struct buffer *entry, uint16_t op, const struct envelope *envelope
     return HF_OK;
 }
 
-void entry_close(struct buffer *entry, uint64_t cluster_time_ms, uint64_t wall_ms)
+void entry_close(struct buffer *entry, uint16_t flags, uint64_t cluster_time_ms, uint64_t wall_ms)
 {
     HF_ASSERT(entry->size >= ENTRY_HEADER_BYTES);
+    HF_ASSERT((flags & ~ENTRY_HOLDS_SWEEP) == 0);
+    put_u16(entry->data + FLAGS_AT, flags);
     put_u64(entry->data + CLUSTER_TIME_AT, cluster_time_ms);
     put_u64(entry->data + WALL_AT, wall_ms);
 }
@@ -66,12 +69,13 @@ int entry_open(struct slice entry, struct entry_header *header, struct entry_rea
     uint16_t version = get_u16(entry.data);
     if (version != ENTRY_VERSION) return HF_EVERSION;
     if (entry.size < ENTRY_HEADER_BYTES || entry.size > ENTRY_BYTES_MAX) return HF_ECORRUPT;
-    uint16_t reserved = get_u16(entry.data + sizeof(uint16_t));
+    uint16_t flags = get_u16(entry.data + FLAGS_AT);
     uint32_t op_count = get_u32(entry.data + OP_COUNT_AT);
-    if (reserved != 0 || op_count > ENTRY_OPS_MAX) return HF_ECORRUPT;
+    if ((flags & ~ENTRY_HOLDS_SWEEP) != 0 || op_count > ENTRY_OPS_MAX) return HF_ECORRUPT;
 
     *header = (struct entry_header){
         .version = version,
+        .flags = flags,
         .op_count = op_count,
         .cluster_time_ms = get_u64(entry.data + CLUSTER_TIME_AT),
         .wall_ms = get_u64(entry.data + WALL_AT),

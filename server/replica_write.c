@@ -3,9 +3,10 @@
  * once: while those are being written the next one grows.
  *
  * Expiry and what was read in the same pass: a KEEP that has arrived must not lose against a
- * deadline that this pass finds due. So ops are stamped just below the next deadline, and an entry
- * that carries time alone follows at once and sweeps. Under a load that leaves no room for such an
- * entry for a second, ops carry the time themselves: expiry is late then, but never starved.
+ * deadline that this pass finds due. So ops go in entries that hold the sweep, and one that carries
+ * time alone follows at once and sweeps. Under a load that leaves no room for such an entry for a
+ * second, those with ops sweep themselves: expiry is late then, but never starved. They carry the
+ * true time either way: a renewal that was stamped earlier would shorten its lease.
  *
  * Failure modes: no leader, no room, no space: a status of this server, class 1, before anything
  * is in the log; a copy of a request that was taken before passes, or is told class 2. Leadership
@@ -151,23 +152,23 @@ int replica_write_own(struct replica *r, uint16_t op, struct slice body)
 
 /* ------------------------------------------------------------------ batches out */
 
-/* The time that an entry with ops carries: see the file's head. */
-static uint64_t stamp_for_ops(const struct replica *r)
+/* Whether an entry with ops leaves what is due to a later one: see the file's head. */
+static uint16_t flags_for_ops(const struct replica *r)
 {
     uint64_t due_ms = machine_next_deadline_ms(r->machine);
-    uint64_t stamp_ms = r->clock.time_ms;
-    bool due = due_ms > 0 && due_ms <= stamp_ms;
-    if (due && stamp_ms - due_ms < OVERDUE_MS_MAX) stamp_ms = due_ms - 1;
-    return stamp_ms > r->proposed_time_ms ? stamp_ms : r->proposed_time_ms;
+    uint64_t time_ms = r->clock.time_ms;
+    bool overdue = due_ms < time_ms && time_ms - due_ms >= OVERDUE_MS_MAX;
+    return overdue ? 0 : ENTRY_HOLDS_SWEEP;
 }
 
 /* HF_ETOOBUSY, HF_ENOTLEADER: not now, the batch stays. */
-static int submit(struct replica *r, struct batch *batch, uint64_t time_ms)
+static int submit(struct replica *r, struct batch *batch, uint16_t flags)
 {
-    HF_ASSERT(time_ms >= r->proposed_time_ms);
     uint64_t index = 0;
+    uint64_t time_ms = r->clock.time_ms;
     uint32_t op_count = batch->count;
-    entry_close(&batch->entry, time_ms, r->now.wall_ms);
+    if (time_ms < r->proposed_time_ms) time_ms = r->proposed_time_ms;
+    entry_close(&batch->entry, flags, time_ms, r->now.wall_ms);
     int rv = driver_submit(r->driver, r->now.elapsed_ms, buffer_slice(&batch->entry), &index);
     if (rv != HF_OK) return rv;
     batches_submitted(&r->batches, batch, index, driver_term(r->driver));
@@ -195,7 +196,7 @@ static int submit_waiting(struct replica *r, bool sweep_due)
             continue;
         }
         if (!sweep_due && waits_for_company(r, batch)) return HF_OK;
-        int rv = submit(r, batch, stamp_for_ops(r));
+        int rv = submit(r, batch, flags_for_ops(r));
         if (rv != HF_OK) return rv;
     }
     return HF_OK;
@@ -206,9 +207,7 @@ static int submit_sweep(struct replica *r)
 {
     struct batch *batch = batches_add_empty(&r->batches, r->now.elapsed_ms);
     if (batch == NULL) return HF_ENOMEM;
-    uint64_t time_ms = r->clock.time_ms;
-    if (time_ms < r->proposed_time_ms) time_ms = r->proposed_time_ms;
-    int rv = submit(r, batch, time_ms);
+    int rv = submit(r, batch, 0);
     if (rv != HF_OK) {
         batches_drop(&r->batches, batch);
         return rv;

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (rv != HF_ENOTFOUND) return 0;
     HF_ASSERT(entry_op_count(&f->out) == header.op_count);
-    entry_close(&f->out, header.cluster_time_ms, header.wall_ms);
+    entry_close(&f->out, header.flags, header.cluster_time_ms, header.wall_ms);
     HF_ASSERT(slice_equal(buffer_slice(&f->out), entry));
     return 0;
 }

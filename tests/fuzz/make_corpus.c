@@ -142,7 +142,7 @@ static void write_entries(struct corpus *c, unsigned variant)
         must(codec_encode(info->request, &request, &body));
         write_seed(c, "entry", code, variant);
         must(entry_add(&c->bytes, code, &envelope, buffer_slice(&body)));
-        entry_close(&c->bytes, 1000, 2000);
+        entry_close(&c->bytes, 0, 1000, 2000);
     }
     write_seed(c, "entry", OP_CODE_MAX + 1, variant);
     buffer_close(&body);

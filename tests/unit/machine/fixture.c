@@ -124,7 +124,7 @@ static void apply_more(struct fixture *f)
         assert_int_equal(entry_begin(&f->entry), HF_OK);
     }
     f->op_count = 0;
-    entry_close(&f->entry, f->now_ms, f->wall_ms);
+    entry_close(&f->entry, f->flags, f->now_ms, f->wall_ms);
     struct machine_sink sink = {take_reply, take_parked, take_woken, f};
     assert_int_equal(machine_apply(f->m, buffer_slice(&f->entry), &sink), HF_OK);
     check(f);

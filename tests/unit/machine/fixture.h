@@ -30,6 +30,7 @@ struct fixture {
     struct machine *twin;               /**< owned */
     uint64_t now_ms;                    /**< cluster time of the next entry */
     uint64_t wall_ms;                   /**< wall clock of the next entry */
+    uint16_t flags;                     /**< of every entry: enum entry_flags */
     struct buffer entry;                /**< being built, or the last one */
     uint32_t op_count;                  /**< in it */
     struct answer answers[ANSWERS_MAX]; /**< of the last entry, in the order they came */

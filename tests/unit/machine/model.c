@@ -97,6 +97,17 @@ void model_advance(struct model *m, uint64_t now_ms)
     serve(m);
 }
 
+bool model_has_queue_due(const struct model *m, uint64_t now_ms)
+{
+    for (unsigned i = 0; i < MODEL_LOCKS; i++) {
+        const struct model_lock *l = &m->locks[i];
+        bool over = (l->delay_ms != 0 && l->delay_ms <= now_ms) ||
+                    (l->shared_delay_ms != 0 && l->shared_delay_ms <= now_ms);
+        if (over && l->queue_length > 0) return true;
+    }
+    return false;
+}
+
 static bool waits_anywhere(const struct model *m, uint64_t session, uint64_t owner)
 {
     for (unsigned i = 0; i < MODEL_LOCKS; i++) {

@@ -52,6 +52,9 @@ struct model {
 /** Time moves; what is due ends, all at once, then queues are served. */
 void model_advance(struct model *m, uint64_t now_ms);
 
+/** A queue could go on at `now_ms` because a delay is over by then. */
+bool model_has_queue_due(const struct model *m, uint64_t now_ms);
+
 /** What the machine must answer; MODEL_PARKED = it waits. \param want an ACQUIRE's arguments. */
 int model_acquire(struct model *m, unsigned lock, const struct model_user *want, uint64_t wait_ms,
                   bool reentrant);

@@ -290,7 +290,7 @@ static void test_an_op_that_no_door_accepts_is_a_fault(void **state)
     struct msg_acquire several = {.names = {names, 2}, .owner = 1};
     struct envelope envelope = {.session = s, .seq = 1};
     add_op(f, OP_CODE_ACQUIRE, &envelope, &several);
-    entry_close(&f->entry, f->now_ms, 0);
+    entry_close(&f->entry, 0, f->now_ms, 0);
     assert_int_equal(machine_apply(f->m, buffer_slice(&f->entry), NULL), HF_ECORRUPT);
     put_u16(f->entry.data, ENTRY_VERSION + 1);
     assert_int_equal(machine_apply(f->m, buffer_slice(&f->entry), NULL), HF_EVERSION);

@@ -58,7 +58,7 @@ static void write_entry(struct fixture *f)
         assert_int_equal(entry_add(&f->entry, code, &envelope, buffer_slice(&body)), HF_OK);
     }
     buffer_close(&body);
-    entry_close(&f->entry, 1234567, 89);
+    entry_close(&f->entry, ENTRY_HOLDS_SWEEP, 1234567, 89);
 }
 
 /* Read an entry to its end and write what was read as f->again. */
@@ -83,7 +83,7 @@ static int read_and_write(struct fixture *f, struct slice entry)
     }
     if (rv != HF_ENOTFOUND) return rv;
     assert_int_equal(count, header.op_count);
-    entry_close(&f->again, header.cluster_time_ms, header.wall_ms);
+    entry_close(&f->again, header.flags, header.cluster_time_ms, header.wall_ms);
     return HF_OK;
 }
 
@@ -104,7 +104,7 @@ static void test_an_entry_without_ops_carries_time(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(entry_begin(&f->entry), HF_OK);
-    entry_close(&f->entry, UINT64_MAX, 7);
+    entry_close(&f->entry, 0, UINT64_MAX, 7);
     assert_int_equal(f->entry.size, ENTRY_HEADER_BYTES);
     struct entry_header header;
     struct entry_reader reader;
@@ -149,7 +149,7 @@ static void test_broken_headers_are_corrupt(void **state)
         {4, 20},                       /* one left over */
         {4, ENTRY_OPS_MAX + 1},        /* more than an entry holds */
         {4, UINT32_MAX},               /* likewise */
-        {0, ENTRY_VERSION << 16 | 1},  /* reserved */
+        {0, ENTRY_VERSION << 16 | 2},  /* an unknown flag */
         {24, 0},                       /* the first op's length */
         {24, 3},                       /* shorter than its header */
         {24, 4},                       /* no envelope */

@@ -251,7 +251,7 @@ static void put_entry(struct doc *d)
     must(codec_encode(&msg_release_type, &release, &body));
     must(entry_begin(&bytes));
     must(entry_add(&bytes, OP_CODE_RELEASE, &envelope, buffer_slice(&body)));
-    entry_close(&bytes, 60000, UINT64_C(1767225600000));
+    entry_close(&bytes, 0, 60000, UINT64_C(1767225600000));
     struct slice rest = buffer_slice(&bytes);
     char note[64];
     put(d, "\n#### A log entry of one op: RELEASE\n\n```\n");

@@ -154,7 +154,7 @@ static void apply(struct rig *r)
 {
     const struct machine_sink sink = {on_reply, on_parked, on_woken, r};
     const struct machine_sink twin_sink = {.reply_cb = on_twin_reply, .data = r};
-    entry_close(&r->entry, r->now_ms, r->wall_ms);
+    entry_close(&r->entry, 0, r->now_ms, r->wall_ms);
     r->last = (struct answer){0};
     r->twin_body = (struct slice){0};
     r->said = 0;

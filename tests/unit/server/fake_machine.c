@@ -191,7 +191,7 @@ int machine_apply(struct machine *m, struct slice entry, const struct machine_si
     int rv = entry_open(entry, &header, &reader);
     if (rv != HF_OK) return rv;
     if (header.cluster_time_ms > counter(m, 't')) set_counter(m, 't', header.cluster_time_ms);
-    sweep(m);
+    if ((header.flags & ENTRY_HOLDS_SWEEP) == 0) sweep(m);
     for (uint32_t i = 0; (rv = entry_next(&reader, &op)) == HF_OK; i++) apply_op(m, i, &op, sink);
     return rv == HF_ENOTFOUND ? HF_OK : rv;
 }

@@ -104,6 +104,35 @@ static void test_keep_wins_against_a_deadline_of_its_own_pass(void **state)
     client_close(&c);
 }
 
+/* A renewal counts from the true time, also while a sweep that is due waits for the disk: it was
+ * once stamped just below the due deadline, and a lease was up to a second shorter than promised.
+ */
+static void test_renewal_counts_from_its_proposal(void **state)
+{
+    struct world *w = *state;
+    struct client a;
+    struct client b;
+    client_connect(&a, w);
+    client_begin_session(&a, 1000);
+    client_connect(&b, w);
+    b.number = 1;
+    client_begin_session(&b, 4000);
+    for (int i = 0; i < 14; i++) { /* a's end is due at 1,000, and its sweep is not written */
+        world_sleep(w, 100);
+        world_pass(w);
+    }
+    (void)client_keep(&b);
+    world_pass(w);
+    world_sleep(w, 20); /* a KEEP alone waits for company */
+    world_pass(w);
+    uint64_t kept_ms = w->replica->clock.time_ms;
+    world_settle(w);
+    assert_int_equal(fake_expired_count(w->replica->machine), 1);
+    assert_true(machine_next_deadline_ms(w->replica->machine) >= kept_ms + 4000);
+    client_close(&a);
+    client_close(&b);
+}
+
 /* A restart gives every session the grace, and what its lease had left. */
 static void test_restart_begins_with_the_grace(void **state)
 {
@@ -154,6 +183,7 @@ int main(void)
         WORLD_TEST(test_stop_of_30_s_expires_nobody),
         WORLD_TEST(test_gap_of_200_ms_counts_whole),
         WORLD_TEST(test_keep_wins_against_a_deadline_of_its_own_pass),
+        WORLD_TEST(test_renewal_counts_from_its_proposal),
         WORLD_TEST(test_restart_begins_with_the_grace),
         WORLD_TEST(test_sweep_goes_on_until_nothing_is_due),
     };
