@@ -435,6 +435,50 @@ static void test_lists_are_read_to_their_end(void **state)
     hf_client_close(client);
 }
 
+enum { DONE_RECORDS = 5000, FILLERS = 20 };
+
+static _Atomic int next_key, filled;
+
+static void *complete_some(void *data)
+{
+    for (int i = next_key++; i < DONE_RECORDS; i = next_key++) {
+        char key[32];
+        hf_record *record;
+        hf_begin how = {.lease_ms = 0};
+        (void)snprintf(key, sizeof key, "many/%04d", i);
+        if (hf_record_begin(data, key, &how, &record, NULL) != HF_OK) continue;
+        if (hf_record_complete(record, HF_DONE, NULL, NULL) == HF_OK) filled += 1;
+        hf_record_free(record);
+    }
+    return NULL;
+}
+
+static int note_key(const hf_record_line *line, void *data)
+{
+    (void)snprintf(data, 32, "%s", line->key);
+    return 0;
+}
+
+/* The one that waits to be resolved is found behind thousands that do not: the server ends a page
+ * after so many rows, though none of them is in it. */
+static void test_filter_finds_what_lies_behind_thousands(void **state)
+{
+    (void)state;
+    hf_client *client = open_client(server.port, 10000, 10000);
+    pthread_t threads[FILLERS];
+    char found[32] = "";
+    next_key = filled = 0;
+    for (int i = 0; i < FILLERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, complete_some, client), 0);
+    for (int i = 0; i < FILLERS; i++) pthread_join(threads[i], NULL);
+    assert_int_equal(filled, DONE_RECORDS);
+    hf_record_free(begin(client, "many/last", "r", HF_TAKEOVER_MANUAL, HF_OK));
+    (void)begin(client, "many/last", "r", HF_TAKEOVER_MANUAL, HF_ERECORDUNKNOWN);
+    must(hf_record_list(client, "many/", "UNKNOWN", 0, note_key, found));
+    assert_string_equal(found, "many/last");
+    hf_client_close(client);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -450,6 +494,7 @@ int main(void)
         CASE(test_abandoned_attempt_is_taken_over_or_unknown),
         CASE(test_own_lease_is_renewed_while_the_attempt_is_open),
         CASE(test_lists_are_read_to_their_end),
+        CASE(test_filter_finds_what_lies_behind_thousands),
     };
     return cmocka_run_group_tests_name("client", tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include "protocol/frame.h"
 
 enum { CONNECTIONS = 64, LOCKS = 64, WAITERS = 256, REPLIES = 1 << 16, SESSIONS = 256 };
+enum { BODY_BYTES = 512 };
 
 struct connection {
     int fd;           /**< -1 = free */
@@ -60,7 +61,7 @@ struct fake_server {
 
 static void send_reply(struct fake_server *f, const struct who *to, int status, struct slice body)
 {
-    uint8_t bytes[256];
+    uint8_t bytes[BODY_BYTES + 64];
     struct buffer out = {.data = bytes, .capacity = sizeof bytes, .bytes_max = sizeof bytes};
     struct reply_frame reply = {.status = status,
                                 .reply_class = (uint8_t)status_reply_class(status),
@@ -84,7 +85,7 @@ static struct stored *find_stored(struct fake_server *f, uint64_t session, uint6
 static void answer(struct fake_server *f, const struct who *to, uint16_t op, int status,
                    const void *message)
 {
-    uint8_t bytes[128];
+    uint8_t bytes[BODY_BYTES];
     struct buffer body = {.data = bytes, .capacity = sizeof bytes, .bytes_max = sizeof bytes};
     if (message != NULL)
         HF_ASSERT(codec_encode(op_reply_type(op, status), message, &body) == HF_OK);
@@ -199,6 +200,23 @@ static void open_session(struct fake_server *f, struct who *from, const struct m
     answer(f, from, OP_CODE_OPEN, HF_OK, &opened);
 }
 
+static void list_locks(struct fake_server *f, const struct who *from, struct slice cursor)
+{
+    static const struct lock_line line = {.name = {(const uint8_t *)FAKE_LINE, 1}};
+    struct msg_list_reply page = {.cursor = slice_of(cursor.size == 0 ? "m" : "z")};
+    if (slice_equal(cursor, slice_of("m"))) page.locks = (struct codec_list){&line, 1};
+    answer(f, from, OP_CODE_LIST, HF_OK, &page);
+}
+
+static void list_records(struct fake_server *f, const struct who *from, struct slice cursor)
+{
+    static const struct record_line line = {.key = {(const uint8_t *)FAKE_LINE, 1},
+                                            .state = RECORD_UNKNOWN};
+    struct msg_record_list_reply page = {.cursor = slice_of(cursor.size == 0 ? "m" : "z")};
+    if (slice_equal(cursor, slice_of("m"))) page.records = (struct codec_list){&line, 1};
+    answer(f, from, OP_CODE_RECORD_LIST, HF_OK, &page);
+}
+
 union message {
     struct msg_hello hello;
     struct msg_open open;
@@ -207,6 +225,8 @@ union message {
     struct msg_release release;
     struct msg_abandon abandon;
     struct msg_cancel cancel;
+    struct msg_list list;
+    struct msg_record_list record_list;
 };
 
 static void dispatch(struct fake_server *f, struct who *from, const struct request_frame *frame)
@@ -226,6 +246,8 @@ static void dispatch(struct fake_server *f, struct who *from, const struct reque
     case OP_CODE_ABANDON: release(f, from, frame->op, m.abandon.fencing_token); break;
     case OP_CODE_CANCEL: cancel(f, from, m.cancel.target_seq); break;
     case OP_CODE_CLOSE: answer(f, from, frame->op, HF_OK, NULL); break;
+    case OP_CODE_LIST: list_locks(f, from, m.list.cursor); break;
+    case OP_CODE_RECORD_LIST: list_records(f, from, m.record_list.cursor); break;
     default: answer(f, from, frame->op, HF_ENOTFOUND, NULL); break;
     }
 }

@@ -1,10 +1,15 @@
 /* A server in one thread of the test: sessions that never end, exclusive locks with queues, stored
  * replies, one record a key. Just enough of the contract that the library's shell can be tried over
- * a real socket without a holdfastd. */
+ * a real socket without a holdfastd.
+ *
+ * Lists of locks and records have three pages, whatever was asked for: an empty one, one with the
+ * line FAKE_LINE, and an empty one whose cursor does not rise, as no server should answer. */
 #ifndef TESTS_UNIT_CLIENT_FAKE_SERVER_H
 #define TESTS_UNIT_CLIENT_FAKE_SERVER_H
 
 #include <stdint.h>
+
+#define FAKE_LINE "n"
 
 struct fake_server;
 

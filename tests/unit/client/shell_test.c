@@ -344,6 +344,33 @@ static void test_stopped_process_finds_its_grant_invalid(void **state)
     assert_int_equal(status, 0);
 }
 
+static int count_lock(const hf_lock_line *line, void *data)
+{
+    assert_string_equal(line->name, FAKE_LINE);
+    *(int *)data += 1;
+    return 0;
+}
+
+static int count_record(const hf_record_line *line, void *data)
+{
+    assert_string_equal(line->key, FAKE_LINE);
+    *(int *)data += 1;
+    return 0;
+}
+
+/* A list goes on behind an empty page, as its cursor is not empty, and ends at one that does not
+ * rise, which would be read for ever. */
+static void test_lists_go_on_behind_an_empty_page(void **state)
+{
+    (void)state;
+    int locks = 0;
+    int records = 0;
+    assert_int_equal(hf_lock_list(client, "", count_lock, &locks), HF_OK);
+    assert_int_equal(hf_record_list(client, "", "UNKNOWN", 0, count_record, &records), HF_OK);
+    assert_int_equal(locks, 1);
+    assert_int_equal(records, 1);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "stopped") == 0) return run_stopped(argv[2]);
@@ -359,6 +386,7 @@ int main(int argc, char **argv)
         CASE(test_grant_is_lost_without_network),
         CASE(test_child_of_a_fork_is_refused),
         CASE(test_stopped_process_finds_its_grant_invalid),
+        CASE(test_lists_go_on_behind_an_empty_page),
     };
     return cmocka_run_group_tests_name("shell", tests, NULL, NULL);
 }
