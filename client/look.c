@@ -1,5 +1,5 @@
 /* Looking at locks and records: one read, or one a page, shown line by line to a callback on the
- * caller's thread. Strings are copied for their NUL; a page's memory is used again for the next. */
+ * caller's thread. Strings are copied for their NUL. */
 #include "client/raw.h"
 #include "client/shell.h"
 
@@ -38,11 +38,31 @@ int hf_lock_check(hf_client *client, const char *name, uint64_t fencing_token, i
     return HF_OK;
 }
 
+static int read_list(hf_client *client, uint16_t op, const void *request,
+                     int (*each_cb)(const void *line, void *data), void *data)
+{
+    struct arena arena;
+    int rv = arena_init(&arena, RAW_ARENA_BYTES);
+    if (rv != HF_OK) return rv;
+    rv = raw_list(client, op, request, &arena, each_cb, data);
+    arena_close(&arena);
+    return rv;
+}
+
 /* ------------------------------------------------------------------ locks */
 
-static int show_lock(const struct lock_line *from, struct text *text,
-                     int (*each_cb)(const hf_lock_line *line, void *data), void *data)
+/** Whom locks are shown to. */
+struct lock_viewer {
+    int (*each_cb)(const hf_lock_line *line, void *data); /**< the caller's */
+    void *data;                                           /**< handed to it */
+    struct text text;                                     /**< of the present line */
+};
+
+static int show_lock(const void *lock_line, void *data)
 {
+    const struct lock_line *from = lock_line;
+    struct lock_viewer *viewer = data;
+    struct text *text = &viewer->text;
     hf_lock_line line = {
         .name = copy(text->name, from->name),
         .mode = (int)from->mode,
@@ -55,36 +75,16 @@ static int show_lock(const struct lock_line *from, struct text *text,
         .client_name = copy(text->client_name, from->client_name),
         .peer = copy(text->peer, from->peer),
     };
-    return each_cb(&line, data);
+    return viewer->each_cb(&line, viewer->data);
 }
 
 int hf_lock_list(hf_client *client, const char *prefix,
                  int (*each_cb)(const hf_lock_line *line, void *data), void *data)
 {
     if (client == NULL || prefix == NULL || each_cb == NULL) return HF_EINVAL;
-    char cursor[NAME_BYTES_MAX + 1] = "";
-    struct msg_list list = {slice_of(prefix), {0}, PAGE_ITEMS};
-    struct msg_list_reply page;
-    struct text text;
-    struct arena arena;
-    int rv = arena_init(&arena, RAW_ARENA_BYTES);
-    bool more = true;
-    while (rv == HF_OK && more) {
-        arena_reset(&arena);
-        list.cursor = slice_of(cursor);
-        rv = raw_call(client, OP_CODE_LIST, &list, &arena, &page);
-        if (rv != HF_OK) break;
-        const struct lock_line *lines = page.locks.items;
-        more = slice_compare(page.cursor, list.cursor) > 0; /* a page may be empty before the end */
-        for (uint32_t i = 0; i < page.locks.count; i++) {
-            if (show_lock(&lines[i], &text, each_cb, data) == 0) continue;
-            more = false;
-            break;
-        }
-        (void)copy(cursor, page.cursor);
-    }
-    arena_close(&arena);
-    return rv;
+    struct msg_list list = {.prefix = slice_of(prefix), .count_max = PAGE_ITEMS};
+    struct lock_viewer viewer = {.each_cb = each_cb, .data = data};
+    return read_list(client, OP_CODE_LIST, &list, show_lock, &viewer);
 }
 
 int hf_lock_info(hf_client *client, const char *name,
@@ -93,7 +93,6 @@ int hf_lock_info(hf_client *client, const char *name,
     if (client == NULL || name == NULL || each_cb == NULL) return HF_EINVAL;
     struct msg_info request = {slice_of(name)};
     struct msg_info_reply info;
-    struct text text;
     struct arena arena;
     int rv = arena_init(&arena, RAW_ARENA_BYTES);
     if (rv == HF_OK) rv = raw_call(client, OP_CODE_INFO, &request, &arena, &info);
@@ -114,7 +113,8 @@ int hf_lock_info(hf_client *client, const char *name,
             line.client_name = first->client_name;
             line.peer = first->peer;
         }
-        (void)show_lock(&line, &text, each_cb, data);
+        struct lock_viewer viewer = {.each_cb = each_cb, .data = data};
+        (void)show_lock(&line, &viewer);
     }
     arena_close(&arena);
     return rv;
@@ -126,9 +126,18 @@ static const char *const state_words[] = {"",          "RUNNING", "DONE",     "F
                                           "RETRYABLE", "UNKNOWN", "TOMBSTONE"};
 _Static_assert(HF_ARRAY_COUNT(state_words) == RECORD_STATE_MAX + 1, "a word a state");
 
-static int show_record(const struct record_line *from, struct text *text,
-                       int (*each_cb)(const hf_record_line *line, void *data), void *data)
+/** Whom records are shown to. */
+struct record_viewer {
+    int (*each_cb)(const hf_record_line *line, void *data); /**< the caller's */
+    void *data;                                             /**< handed to it */
+    struct text text;                                       /**< of the present line */
+};
+
+static int show_record(const void *record_line, void *data)
 {
+    const struct record_line *from = record_line;
+    struct record_viewer *viewer = data;
+    struct text *text = &viewer->text;
     hf_record_line line = {
         .key = copy(text->name, from->key),
         .state = state_words[from->state],
@@ -142,7 +151,7 @@ static int show_record(const struct record_line *from, struct text *text,
         .client_name = copy(text->client_name, from->client_name),
         .peer = copy(text->peer, from->peer),
     };
-    return each_cb(&line, data);
+    return viewer->each_cb(&line, viewer->data);
 }
 
 static int find_state(const char *word, uint64_t *state)
@@ -159,31 +168,11 @@ int hf_record_list(hf_client *client, const char *prefix, const char *state, uin
                    int (*each_cb)(const hf_record_line *line, void *data), void *data)
 {
     if (client == NULL || prefix == NULL || each_cb == NULL) return HF_EINVAL;
-    char cursor[NAME_BYTES_MAX + 1] = "";
     struct msg_record_list list = {
         .prefix = slice_of(prefix), .older_than_ms = older_than_ms, .count_max = PAGE_ITEMS};
     if (find_state(state, &list.state) != HF_OK) return HF_EINVAL;
-    struct msg_record_list_reply page;
-    struct text text;
-    struct arena arena;
-    int rv = arena_init(&arena, RAW_ARENA_BYTES);
-    bool more = true;
-    while (rv == HF_OK && more) {
-        arena_reset(&arena);
-        list.cursor = slice_of(cursor);
-        rv = raw_call(client, OP_CODE_RECORD_LIST, &list, &arena, &page);
-        if (rv != HF_OK) break;
-        const struct record_line *lines = page.records.items;
-        more = slice_compare(page.cursor, list.cursor) > 0; /* a page may be empty before the end */
-        for (uint32_t i = 0; i < page.records.count; i++) {
-            if (show_record(&lines[i], &text, each_cb, data) == 0) continue;
-            more = false;
-            break;
-        }
-        (void)copy(cursor, page.cursor);
-    }
-    arena_close(&arena);
-    return rv;
+    struct record_viewer viewer = {.each_cb = each_cb, .data = data};
+    return read_list(client, OP_CODE_RECORD_LIST, &list, show_record, &viewer);
 }
 
 int hf_record_info(hf_client *client, const char *key,
@@ -192,7 +181,6 @@ int hf_record_info(hf_client *client, const char *key,
     if (client == NULL || key == NULL || each_cb == NULL) return HF_EINVAL;
     struct msg_record_get request = {slice_of(key)};
     struct msg_record_reply r;
-    struct text text;
     struct arena arena;
     int rv = arena_init(&arena, RAW_ARENA_BYTES);
     if (rv == HF_OK) rv = raw_call(client, OP_CODE_RECORD_GET, &request, &arena, &r);
@@ -210,7 +198,8 @@ int hf_record_info(hf_client *client, const char *key,
             .client_name = r.client_name,
             .peer = r.peer,
         };
-        (void)show_record(&line, &text, each_cb, data);
+        struct record_viewer viewer = {.each_cb = each_cb, .data = data};
+        (void)show_record(&line, &viewer);
     }
     arena_close(&arena);
     return rv;
