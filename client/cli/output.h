@@ -76,10 +76,11 @@ void json_text(struct json *j, const char *key, struct slice text);
 
 /* ------------------------------------------------------------------ lists of either kind */
 
-/** The first page is here: in JSON, open the document with its list `key`; later: nothing. */
+/** Something is to be printed, if only that the list is empty: in JSON, open the document with its
+ * list `key`, once. */
 void list_begin(bool json, struct json *j, const char *key);
 
-/** The last page is printed, or one failed (`whole` = false): then a JSON document stays open, and
+/** All is printed, or a page failed (`whole` = false): then a JSON document stays open, and
  * nothing is printed where nothing came, so that no reader takes a failure for an empty list. */
 void list_close(bool json, struct table *t, struct json *j, bool whole);
 

@@ -1,14 +1,14 @@
-/* locks: every lock under a prefix, one line each; or one lock with its holders and its queue.
- * Pages are read one after the other, each linearizable by itself. */
+/* locks: every lock under a prefix, one line each; or one lock with its holders and its queue. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "client/cli/args.h"
-#include "client/cli/output.h"
+#include "client/cli/listing.h"
 #include "client/cli/words.h"
 
-static void print_lock_json(struct json *j, const struct lock_line *l)
+static void print_lock_json(struct json *j, const void *line)
 {
+    const struct lock_line *l = line;
     json_object(j, NULL);
     json_text(j, "name", l->name);
     json_text(j, "mode", slice_of(word_of_mode(l->mode)));
@@ -23,8 +23,9 @@ static void print_lock_json(struct json *j, const struct lock_line *l)
     json_end(j);
 }
 
-static void print_lock(struct table *t, const struct lock_line *l)
+static void print_lock(struct table *t, const void *line)
 {
+    const struct lock_line *l = line;
     char left[24];
     const char *state = word_of_mode(l->mode);
     if (l->holder_count == 0) state = l->delay_left_ms > 0 ? "delayed" : "free";
@@ -39,42 +40,17 @@ static void print_lock(struct table *t, const struct lock_line *l)
     table_text(t, l->peer);
 }
 
-static int list_locks(struct cli *cli, struct arena *arena, const char *prefix, struct table *t,
-                      struct json *j)
-{
-    char kept[NAME_BYTES_MAX + 1];
-    struct msg_list request = {
-        .prefix = slice_of(prefix), .cursor = slice_of(""), .count_max = PAGE_ITEMS_MAX};
-    do {
-        struct msg_list_reply page;
-        arena_reset(arena);
-        int rv = raw_call(cli->client, OP_CODE_LIST, &request, arena, &page);
-        if (rv != HF_OK) return rv;
-        list_begin(cli->json, j, "locks");
-        const struct lock_line *lines = page.locks.items;
-        for (uint32_t i = 0; i < page.locks.count; i++) {
-            if (cli->json) {
-                print_lock_json(j, &lines[i]);
-            } else {
-                print_lock(t, &lines[i]);
-            }
-        }
-        request.cursor = cursor_keep(page.cursor, kept);
-    } while (request.cursor.size > 0);
-    return HF_OK;
-}
+static const char *const lock_headings[] = {"LOCK",   "MODE",  ">HOLDERS", ">QUEUE",
+                                            ">TOKEN", ">LEFT", "CLIENT",   "PEER"};
 
-static int run_list(struct cli *cli, struct arena *arena, const char *prefix)
-{
-    static const char *const headings[] = {"LOCK",   "MODE",  ">HOLDERS", ">QUEUE",
-                                           ">TOKEN", ">LEFT", "CLIENT",   "PEER"};
-    struct table t;
-    struct json j = {.depth = 0};
-    table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
-    int rv = list_locks(cli, arena, prefix, &t, &j);
-    list_close(cli->json, &t, &j, rv == HF_OK);
-    return rv == HF_OK ? CLI_OK : cli_fail_status(cli, rv, "list the locks");
-}
+static const struct listing locks_listing = {
+    .op = OP_CODE_LIST,
+    .name = "locks",
+    .headings = lock_headings,
+    .heading_count = (int)HF_ARRAY_COUNT(lock_headings),
+    .print = print_lock,
+    .print_json = print_lock_json,
+};
 
 /* ------------------------------------------------------------------ one lock */
 
@@ -207,7 +183,8 @@ static int run_locks(struct cli *cli, const struct verb *verb, int argc, char **
     if (rv == CLI_OK) rv = name_check(verb, name, queue ? 1 : 0);
     if (rv == CLI_OK) rv = reading_open(cli, &arena);
     if (rv != CLI_OK) return rv;
-    rv = queue ? run_info(cli, &arena, name) : run_list(cli, &arena, name);
+    struct msg_list list = {.prefix = slice_of(name), .count_max = PAGE_ITEMS_MAX};
+    rv = queue ? run_info(cli, &arena, name) : listing_run(&locks_listing, cli, &list, &arena);
     arena_close(&arena);
     return rv;
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "client/cli/args.h"
-#include "client/cli/output.h"
+#include "client/cli/listing.h"
 #include "client/cli/words.h"
 
 static const char *state_shown(const struct record_line *r)
@@ -29,8 +29,16 @@ static void print_line_json(struct json *j, const struct record_line *r)
     json_text(j, "peer", r->peer);
 }
 
-static void print_line(struct table *t, const struct record_line *r)
+static void print_object(struct json *j, const void *line)
 {
+    json_object(j, NULL);
+    print_line_json(j, line);
+    json_end(j);
+}
+
+static void print_line(struct table *t, const void *line)
+{
+    const struct record_line *r = line;
     char left[24];
     table_text(t, r->key);
     table_cell(t, "%s", state_shown(r));
@@ -42,47 +50,22 @@ static void print_line(struct table *t, const struct record_line *r)
     table_text(t, r->client_name);
 }
 
-static int list_records(struct cli *cli, struct arena *arena, struct msg_record_list *request,
-                        struct table *t, struct json *j)
-{
-    char kept[NAME_BYTES_MAX + 1];
-    do {
-        struct msg_record_list_reply page;
-        arena_reset(arena);
-        int rv = raw_call(cli->client, OP_CODE_RECORD_LIST, request, arena, &page);
-        if (rv != HF_OK) return rv;
-        list_begin(cli->json, j, "records");
-        const struct record_line *lines = page.records.items;
-        for (uint32_t i = 0; i < page.records.count; i++) {
-            if (cli->json) {
-                json_object(j, NULL);
-                print_line_json(j, &lines[i]);
-                json_end(j);
-            } else {
-                print_line(t, &lines[i]);
-            }
-        }
-        request->cursor = cursor_keep(page.cursor, kept);
-    } while (request->cursor.size > 0);
-    return HF_OK;
-}
+static const char *const record_headings[] = {"RECORD", "STATE", ">ATTEMPT",   ">CODE",
+                                              ">TOKEN", ">LEFT", "CHECKPOINT", "CLIENT"};
 
-static int print_list(struct cli *cli, struct arena *arena, struct msg_record_list *request)
-{
-    static const char *const headings[] = {"RECORD", "STATE", ">ATTEMPT",   ">CODE",
-                                           ">TOKEN", ">LEFT", "CHECKPOINT", "CLIENT"};
-    struct table t;
-    struct json j = {.depth = 0};
-    table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
-    int rv = list_records(cli, arena, request, &t, &j);
-    list_close(cli->json, &t, &j, rv == HF_OK);
-    return rv == HF_OK ? CLI_OK : cli_fail_status(cli, rv, "list the records");
-}
+static const struct listing records_listing = {
+    .op = OP_CODE_RECORD_LIST,
+    .name = "records",
+    .headings = record_headings,
+    .heading_count = (int)HF_ARRAY_COUNT(record_headings),
+    .print = print_line,
+    .print_json = print_object,
+};
 
 static int run_records(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
     const char *state = NULL;
-    struct msg_record_list request = {.cursor = slice_of(""), .count_max = PAGE_ITEMS_MAX};
+    struct msg_record_list request = {.count_max = PAGE_ITEMS_MAX};
     const struct arg_option options[] = {
         {.name = "--state", .text = &state},
         {.name = "--older-than", .number = &request.older_than_ms, .max = TIME_MS_MAX},
@@ -108,7 +91,7 @@ static int run_records(struct cli *cli, const struct verb *verb, int argc, char 
     request.prefix = slice_of(prefix);
     if (rv == CLI_OK) rv = reading_open(cli, &arena);
     if (rv != CLI_OK) return rv;
-    rv = print_list(cli, &arena, &request);
+    rv = listing_run(&records_listing, cli, &request, &arena);
     arena_close(&arena);
     return rv;
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "client/cli/args.h"
-#include "client/cli/output.h"
+#include "client/cli/listing.h"
 #include "client/cli/words.h"
 
 static void print_member_json(struct json *j, const struct member *m)
@@ -117,8 +117,9 @@ const struct verb verb_status = {
 
 /* ------------------------------------------------------------------ sessions */
 
-static void print_session_json(struct json *j, const struct session_line *s)
+static void print_session_json(struct json *j, const void *line)
 {
+    const struct session_line *s = line;
     json_object(j, NULL);
     json_token(j, "session", s->session);
     json_text(j, "client_name", s->client_name);
@@ -133,8 +134,9 @@ static void print_session_json(struct json *j, const struct session_line *s)
     json_end(j);
 }
 
-static void print_session(struct table *t, const struct session_line *s)
+static void print_session(struct table *t, const void *line)
 {
+    const struct session_line *s = line;
     char left[24];
     char ttl[24];
     table_cell(t, "%" PRIu64, s->session);
@@ -147,34 +149,26 @@ static void print_session(struct table *t, const struct session_line *s)
     table_cell(t, "%" PRIu64, s->attempt_count);
 }
 
-static int list_sessions(struct cli *cli, struct arena *arena, bool all, struct table *t,
-                         struct json *j)
+static bool is_live(const void *line)
 {
-    struct msg_session_list request = {.cursor = 0, .count_max = PAGE_ITEMS_MAX};
-    do {
-        struct msg_session_list_reply page;
-        arena_reset(arena);
-        int rv = raw_call(cli->client, OP_CODE_SESSION_LIST, &request, arena, &page);
-        if (rv != HF_OK) return rv;
-        list_begin(cli->json, j, "sessions");
-        const struct session_line *lines = page.sessions.items;
-        for (uint32_t i = 0; i < page.sessions.count; i++) {
-            if (lines[i].ended != 0 && !all) continue;
-            if (cli->json) {
-                print_session_json(j, &lines[i]);
-            } else {
-                print_session(t, &lines[i]);
-            }
-        }
-        request.cursor = page.cursor;
-    } while (request.cursor != 0);
-    return HF_OK;
+    return ((const struct session_line *)line)->ended == 0;
 }
+
+static const char *const session_headings[] = {">SESSION", "CLIENT",  "PEER",   ">TTL",
+                                               ">LEFT",    ">GRANTS", ">WAITS", ">ATTEMPTS"};
+
+static const struct listing sessions_listing = {
+    .op = OP_CODE_SESSION_LIST,
+    .name = "sessions",
+    .headings = session_headings,
+    .heading_count = (int)HF_ARRAY_COUNT(session_headings),
+    .print = print_session,
+    .print_json = print_session_json,
+    .shows = is_live,
+};
 
 static int run_sessions(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
-    static const char *const headings[] = {">SESSION", "CLIENT",  "PEER",   ">TTL",
-                                           ">LEFT",    ">GRANTS", ">WAITS", ">ATTEMPTS"};
     bool all = false;
     const struct arg_option options[] = {{.name = "--all", .flag = &all}};
     struct args args;
@@ -186,13 +180,12 @@ static int run_sessions(struct cli *cli, const struct verb *verb, int argc, char
     if (rv == CLI_OK) rv = reading_open(cli, &arena);
     if (rv != CLI_OK) return rv;
 
-    struct table t;
-    struct json j = {.depth = 0};
-    table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
-    int listed = list_sessions(cli, &arena, all, &t, &j);
-    list_close(cli->json, &t, &j, listed == HF_OK);
+    struct msg_session_list request = {.count_max = PAGE_ITEMS_MAX};
+    struct listing listing = sessions_listing;
+    if (all) listing.shows = NULL;
+    rv = listing_run(&listing, cli, &request, &arena);
     arena_close(&arena);
-    return listed == HF_OK ? CLI_OK : cli_fail_status(cli, listed, "list the sessions");
+    return rv;
 }
 
 const struct verb verb_sessions = {

@@ -80,10 +80,3 @@ int name_check(const struct verb *verb, const char *name, size_t min)
     if (scan_is_text(slice_of(name))) return CLI_OK;
     return cli_fail(CLI_USAGE, "`%s` was given a name that is not UTF-8: \"%s\"", verb->name, name);
 }
-
-struct slice cursor_keep(struct slice cursor, char *kept)
-{
-    HF_ASSERT(cursor.size <= NAME_BYTES_MAX);
-    if (cursor.size > 0) memcpy(kept, cursor.data, cursor.size);
-    return slice_make(kept, cursor.size);
-}

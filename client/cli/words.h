@@ -40,7 +40,4 @@ int reading_open(struct cli *cli, struct arena *arena);
 HF_MUST_USE
 int name_check(const struct verb *verb, const char *name, size_t min);
 
-/** Keep a page's cursor beyond the page: `kept` has NAME_BYTES_MAX + 1 bytes. */
-struct slice cursor_keep(struct slice cursor, char *kept);
-
 #endif
