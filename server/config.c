@@ -256,10 +256,11 @@ static int check_cluster(struct reading *r)
 {
     struct config *c = r->config;
     if (c->cluster_text[0] == '\0') {
-        if (c->peer[0] != '\0' || c->cluster_name[0] != '\0')
-            return complain(r, "--%s goes with --cluster%s",
-                            c->peer[0] != '\0' ? "peer" : "cluster-name", "");
-        return HF_OK;
+        const char *stray = c->peer[0] != '\0'           ? "peer"
+                            : c->cluster_name[0] != '\0' ? "cluster-name"
+                            : c->new_cluster             ? "new-cluster"
+                                                         : NULL;
+        return stray != NULL ? complain(r, "--%s goes with --cluster%s", stray, "") : HF_OK;
     }
     int rv = cluster_parse(c->cluster_text, &c->cluster, r->sentence);
     for (uint32_t i = 0; rv == HF_OK && i < c->cluster.count; i++)

@@ -367,6 +367,17 @@ static void test_wrong_settings_are_one_sentence_and_64(void **state)
         {"--log-level loud", "debug"},
         {"--config /nonexistent", "configuration file"},
         {"extra", "not a flag"},
+        {"--peer 127.0.0.1:1", "--peer goes with --cluster"},
+        {"--cluster-name blue", "--cluster-name goes with --cluster"},
+        {"--new-cluster", "--new-cluster goes with --cluster"},
+        {"--cluster 1=127.0.0.1:1", "wants --id"},
+        {"--id 3 --cluster 1=127.0.0.1:1,2=127.0.0.1:2", "not in --cluster"},
+        {"--id 1 --cluster 1=127.0.0.1:1,2=localhost", "\"2=localhost\" is not ID=HOST:PORT"},
+        {"--id 1 --cluster 1=127.0.0.1:1,1=127.0.0.1:2", "server 1 twice"},
+        {"--id 1 --cluster 1=127.0.0.1:1,2=127.0.0.1:1", "127.0.0.1:1 to two servers"},
+        {"--id 1 --cluster 1=10.1.1.1:1", "--insecure"},
+        {"--id 1 --cluster 1=127.0.0.1:1 --peer here", "--peer must be a numeric HOST:PORT"},
+        {"--id 1 --cluster 1=127.0.0.1:1 --peer 10.1.1.1:1", "--insecure"},
     };
     char said[512];
     for (size_t i = 0; i < HF_ARRAY_COUNT(cases); i++) {
@@ -471,6 +482,46 @@ static void test_init_makes_a_directory_once(void **state)
     assert_non_null(strstr(said, "holdfastd"));
 }
 
+static void with_list(char *to, size_t bytes, const char *text, const char *list)
+{
+    const char *at = strstr(text, "LIST");
+    int before = at != NULL ? (int)(at - text) : (int)strlen(text);
+    snprintf(to, bytes, "%.*s%s%s", before, text, at != NULL ? list : "",
+             at != NULL ? at + strlen("LIST") : "");
+}
+
+/* A directory keeps whose it is: another number, other members or another name, or none of them, is
+ * told apart, and so is a lone server's directory that is started as a member's. */
+static void test_directory_of_another_member_or_cluster_is_refused(void **state)
+{
+    struct server_process *s = *state;
+    char said[512], arguments[512], list[128];
+    snprintf(list, sizeof list, "--cluster 1=127.0.0.1:%u,2=127.0.0.1:%u",
+             (unsigned)server_process_draw_port(), (unsigned)server_process_draw_port());
+    static const struct {
+        const char *made;    /* by init; with or without the list */
+        const char *started; /* likewise */
+        int code;
+        const char *part;
+    } cases[] = {
+        {"--id 2 LIST", "--id 1 LIST", 65, "belongs to server 2, not to 1"},
+        {"--id 2 LIST", "--id 2 LIST,3=127.0.0.1:3", 65, "belongs to another cluster"},
+        {"--id 2 LIST", "--id 2 --cluster-name blue LIST", 65, "belongs to another cluster"},
+        {"--id 2 LIST", "--id 2", 64, "give --id and --cluster as when it was made"},
+        {"--id 2", "--id 2 LIST", 65, "belongs to another cluster"},
+    };
+    for (size_t i = 0; i < HF_ARRAY_COUNT(cases); i++) {
+        snprintf(arguments, sizeof arguments, "rm -rf %s/other", s->folder);
+        assert_int_equal(system(arguments), 0);
+        with_list(arguments, sizeof arguments, cases[i].made, list);
+        assert_int_equal(run_as(s, "init --segment-mib 4", arguments, said, sizeof said), 0);
+        with_list(arguments, sizeof arguments, cases[i].started, list);
+        assert_int_equal(run_as(s, "--client 127.0.0.1:0", arguments, said, sizeof said),
+                         cases[i].code);
+        if (strstr(said, cases[i].part) == NULL) fail_msg("%s", said);
+    }
+}
+
 #define SERVER_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -494,6 +545,7 @@ int main(void)
         SERVER_TEST(test_data_that_is_no_directory_is_told),
         SERVER_TEST(test_directory_that_lost_a_part_is_refused),
         SERVER_TEST(test_init_makes_a_directory_once),
+        SERVER_TEST(test_directory_of_another_member_or_cluster_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
