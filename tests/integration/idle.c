@@ -2,9 +2,11 @@
  * without sessions (asleep: no wake-up by a timer, nothing written) and with one session that is
  * left alone (a deadline is stored: about ten wake-ups a second, nothing written).
  *
- *     idle [SECONDS]      of each of the two, default 3; prints a table
+ *     idle [SECONDS [SERVERS]]    of each of the two, default 3; SERVERS is 1 or 3; prints a table
  *
- * Fails only on what noise cannot cause: something written, or many times the wake-ups. */
+ * Of three servers the leader tells the others that it is there, and they answer: that wakes all of
+ * them, asleep or not. Fails only on what noise cannot cause: something written to a disk, or many
+ * times the wake-ups. */
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,10 +15,15 @@
 #include <unistd.h>
 
 #include "base/status.h"
-#include "tests/integration/server_process.h"
+#include "tests/integration/cluster_process.h"
 #include "tests/integration/wire.h"
 
-enum { SETTLE_MS = 4000, WAKEUPS_ASLEEP_MAX = 2, WAKEUPS_SESSION_MAX = 25 };
+enum {
+    SETTLE_MS = 4000,
+    WAKEUPS_ASLEEP_MAX = 2,
+    WAKEUPS_SESSION_MAX = 25,
+    WAKEUPS_MEMBER_MAX = 250, /* heartbeats and pings, and their answers */
+};
 
 struct cost {
     uint64_t written_bytes; /* to files, pipes and sockets */
@@ -78,37 +85,91 @@ static struct cost measure(pid_t pid)
     return c;
 }
 
-static bool observe(const struct server_process *s, const char *what, unsigned seconds,
-                    unsigned wakeups_max)
+struct row {
+    struct server_process *server; /* which */
+    const char *sessions;          /* how many it has */
+    unsigned wakeups_max;          /* a second */
+};
+
+/* Each server over the same seconds. */
+static bool observe(const struct row *rows, unsigned count, unsigned seconds)
 {
+    struct cost a[CLUSTER_PROCESSES], b[CLUSTER_PROCESSES];
+    bool good = true;
     sleep_ms(SETTLE_MS); /* what was done before goes to the store first */
-    struct cost a = measure(s->pid);
+    for (unsigned i = 0; i < count; i++) a[i] = measure(rows[i].server->pid);
     sleep_ms((uint64_t)seconds * 1000);
-    struct cost b = measure(s->pid);
-    double wakeups = (double)(b.wakeups - a.wakeups) / seconds;
-    double cpu = (double)(b.cpu_ticks - a.cpu_ticks) * 100 / (double)sysconf(_SC_CLK_TCK) / seconds;
-    printf("%-12s %7u %12" PRIu64 " %11" PRIu64 " %12.2f %7.2f %8" PRIu64 " %12" PRIu64 "\n", what,
-           seconds, b.written_bytes - a.written_bytes, b.disk_bytes - a.disk_bytes, wakeups, cpu,
-           b.own_kb, b.resident_kb);
-    return b.disk_bytes == a.disk_bytes && wakeups <= wakeups_max;
+    for (unsigned i = 0; i < count; i++) b[i] = measure(rows[i].server->pid);
+    for (unsigned i = 0; i < count; i++) {
+        double wakeups = (double)(b[i].wakeups - a[i].wakeups) / seconds;
+        double cpu = (double)(b[i].cpu_ticks - a[i].cpu_ticks) * 100 /
+                     (double)sysconf(_SC_CLK_TCK) / seconds;
+        printf("%-8u %-9s %7u %12" PRIu64 " %11" PRIu64 " %12.2f %7.2f %8" PRIu64 " %12" PRIu64
+               "\n",
+               i + 1, rows[i].sessions, seconds, b[i].written_bytes - a[i].written_bytes,
+               b[i].disk_bytes - a[i].disk_bytes, wakeups, cpu, b[i].own_kb, b[i].resident_kb);
+        if (b[i].disk_bytes != a[i].disk_bytes || wakeups > rows[i].wakeups_max) good = false;
+    }
+    return good;
+}
+
+static void set_rows(struct row *rows, unsigned count, const char *sessions, unsigned wakeups_max)
+{
+    for (unsigned i = 0; i < count; i++) {
+        rows[i].sessions = sessions;
+        rows[i].wakeups_max = wakeups_max;
+    }
+}
+
+/* Without a session, then with one, at the server that leads. */
+static bool observe_both(struct row *rows, unsigned count, uint16_t port, unsigned seconds)
+{
+    struct wire c;
+    printf("%-8s %-9s %7s %12s %11s %12s %7s %8s %12s\n", "server", "sessions", "seconds",
+           "written_B", "to_disk_B", "wakeups_per_s", "cpu_%", "own_kB", "resident_kB");
+    set_rows(rows, count, "none", count > 1 ? WAKEUPS_MEMBER_MAX : WAKEUPS_ASLEEP_MAX);
+    bool good = observe(rows, count, seconds);
+    HF_ASSERT(wire_open(&c, port));
+    HF_ASSERT(wire_session(&c) == HF_OK);
+    set_rows(rows, count, "one", count > 1 ? WAKEUPS_MEMBER_MAX : WAKEUPS_SESSION_MAX);
+    good = observe(rows, count, seconds) && good;
+    wire_close(&c);
+    return good;
+}
+
+static bool observe_one_server(unsigned seconds)
+{
+    struct server_process s;
+    server_process_init(&s);
+    struct row row = {.server = &s};
+    if (!server_process_start(&s)) return false;
+    bool good = observe_both(&row, 1, s.port, seconds);
+    if (server_process_stop(&s) != 0) good = false;
+    server_process_close(&s, !good);
+    return good;
+}
+
+static bool observe_cluster(unsigned seconds)
+{
+    struct cluster_process c;
+    struct row rows[CLUSTER_PROCESSES];
+    cluster_process_init(&c);
+    if (!cluster_process_start(&c)) return false;
+    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) rows[i].server = &c.servers[i];
+    unsigned leader = cluster_process_leader(&c);
+    printf("server %u leads\n", leader + 1);
+    bool good = observe_both(rows, CLUSTER_PROCESSES, c.servers[leader].port, seconds);
+    good = cluster_process_stop(&c) && good;
+    cluster_process_close(&c, !good);
+    return good;
 }
 
 int main(int argc, char **argv)
 {
     unsigned seconds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 3;
-    struct server_process s;
-    struct wire c;
+    unsigned servers = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1;
     HF_ASSERT(seconds >= 1);
-    server_process_init(&s);
-    if (!server_process_start(&s)) return 1;
-    printf("%-12s %7s %12s %11s %12s %7s %8s %12s\n", "sessions", "seconds", "written_B",
-           "to_disk_B", "wakeups_per_s", "cpu_%", "own_kB", "resident_kB");
-    bool good = observe(&s, "none", seconds, WAKEUPS_ASLEEP_MAX);
-    HF_ASSERT(wire_open(&c, s.port));
-    HF_ASSERT(wire_session(&c) == HF_OK);
-    good = observe(&s, "one", seconds, WAKEUPS_SESSION_MAX) && good;
-    wire_close(&c);
-    if (server_process_stop(&s) != 0) good = false;
-    server_process_close(&s, !good);
+    HF_ASSERT(servers == 1 || servers == 3);
+    bool good = servers == 1 ? observe_one_server(seconds) : observe_cluster(seconds);
     return good ? 0 : 1;
 }
