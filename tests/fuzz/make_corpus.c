@@ -1,14 +1,15 @@
 /* Writes the seed corpora from valid messages: one plain and a few random ones of each type, op
  * and reply. A generator instead of committed files, so that a new message is in them at once.
  *
- *     make_corpus DIR     fills DIR/codec, DIR/request, DIR/reply, DIR/entry, DIR/door (which must
- * exist) */
+ *     make_corpus DIR     fills DIR/codec, DIR/request, DIR/reply, DIR/entry, DIR/door, DIR/peer
+ *                         (which must exist) */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/status.h"
 #include "protocol/entry.h"
 #include "protocol/frame.h"
+#include "raft/peer_frame.h"
 #include "tests/unit/protocol/sample.h"
 
 enum { VARIANTS = 3, SEED_BYTES_MAX = 4096 };
@@ -148,6 +149,71 @@ static void write_entries(struct corpus *c, unsigned variant)
     buffer_close(&body);
 }
 
+/* ------------------------------------------------------------------ servers to each other */
+
+/* For one way in which fuzz_peer meets bytes; its first byte says which. */
+static void begin_peer_seed(struct corpus *c, uint8_t how)
+{
+    buffer_clear(&c->bytes);
+    must(buffer_append(&c->bytes, &how, 1));
+}
+
+static void write_peer_introductions(struct corpus *c)
+{
+    const struct peer_hello hello = {
+        .cluster_id = "a fuzzed cluster",
+        .from = 2,
+        .incarnation = 77,
+        .to = 1,
+        .client_address = slice_of("127.0.0.1:7421"),
+    };
+    struct peer_answer answer = {
+        .from = 2,
+        .incarnation = 77,
+        .client_address = slice_of("127.0.0.1:7421"),
+    };
+    begin_peer_seed(c, 0xf8 | 1);
+    must(peer_hello_write(&c->bytes, &hello));
+    write_seed(c, "peer", 0, 0);
+    must(peer_hello_write(&c->bytes, &hello)); /* twice is against the rules */
+    write_seed(c, "peer", 0, 1);
+    begin_peer_seed(c, 0xf8 | 5);
+    must(peer_answer_write(&c->bytes, &answer));
+    write_seed(c, "peer", 1, 0);
+    answer.refused = true;
+    answer.sentence = slice_of("server 1 is no member");
+    begin_peer_seed(c, 0xf8 | 5);
+    must(peer_answer_write(&c->bytes, &answer));
+    write_seed(c, "peer", 1, 1);
+}
+
+static void write_peer_messages(struct corpus *c)
+{
+    static const struct log_entry two[] = {
+        {.index = 8, .term = 3, .type = LOG_BARRIER, .data = {(const uint8_t *)"12345678", 8}},
+        {.index = 9, .term = 4, .type = LOG_COMMAND, .data = {(const uint8_t *)"x", 1}},
+    };
+    const struct message messages[] = {
+        {.type = MESSAGE_APPEND, .append = {7, 3, 6, 0, NULL}},
+        {.type = MESSAGE_APPEND, .append = {7, 3, 6, 2, two}},
+        {.type = MESSAGE_APPEND_RESULT, .append_result = {1, 2, 3, 4}},
+        {.type = MESSAGE_VOTE, .vote = {9, 4, true, false}},
+        {.type = MESSAGE_VOTE_RESULT, .vote_result = {true, true, 3, 4}},
+        {.type = MESSAGE_TIMEOUT_NOW, .timeout_now = {9, 4}},
+        {.type = MESSAGE_PING, .ping = {11, 12, 13}},
+        {.type = MESSAGE_PONG, .pong = {11, true}},
+    };
+    for (unsigned i = 0; i < HF_ARRAY_COUNT(messages); i++) {
+        struct message m = messages[i];
+        m.term = 5;
+        begin_peer_seed(c, i % 2 == 0 ? 0xf8 | 3 : 3); /* in one read, or byte by byte */
+        must(peer_message_write(&c->bytes, &m));
+        write_seed(c, "peer", 10 + i, 0);
+        must(peer_message_write(&c->bytes, &m));
+        write_seed(c, "peer", 10 + i, 1);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -164,6 +230,8 @@ int main(int argc, char **argv)
         write_entries(&c, variant);
     }
     write_replies(&c);
+    write_peer_introductions(&c);
+    write_peer_messages(&c);
     arena_close(&c.arena);
     buffer_close(&c.bytes);
     return 0;
