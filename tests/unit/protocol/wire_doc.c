@@ -6,54 +6,23 @@
  * Happy path: a plain sample of a type is encoded, and its bytes are walked beside its
  * description: a line a field, eight bytes at most each. */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/status.h"
 #include "protocol/entry.h"
 #include "protocol/frame.h"
+#include "tests/unit/dump.h"
 #include "tests/unit/protocol/sample.h"
 
-enum { LINE_BYTES = 8, DOC_BYTES_MAX = 1024 * 1024 };
-
-static const char begin_marker[] = "<!-- dumps: begin -->\n";
-static const char end_marker[] = "<!-- dumps: end -->\n";
-
 struct doc {
-    struct buffer out;  /* the text */
+    struct dump dump;   /* the text */
     struct arena arena; /* samples */
 };
 
 static void must(int rv)
 {
     HF_ASSERT(rv == HF_OK);
-}
-
-__attribute__((format(printf, 2, 3))) static void put(struct doc *d, const char *format, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    int size = vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    HF_ASSERT(size >= 0 && (size_t)size < sizeof text);
-    must(buffer_append(&d->out, text, (size_t)size));
-}
-
-/* `bytes` in hex, `note` beside their first line, indented by the depth. */
-static void put_line(struct doc *d, struct slice bytes, unsigned depth, const char *note)
-{
-    for (size_t at = 0; at == 0 || at < bytes.size; at += LINE_BYTES) {
-        char hex[3 * LINE_BYTES + 1] = "";
-        for (size_t i = at; i < bytes.size && i < at + LINE_BYTES; i++) {
-            snprintf(hex + 3 * (i - at), 4, "%02x ", bytes.data[i]);
-        }
-        if (at == 0)
-            put(d, "%-*s%*s%s\n", 3 * LINE_BYTES + 1, hex, (int)(2 * depth), "", note);
-        else
-            put(d, "%.*s\n", (int)strlen(hex) - 1, hex);
-    }
 }
 
 /* A bound as people write it. */
@@ -133,26 +102,26 @@ static void put_struct(struct doc *d, const struct codec_type *type, const void 
     char note[256];
     snprintf(note, sizeof note, "%s: %u field%s", type->name, type->field_count,
              type->field_count == 1 ? "" : "s");
-    put_line(d, take_head(rest), depth, note);
+    dump_line(&d->dump, take_head(rest), depth, note);
     for (uint32_t i = 0; i < type->field_count; i++) {
         const struct codec_field *f = &type->fields[i];
         const void *at = (const uint8_t *)in + f->offset;
         const struct codec_list *list = at; /* the three lists begin alike */
         describe(f, at, note);
         if (f->kind == CODEC_LIST) {
-            put_line(d, take_head(rest), depth + 1, note);
+            dump_line(&d->dump, take_head(rest), depth + 1, note);
             const uint8_t *items = list->items;
             for (uint32_t k = 0; k < list->count; k++) {
                 put_struct(d, f->type, items + k * f->type->struct_bytes, rest, depth + 2);
             }
         } else if (f->kind == CODEC_STRS || f->kind == CODEC_U64S) {
-            put_line(d, take_head(rest), depth + 1, note);
+            dump_line(&d->dump, take_head(rest), depth + 1, note);
             for (uint32_t k = 0; k < list->count; k++) {
                 describe_item(f, at, k, note);
-                put_line(d, take_value(rest), depth + 2, note);
+                dump_line(&d->dump, take_value(rest), depth + 2, note);
             }
         } else {
-            put_line(d, take_value(rest), depth + 1, note);
+            dump_line(&d->dump, take_value(rest), depth + 1, note);
         }
     }
 }
@@ -161,7 +130,7 @@ static void put_struct(struct doc *d, const struct codec_type *type, const void 
 static void put_message(struct doc *d, const struct codec_type *type, const char *heading)
 {
     if (type == &msg_empty_type) {
-        put(d, "\n#### %s\n\n`90`, msg_empty: an array of nothing.\n", heading);
+        dump_put(&d->dump, "\n#### %s\n\n`90`, msg_empty: an array of nothing.\n", heading);
         return;
     }
     union sample in;
@@ -171,20 +140,14 @@ static void put_message(struct doc *d, const struct codec_type *type, const char
     sample_plain(type, &d->arena, &in);
     must(codec_encode(type, &in, &bytes));
     struct slice rest = buffer_slice(&bytes);
-    put(d, "\n#### %s\n\n```\n", heading);
+    dump_put(&d->dump, "\n#### %s\n\n```\n", heading);
     put_struct(d, type, &in, &rest, 0);
     HF_ASSERT(rest.size == 0);
-    put(d, "```\n");
+    dump_put(&d->dump, "```\n");
     buffer_close(&bytes);
 }
 
 /* ------------------------------------------------------------------ frames */
-
-static void put_part(struct doc *d, struct slice *rest, size_t size, const char *note)
-{
-    put_line(d, slice_make(rest->data, size), 0, note);
-    *rest = slice_make(rest->data + size, rest->size - size);
-}
 
 /* A whole request, so that one is seen from its first byte to its last. */
 static void put_request_frame(struct doc *d, uint16_t op, const struct client_envelope *envelope,
@@ -195,16 +158,16 @@ static void put_request_frame(struct doc *d, uint16_t op, const struct client_en
     buffer_init(&bytes, FRAME_BYTES_MAX);
     must(frame_write_request(&bytes, op, 1, envelope, request));
     struct slice rest = buffer_slice(&bytes);
-    put(d, "\n#### A whole request: %s\n\n```\n", op_find(op)->name);
+    dump_put(&d->dump, "\n#### A whole request: %s\n\n```\n", op_find(op)->name);
     snprintf(note, sizeof note, "%zu bytes in all", rest.size);
-    put_part(d, &rest, 4, note);
+    dump_part(&d->dump, &rest, 4, note);
     snprintf(note, sizeof note, "op %u, %s", op, op_find(op)->name);
-    put_part(d, &rest, 2, note);
-    put_part(d, &rest, 2, "reserved");
-    put_part(d, &rest, 8, "request id 1");
+    dump_part(&d->dump, &rest, 2, note);
+    dump_part(&d->dump, &rest, 2, "reserved");
+    dump_part(&d->dump, &rest, 8, "request id 1");
     put_struct(d, &client_envelope_type, envelope, &rest, 0);
     put_struct(d, op_find(op)->request, request, &rest, 0);
-    put(d, "```\n");
+    dump_put(&d->dump, "```\n");
     buffer_close(&bytes);
 }
 
@@ -222,15 +185,15 @@ static void put_reply_frame(struct doc *d)
                                 .body = buffer_slice(&body)};
     must(frame_write_reply(&bytes, &reply));
     struct slice rest = buffer_slice(&bytes);
-    put(d, "\n#### A whole reply: a repeated GRANTED that still stands\n\n```\n");
-    put_part(d, &rest, 4, "20 bytes in all");
+    dump_put(&d->dump, "\n#### A whole reply: a repeated GRANTED that still stands\n\n```\n");
+    dump_part(&d->dump, &rest, 4, "20 bytes in all");
     HF_ASSERT(bytes.size == 20);
-    put_part(d, &rest, 2, "status 0, OK");
-    put_part(d, &rest, 1, "class 0, done");
-    put_part(d, &rest, 1, "flags REPEATED (1) and STANDS (2)");
-    put_part(d, &rest, 8, "request id 1");
+    dump_part(&d->dump, &rest, 2, "status 0, OK");
+    dump_part(&d->dump, &rest, 1, "class 0, done");
+    dump_part(&d->dump, &rest, 1, "flags REPEATED (1) and STANDS (2)");
+    dump_part(&d->dump, &rest, 8, "request id 1");
     put_struct(d, &msg_granted_type, &granted, &rest, 0);
-    put(d, "```\n");
+    dump_put(&d->dump, "```\n");
     buffer_close(&body);
     buffer_close(&bytes);
 }
@@ -254,20 +217,20 @@ static void put_entry(struct doc *d)
     entry_close(&bytes, 0, 60000, UINT64_C(1767225600000));
     struct slice rest = buffer_slice(&bytes);
     char note[64];
-    put(d, "\n#### A log entry of one op: RELEASE\n\n```\n");
-    put_part(d, &rest, 2, "version 1");
-    put_part(d, &rest, 2, "reserved");
-    put_part(d, &rest, 4, "1 op");
-    put_part(d, &rest, 8, "cluster time, 60000 ms");
-    put_part(d, &rest, 8, "wall clock, ms since 1970: 2026-01-01");
+    dump_put(&d->dump, "\n#### A log entry of one op: RELEASE\n\n```\n");
+    dump_part(&d->dump, &rest, 2, "version 1");
+    dump_part(&d->dump, &rest, 2, "reserved");
+    dump_part(&d->dump, &rest, 4, "1 op");
+    dump_part(&d->dump, &rest, 8, "cluster time, 60000 ms");
+    dump_part(&d->dump, &rest, 8, "wall clock, ms since 1970: 2026-01-01");
     snprintf(note, sizeof note, "the op has %u bytes", get_u32(rest.data));
-    put_part(d, &rest, 4, note);
-    put_part(d, &rest, 2, "op 21, RELEASE");
-    put_part(d, &rest, 2, "reserved");
+    dump_part(&d->dump, &rest, 4, note);
+    dump_part(&d->dump, &rest, 2, "op 21, RELEASE");
+    dump_part(&d->dump, &rest, 2, "reserved");
     put_struct(d, &envelope_type, &envelope, &rest, 0);
     put_struct(d, &msg_release_type, &release, &rest, 0);
     HF_ASSERT(rest.size == 0);
-    put(d, "```\n");
+    dump_put(&d->dump, "```\n");
     buffer_close(&body);
     buffer_close(&bytes);
 }
@@ -291,9 +254,9 @@ static void put_frames(struct doc *d)
 static void put_all(struct doc *d)
 {
     char heading[160];
-    put(d, "\n### Frames\n");
+    dump_put(&d->dump, "\n### Frames\n");
     put_frames(d);
-    put(d, "\n### Requests and their answers\n");
+    dump_put(&d->dump, "\n### Requests and their answers\n");
     for (uint16_t code = 0; code <= OP_CODE_MAX; code++) {
         const struct op_info *info = op_find(code);
         if (info == NULL) continue;
@@ -302,7 +265,7 @@ static void put_all(struct doc *d)
         snprintf(heading, sizeof heading, "%s, answer on OK", info->name);
         put_message(d, info->answer, heading);
     }
-    put(d, "\n### Details of other answers\n");
+    dump_put(&d->dump, "\n### Details of other answers\n");
     for (int status = -1; status >= -999; status--) { /* COMPLETE has a detail with STALE_TOKEN */
         const struct codec_type *type = op_reply_type(OP_CODE_COMPLETE, status);
         if (type == &msg_empty_type) continue;
@@ -310,51 +273,16 @@ static void put_all(struct doc *d)
                  status == HF_ESTALE ? " of a record" : "");
         put_message(d, type, heading);
     }
-    put(d, "\n");
-}
-
-/* Whether the text stands between the markers of the file. */
-static int compare(const struct doc *d, const char *path)
-{
-    static char text[DOC_BYTES_MAX];
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        perror(path);
-        return 1;
-    }
-    size_t size = fread(text, 1, sizeof text - 1, file);
-    fclose(file);
-    text[size] = 0;
-    const char *begin = strstr(text, begin_marker);
-    const char *end = strstr(text, end_marker);
-    if (begin == NULL || end == NULL) {
-        fprintf(stderr, "%s: it has no %s", path, begin == NULL ? begin_marker : end_marker);
-        return 1;
-    }
-    begin += strlen(begin_marker);
-    if (begin > end ||
-        !slice_equal(slice_make(begin, (size_t)(end - begin)), buffer_slice(&d->out))) {
-        fprintf(stderr,
-                "%s: the dumps are not what the code sends; put the output of wire_doc "
-                "between the markers\n",
-                path);
-        return 1;
-    }
-    return 0;
+    dump_put(&d->dump, "\n");
 }
 
 int main(int argc, char **argv)
 {
     struct doc d;
-    buffer_init(&d.out, DOC_BYTES_MAX);
+    dump_init(&d.dump);
     must(arena_init(&d.arena, SAMPLE_ARENA_BYTES));
     put_all(&d);
-    int rv = 0;
-    if (argc > 1)
-        rv = compare(&d, argv[1]);
-    else
-        fwrite(d.out.data, 1, d.out.size, stdout);
-    buffer_close(&d.out);
+    int rv = dump_end(&d.dump, "wire_doc", argc > 1 ? argv[1] : NULL);
     arena_close(&d.arena);
     return rv;
 }
