@@ -39,6 +39,9 @@ void peers_note(struct peer_member *m, uint64_t incarnation, struct slice client
 void peers_note_refusal(struct peer_member *m, struct slice sentence)
 {
     copy_text(m->refusal, sentence);
+    for (char *at = m->refusal; *at != '\0'; at++) { /* it is another's word, and gets logged */
+        if (*at == '"' || *at == '\\') *at = '\'';
+    }
 }
 
 void peers_out_ready(struct peers *p, struct peer_out *out)

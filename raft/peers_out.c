@@ -72,10 +72,11 @@ void peers_disconnected(struct peers *p, struct peer_out *out, uint64_t epoch, u
 static bool give_up(struct peer_member *m, struct slice sentence)
 {
     HF_ASSERT(sentence.size > 0);
-    bool told = slice_equal(slice_of(m->refusal), sentence);
+    char before[sizeof m->refusal];
+    memcpy(before, m->refusal, sizeof before);
     peers_note_refusal(m, sentence);
     m->out.pause_ms = PEERS_RETRY_MS_MAX;
-    if (!told)
+    if (strcmp(before, m->refusal) != 0)
         log_warn("no link to another server", "server=%" PRIu64 " reason=\"%s\"", m->out.peer,
                  m->refusal);
     return false;

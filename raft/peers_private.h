@@ -45,7 +45,7 @@ struct peer_member *peers_find(const struct peers *p, uint64_t id);
 /** Keep what a member said of itself. */
 void peers_note(struct peer_member *m, uint64_t incarnation, struct slice client_address);
 
-/** Copy a sentence to where peers_refusal() finds it. */
+/** Copy a sentence to where peers_refusal() finds it; quotes in it become harmless. */
 void peers_note_refusal(struct peer_member *m, struct slice sentence);
 
 /** Put a link where the shell finds it. */
