@@ -41,7 +41,8 @@ enum {
     PEERS_RETRY_MS_MIN = 50,                /* first pause after a failure; grows by half */
     PEERS_RETRY_MS_MAX = 1000,              /* up to this; a link open so long is well again */
     PEERS_OUT_BYTES_MAX = 32 * 1024 * 1024, /* waiting for one peer; what is beyond is lost */
-    PEERS_IN_MAX = 64,                      /* accepted connections, introduced or not */
+    PEERS_IN_MAX = 64,                      /* accepted connections, introduced or not; with more,
+                                               the one that is silent longest goes */
 };
 
 struct peers;
@@ -141,6 +142,10 @@ uint64_t peers_incarnation(const struct peers *p, uint64_t peer);
 /** Why that member's link is not open, for people: a refusal's sentence, "" if none was given.
  * Borrowed until the next call. */
 const char *peers_refusal(const struct peers *p, uint64_t peer);
+
+/** Ask `admit` again about everybody whose links stand, and break those that are not admitted any
+ * more: an incarnation may have been recorded since. */
+void peers_recheck(struct peers *p, uint64_t now_ms);
 
 /* The shell's side: links out. */
 

@@ -18,9 +18,23 @@ struct peer_in *peers_next_in(struct peers *p)
     return in;
 }
 
+/* Strangers who say nothing must not keep a member out: the one who is silent longest goes. */
+static void make_place(struct peers *p)
+{
+    LIST_FOR(link, &p->ins)
+    {
+        struct peer_in *in = HF_CONTAINER_OF(link, struct peer_in, link);
+        if (in->peer != 0 || in->broken) continue;
+        p->counts.refused++;
+        peers_in_break(p, in);
+        return;
+    }
+}
+
 bool peers_accepted(struct peers *p, struct peer_in *in, uint64_t now_ms)
 {
-    if (p->in_count >= PEERS_IN_MAX) return false;
+    if (p->in_count >= 2 * PEERS_IN_MAX) return false; /* the shell has not closed the others yet */
+    if (p->in_count >= PEERS_IN_MAX) make_place(p);
     *in = (struct peer_in){.since_ms = now_ms};
     list_init(&in->ready);
     buffer_init(&in->in, PEER_FRAME_BYTES_MAX);
@@ -237,6 +251,20 @@ int peers_input(struct peers *p, struct peer_in *in, struct slice bytes, uint64_
     if (in->peer != 0) in->since_ms = now_ms; /* of what follows; a stranger's time runs on */
     if (buffer_append(&in->in, bytes.data + used, bytes.size - used) != HF_OK) break_rules(p, in);
     return HF_OK;
+}
+
+void peers_recheck(struct peers *p, uint64_t now_ms)
+{
+    const struct peers_ports *ports = &p->config.ports;
+    LIST_FOR(link, &p->outs)
+    {
+        struct peer_out *out = HF_CONTAINER_OF(link, struct peer_out, link);
+        struct peer_member *m = HF_CONTAINER_OF(out, struct peer_member, out);
+        if (m->incarnation == 0 || ports->admit(ports->data, out->peer, m->incarnation)) continue;
+        if (m->in != NULL) peers_in_break(p, m->in);
+        if (out->state == PEER_OUT_OPEN) peers_out_fail(p, m, now_ms);
+        m->incarnation = 0;
+    }
 }
 
 /* ------------------------------------------------------------------ time */

@@ -260,7 +260,7 @@ void peer_sockets_init(struct peer_sockets *s, struct loop *loop)
 
 int peer_sockets_listen(struct peer_sockets *s, const char *address, char *sentence)
 {
-    return listener_open(&s->listener, s->loop, address, PEERS_IN_MAX, accept_peer, sentence);
+    return listener_open(&s->listener, s->loop, address, 2 * PEERS_IN_MAX, accept_peer, sentence);
 }
 
 void peer_sockets_flush(struct peer_sockets *s)

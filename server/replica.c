@@ -309,6 +309,7 @@ int replica_pass_end(struct replica *r, struct replica_now now)
     r->now = now;
     r->pages_left = r->limits.pages_max;
     peers_tick(r->peers, now.elapsed_ms);
+    replica_recheck_members(r);
     if (driver_next_timeout(r->driver) <= now.elapsed_ms) {
         int rv = driver_tick(r->driver, now.elapsed_ms);
         if (rv != HF_OK) return rv;

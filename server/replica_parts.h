@@ -84,6 +84,7 @@ struct replica {
     uint64_t ping_time_ms;       /**< cluster time in it */
     uint64_t held_index;         /**< the log is not needed before it, as far as is known */
     uint64_t members_index;      /**< the configuration whose members the links know */
+    uint64_t rechecked_ms;       /**< when the links' incarnations were looked at last */
     uint64_t recorded_index;     /**< the configuration all of whose incarnations are recorded */
     uint64_t hand_over_until_ms; /**< not tried any longer then; 0 = not tried */
     struct member_state members[CONFIGURATION_SERVERS_MAX]; /**< the others */
@@ -129,6 +130,10 @@ void replica_send(void *data, const struct message *message);
 
 /** The configuration may be another one: tell the links who the members are. */
 void replica_follow_members(struct replica *r);
+
+/** At the end of a pass, once a second at most: break links to incarnations that are not the
+ * recorded ones. */
+void replica_recheck_members(struct replica *r);
 
 /** On a leader, at the end of a pass: begin the round that reads wait for, ping when it is due,
  * have incarnations recorded. \retval faults only. */

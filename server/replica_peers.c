@@ -12,7 +12,7 @@
 #include "raft/configuration.h"
 #include "server/replica_parts.h"
 
-enum { IDLE_PINGS = 10, HAND_OVER_MS_MAX = 1000 };
+enum { IDLE_PINGS = 10, HAND_OVER_MS_MAX = 1000, RECHECK_MS = 1000 };
 
 /* The servers of the latest configuration in the log, committed or not. */
 static size_t read_members(const struct replica *r, struct configuration_server *servers)
@@ -177,6 +177,13 @@ static int record_members(struct replica *r)
     }
     if (all) r->recorded_index = r->members_index;
     return HF_OK;
+}
+
+void replica_recheck_members(struct replica *r)
+{
+    if (r->alone || r->now.elapsed_ms - r->rechecked_ms < RECHECK_MS) return;
+    r->rechecked_ms = r->now.elapsed_ms;
+    peers_recheck(r->peers, r->now.elapsed_ms);
 }
 
 int replica_lead_members(struct replica *r)

@@ -12,6 +12,7 @@ static struct peers *links; /* server 1's; it knows 2 */
 static struct peer_out *out;
 static struct buffer bytes;
 static uint64_t now_ms;
+static uint64_t refused_incarnation; /* 0 = none is */
 
 static int receive(void *data, const struct message *m)
 {
@@ -23,7 +24,7 @@ static int receive(void *data, const struct message *m)
 static bool admit(void *data, uint64_t peer, uint64_t incarnation)
 {
     (void)data;
-    return peer != 0 && incarnation != 0;
+    return peer != 0 && incarnation != refused_incarnation;
 }
 
 static int setup(void **state)
@@ -43,6 +44,7 @@ static int setup(void **state)
     };
     log_set_level(LOG_ERROR);
     now_ms = 1000;
+    refused_incarnation = 0;
     buffer_init(&bytes, PEER_FRAME_BYTES_FIRST);
     if (peers_new(&config, &links) != HF_OK) return 1;
     peers_set_members(links, servers, HF_ARRAY_COUNT(servers), now_ms);
@@ -231,6 +233,49 @@ static void test_only_a_link_that_stood_is_dialled_at_once(void **state)
     assert_true(is_about(sit_out(), PEERS_RETRY_MS_MIN));
 }
 
+/* ------------------------------------------------------------------ who may stay */
+
+/* An incarnation that turns out to be another than the recorded one loses its links both ways. */
+static void test_links_are_broken_when_the_incarnation_is_not_admitted_any_more(void **state)
+{
+    (void)state;
+    const struct peer_hello hello = {"one cluster id.", OTHER, 102, SELF, slice_of("10.0.0.2:1")};
+    struct peer_in in;
+    buffer_clear(&bytes);
+    assert_int_equal(peer_hello_write(&bytes, &hello), HF_OK);
+    assert_true(peers_accepted(links, &in, now_ms));
+    assert_int_equal(peers_input(links, &in, buffer_slice(&bytes), now_ms), HF_OK);
+    answer(OTHER, "", false);
+    peers_recheck(links, now_ms);
+    assert_true(peers_is_open(links, OTHER) && peers_is_heard(links, OTHER));
+    refused_incarnation = 102;
+    peers_recheck(links, now_ms);
+    assert_true(in.broken && !peers_is_open(links, OTHER) && !peers_is_heard(links, OTHER));
+    peers_closed(links, &in);
+}
+
+/* Strangers who connect and say nothing make place for who comes after them; a member stays. */
+static void test_silent_strangers_keep_nobody_out(void **state)
+{
+    (void)state;
+    static struct peer_in strangers[3 * PEERS_IN_MAX];
+    const struct peer_hello hello = {"one cluster id.", OTHER, 102, SELF, slice_of("10.0.0.2:1")};
+    struct peer_in in;
+    buffer_clear(&bytes);
+    assert_int_equal(peer_hello_write(&bytes, &hello), HF_OK);
+    assert_true(peers_accepted(links, &in, now_ms));
+    assert_int_equal(peers_input(links, &in, buffer_slice(&bytes), now_ms), HF_OK);
+    int kept = 0;
+    for (unsigned i = 0; i < HF_ARRAY_COUNT(strangers); i++) {
+        if (peers_accepted(links, &strangers[i], now_ms)) kept = (int)i + 1;
+    }
+    assert_int_equal(kept, 2 * PEERS_IN_MAX - 1); /* the shell has closed none yet */
+    assert_true(strangers[0].broken && !strangers[kept - 1].broken);
+    assert_true(!in.broken && peers_is_heard(links, OTHER));
+    for (int i = 0; i < kept; i++) peers_closed(links, &strangers[i]);
+    peers_closed(links, &in);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -244,6 +289,8 @@ int main(void)
         TEST(test_a_refusal_cannot_forge_a_log_line),
         TEST(test_pauses_grow_and_are_not_in_step),
         TEST(test_only_a_link_that_stood_is_dialled_at_once),
+        TEST(test_links_are_broken_when_the_incarnation_is_not_admitted_any_more),
+        TEST(test_silent_strangers_keep_nobody_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
