@@ -113,8 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_majority_of_the_voters_confirms, setup, teardown),
         cmocka_unit_test_setup_teardown(test_only_voters_count_and_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_round_under_way_takes_no_new_reads, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_round_under_way_takes_no_new_reads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_lost_leadership_confirms_nothing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
