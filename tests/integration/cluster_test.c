@@ -13,7 +13,7 @@
 #include "tests/integration/known_state.h"
 #include "tests/unit/cmocka_all.h"
 
-enum { TTL_MS = 60000, TIMEOUT_MS = 20000, HAND_OVER_MS_MAX = 1000 };
+enum { TTL_MS = 60000, TIMEOUT_MS = 20000, HAND_OVER_MS_MAX = 1000, KEPT_MAX = 200 };
 
 static struct cluster_process cluster;
 
@@ -31,6 +31,15 @@ static int teardown(void **state)
     return 0;
 }
 
+static hf_lock *kept[KEPT_MAX];
+static unsigned kept_count;
+
+static void close_client(hf_client *client)
+{
+    while (kept_count > 0) hf_lock_free(kept[--kept_count]);
+    hf_client_close(client);
+}
+
 static hf_client *open_client(const char *servers)
 {
     hf_client *client;
@@ -43,12 +52,14 @@ static hf_client *open_client(const char *servers)
     return client;
 }
 
-/* Acquire and keep. \return its token. */
+/* Acquire and keep until close_client(). \return its token. */
 static uint64_t take(hf_client *client, const char *name)
 {
     hf_lock *lock;
     hf_grant grant;
+    assert_true(kept_count < KEPT_MAX);
     assert_int_equal(hf_lock_new(client, &lock), HF_OK);
+    kept[kept_count++] = lock;
     int rv = hf_lock_acquire(lock, name, 0, &grant, NULL);
     if (rv != HF_OK) fail_msg("%s: %s", name, hf_status_name(rv));
     return grant.fencing_token;
@@ -105,7 +116,7 @@ static void test_clients_are_served_whichever_server_they_know(void **state)
         hf_client *client = open_client(known[i]);
         snprintf(name, sizeof name, "known/%u", i);
         take(client, name);
-        hf_client_close(client);
+        close_client(client);
         assert_int_equal(run_cli(known[i], "status"), 0);
         snprintf(verb, sizeof verb, "lock cli/%u -- true", i);
         assert_int_equal(run_cli(known[i], verb), 0);
@@ -137,7 +148,7 @@ static void test_grants_go_on_when_the_leader_is_killed(void **state)
         }
         assert_true(cluster_process_start(&cluster));
     }
-    hf_client_close(client);
+    close_client(client);
     assert_true(cluster_process_agree(&cluster));
 }
 
@@ -157,7 +168,7 @@ static void test_follower_that_was_killed_catches_up(void **state)
     assert_true(cluster_process_agree(&cluster));
     assert_true(cluster_process_status(&cluster, follower, &after));
     assert_true(after.applied >= before.applied + 100);
-    hf_client_close(client);
+    close_client(client);
 }
 
 /* SIGTERM of the leader: it hands over, and no client's call fails; the gap is small. */
