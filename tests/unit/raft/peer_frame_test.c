@@ -236,6 +236,172 @@ static void test_introductions_out_of_range_are_refused(void **state)
     }
 }
 
+static int read_first(struct buffer *frame)
+{
+    uint8_t kind = 0;
+    struct slice body = {0};
+    struct peer_hello hello;
+    struct peer_answer answer;
+    int rv = peer_frame_open(buffer_slice(frame), &kind, &body);
+    if (rv != HF_OK) return rv;
+    return kind == PEER_FRAME_HELLO ? peer_hello_read(body, &hello)
+                                    : peer_answer_read(body, &answer);
+}
+
+/* An introduction and its two answers. */
+static void write_first(struct buffer *out, int which)
+{
+    struct peer_hello hello = {{1, 2}, 4, 5, 6, slice_of("127.0.0.1:7420")};
+    struct peer_answer answer = {which == 2, 7, 8, slice_of("[::1]:1"), slice_of("")};
+    if (which == 2) answer.sentence = slice_of("no member");
+    buffer_clear(out);
+    if (which == 0) assert_int_equal(peer_hello_write(out, &hello), HF_OK);
+    if (which > 0) assert_int_equal(peer_answer_write(out, &answer), HF_OK);
+}
+
+/* An introduction or answer with a changed bit, an end cut off, a byte more, another version. */
+static void test_damaged_introductions_are_refused(void **state)
+{
+    struct buffer *out = *state;
+    for (int which = 0; which < 3; which++) {
+        write_first(out, which);
+        assert_int_equal(read_first(out), HF_OK);
+        size_t whole = out->size;
+        for (size_t bit = 32; bit < whole * 8; bit++) {
+            out->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            assert_int_equal(read_first(out), HF_EBADREQUEST);
+            out->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+        for (size_t size = HEAD_BYTES; size <= whole + 1; size++) {
+            write_first(out, which);
+            assert_int_equal(buffer_append(out, "", 1), HF_OK);
+            out->size = size;
+            seal(out);
+            assert_int_equal(read_first(out), size == whole ? HF_OK : HF_EBADREQUEST);
+        }
+        write_first(out, which);
+        put_u32(out->data + HEAD_BYTES, PEER_FRAME_VERSION + 1);
+        seal(out);
+        assert_int_equal(read_first(out), HF_EVERSION);
+    }
+}
+
+/* A refusal has a sentence and nothing else has one; ids are not 0, addresses not empty. */
+static void test_answers_out_of_range_are_refused(void **state)
+{
+    struct buffer *out = *state;
+    enum { REFUSED = HEAD_BYTES + 4, FROM = REFUSED + 1, INCARNATION = FROM + 8 };
+    for (int which = 1; which < 3; which++) {
+        for (uint8_t flag = 0; flag < 4; flag++) {
+            write_first(out, which);
+            out->data[REFUSED] = flag;
+            seal(out);
+            assert_int_equal(read_first(out), flag == which - 1 ? HF_OK : HF_EBADREQUEST);
+        }
+        for (size_t at = FROM; at <= INCARNATION; at += INCARNATION - FROM) {
+            write_first(out, which);
+            memset(out->data + at, 0, 8);
+            seal(out);
+            assert_int_equal(read_first(out), HF_EBADREQUEST);
+        }
+    }
+    write_first(out, 1);
+    out->size = INCARNATION + 8;
+    assert_int_equal(buffer_append(out, "\0\0", 2), HF_OK); /* no address, no sentence */
+    seal(out);
+    assert_int_equal(read_first(out), HF_EBADREQUEST);
+}
+
+/* The longest texts fit in what is read before anybody is known. */
+static void test_the_longest_texts_fit(void **state)
+{
+    struct buffer *out = *state;
+    char text[PEER_TEXT_BYTES_MAX];
+    memset(text, '~', sizeof text);
+    struct slice longest = slice_make(text, sizeof text);
+    struct peer_answer answer = {true, UINT64_MAX, UINT64_MAX, longest, longest};
+    size_t size = 0;
+    assert_int_equal(peer_answer_write(out, &answer), HF_OK);
+    assert_int_equal(peer_frame_next(buffer_slice(out), PEER_FRAME_BYTES_FIRST, &size), HF_OK);
+    assert_int_equal(size, out->size);
+    assert_int_equal(read_first(out), HF_OK);
+}
+
+/* A changed length is another frame, whose check does not hold, or none, or one that never ends. */
+static void test_a_flipped_length_gives_no_frame(void **state)
+{
+    struct buffer *out = *state;
+    struct message messages[KINDS];
+    make_messages(messages);
+    for (int i = 0; i < KINDS; i++) {
+        buffer_clear(out);
+        for (int copy = 0; copy < 20; copy++) /* more bytes follow */
+            assert_int_equal(peer_message_write(out, &messages[i]), HF_OK);
+        for (int bit = 0; bit < 32; bit++) {
+            size_t size = 0;
+            struct message m;
+            out->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            int rv = peer_frame_next(buffer_slice(out), PEER_FRAME_BYTES_MAX, &size);
+            if (rv == HF_OK && size > 0) rv = read_frame(slice_make(out->data, size), &m);
+            assert_true(rv == HF_EBADREQUEST || (rv == HF_OK && size == 0));
+            out->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+    }
+}
+
+/* What is reserved is zero, though the check holds over it. */
+static void test_padding_is_zero(void **state)
+{
+    struct buffer *out = *state;
+    struct message messages[KINDS];
+    make_messages(messages);
+    for (size_t at = 9; at < HEAD_BYTES; at++) {
+        struct message m;
+        buffer_clear(out);
+        assert_int_equal(peer_message_write(out, &messages[5]), HF_OK);
+        out->data[at] = 1;
+        seal(out);
+        assert_int_equal(read_frame(buffer_slice(out), &m), HF_EBADREQUEST);
+    }
+}
+
+/* An entry larger than any that is made is refused, though the frame holds it. */
+static void test_an_entry_that_is_too_large_is_refused(void **state)
+{
+    struct buffer *out = *state;
+    uint8_t *data = calloc(1, LOG_ENTRY_BYTES_MAX + 1);
+    assert_non_null(data);
+    for (size_t more = 0; more < 2; more++) {
+        struct message read;
+        const struct log_entry entry = {5, 2, LOG_COMMAND, {data, LOG_ENTRY_BYTES_MAX + more}};
+        struct message m = {.type = MESSAGE_APPEND, .term = 2, .append = {4, 1, 4, 1, &entry}};
+        buffer_clear(out);
+        assert_int_equal(peer_message_write(out, &m), HF_OK);
+        assert_int_equal(read_frame(buffer_slice(out), &read), more == 0 ? HF_OK : HF_EBADREQUEST);
+    }
+    free(data);
+}
+
+/* As many entries as one append may have, and not one more. */
+static void test_a_full_append_comes_back(void **state)
+{
+    struct buffer *out = *state;
+    static struct log_entry many[MESSAGE_ENTRIES_MAX];
+    struct message read;
+    struct message m = {.type = MESSAGE_APPEND, .term = 2, .append = {4, 1, 4, 0, many}};
+    for (unsigned i = 0; i < MESSAGE_ENTRIES_MAX; i++)
+        many[i] = (struct log_entry){5 + i, 2, LOG_COMMAND, {NULL, 0}};
+    m.append.count = MESSAGE_ENTRIES_MAX;
+    assert_int_equal(peer_message_write(out, &m), HF_OK);
+    assert_int_equal(read_frame(buffer_slice(out), &read), HF_OK);
+    assert_int_equal(read.append.count, MESSAGE_ENTRIES_MAX);
+    put_u32(out->data + HEAD_BYTES + 32, MESSAGE_ENTRIES_MAX + 1);
+    uint8_t one_more[16] = {[7] = 2, [8] = LOG_COMMAND};
+    assert_int_equal(buffer_append(out, one_more, sizeof one_more), HF_OK);
+    seal(out);
+    assert_int_equal(read_frame(buffer_slice(out), &read), HF_EBADREQUEST);
+}
+
 /* Entries above the cap are left out, but never the first one: the peer would wait for ever. */
 static void test_an_append_takes_what_fits(void **state)
 {
@@ -288,6 +454,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fields_out_of_range_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_introductions_out_of_range_are_refused, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_introductions_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_answers_out_of_range_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_longest_texts_fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_flipped_length_gives_no_frame, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_padding_is_zero, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_entry_that_is_too_large_is_refused, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_full_append_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_append_takes_what_fits, setup, teardown),
         cmocka_unit_test(test_a_full_queue_stays_whole),
     };
