@@ -156,11 +156,12 @@ static int end_body(const struct reader *r)
 int peer_frame_next(struct slice bytes, size_t bytes_max, size_t *size)
 {
     HF_ASSERT(bytes_max <= PEER_FRAME_BYTES_MAX);
-    *size = 0;
-    if (bytes.size < 4) return HF_OK;
-    uint32_t length = get_u32(bytes.data);
-    if (length < PEER_FRAME_HEADER_BYTES || length > bytes_max) return HF_EBADREQUEST;
-    if (length <= bytes.size) *size = length;
+    uint32_t length = 0;
+    if (bytes.size >= 4) {
+        length = get_u32(bytes.data);
+        if (length < PEER_FRAME_HEADER_BYTES || length > bytes_max) return HF_EBADREQUEST;
+    }
+    *size = length <= bytes.size ? length : 0;
     return HF_OK;
 }
 
@@ -196,14 +197,17 @@ int peer_hello_write(struct buffer *out, const struct peer_hello *hello)
 int peer_hello_read(struct slice body, struct peer_hello *hello)
 {
     struct reader r = {.rest = body};
+    struct peer_hello read = {0};
     if (take_u32(&r) != PEER_FRAME_VERSION) return r.bad ? HF_EBADREQUEST : HF_EVERSION;
-    memcpy(hello->cluster_id, take(&r, PEER_CLUSTER_ID_BYTES), PEER_CLUSTER_ID_BYTES);
-    hello->from = take_u64(&r);
-    hello->incarnation = take_u64(&r);
-    hello->to = take_u64(&r);
-    hello->client_address = take_text(&r, 1);
-    if (hello->from == 0 || hello->incarnation == 0 || hello->to == 0) r.bad = true;
-    return end_body(&r);
+    memcpy(read.cluster_id, take(&r, PEER_CLUSTER_ID_BYTES), PEER_CLUSTER_ID_BYTES);
+    read.from = take_u64(&r);
+    read.incarnation = take_u64(&r);
+    read.to = take_u64(&r);
+    read.client_address = take_text(&r, 1);
+    if (read.from == 0 || read.incarnation == 0 || read.to == 0) r.bad = true;
+    int rv = end_body(&r);
+    if (rv == HF_OK) *hello = read;
+    return rv;
 }
 
 int peer_answer_write(struct buffer *out, const struct peer_answer *answer)
@@ -224,15 +228,18 @@ int peer_answer_write(struct buffer *out, const struct peer_answer *answer)
 int peer_answer_read(struct slice body, struct peer_answer *answer)
 {
     struct reader r = {.rest = body};
+    struct peer_answer read = {0};
     if (take_u32(&r) != PEER_FRAME_VERSION) return r.bad ? HF_EBADREQUEST : HF_EVERSION;
-    answer->refused = take_bool(&r);
-    answer->from = take_u64(&r);
-    answer->incarnation = take_u64(&r);
-    answer->client_address = take_text(&r, 1);
-    answer->sentence = take_text(&r, answer->refused ? 1 : 0);
-    if (!answer->refused && answer->sentence.size > 0) r.bad = true;
-    if (answer->from == 0 || answer->incarnation == 0) r.bad = true;
-    return end_body(&r);
+    read.refused = take_bool(&r);
+    read.from = take_u64(&r);
+    read.incarnation = take_u64(&r);
+    read.client_address = take_text(&r, 1);
+    read.sentence = take_text(&r, read.refused ? 1 : 0);
+    if (!read.refused && read.sentence.size > 0) r.bad = true;
+    if (read.from == 0 || read.incarnation == 0) r.bad = true;
+    int rv = end_body(&r);
+    if (rv == HF_OK) *answer = read;
+    return rv;
 }
 
 /* ------------------------------------------------------------------ appends */
@@ -338,45 +345,47 @@ int peer_message_write(struct buffer *out, const struct message *m)
 int peer_message_read(uint8_t kind, struct slice body, struct log_entry *entries, struct message *m)
 {
     struct reader r = {.rest = body};
-    *m = (struct message){.type = kind};
-    m->term = take_u64(&r);
+    struct message read = {.type = kind};
+    read.term = take_u64(&r);
     uint32_t pair = 0;
     switch (kind) {
-    case MESSAGE_APPEND: take_append(&r, entries, &m->append); break;
+    case MESSAGE_APPEND: take_append(&r, entries, &read.append); break;
     case MESSAGE_APPEND_RESULT:
-        m->append_result.rejected_index = take_u64(&r);
-        m->append_result.last_index = take_u64(&r);
+        read.append_result.rejected_index = take_u64(&r);
+        read.append_result.last_index = take_u64(&r);
         pair = take_u32(&r);
-        m->append_result.features = (uint16_t)(pair >> 16);
-        m->append_result.capacity = (uint16_t)pair;
+        read.append_result.features = (uint16_t)(pair >> 16);
+        read.append_result.capacity = (uint16_t)pair;
         break;
     case MESSAGE_VOTE:
-        m->vote.last_index = take_u64(&r);
-        m->vote.last_term = take_u64(&r);
-        m->vote.disrupt_leader = take_bool(&r);
-        m->vote.pre_vote = take_bool(&r);
+        read.vote.last_index = take_u64(&r);
+        read.vote.last_term = take_u64(&r);
+        read.vote.disrupt_leader = take_bool(&r);
+        read.vote.pre_vote = take_bool(&r);
         break;
     case MESSAGE_VOTE_RESULT:
-        m->vote_result.granted = take_bool(&r);
-        m->vote_result.pre_vote = take_bool(&r);
+        read.vote_result.granted = take_bool(&r);
+        read.vote_result.pre_vote = take_bool(&r);
         pair = take_u32(&r);
-        m->vote_result.features = (uint16_t)(pair >> 16);
-        m->vote_result.capacity = (uint16_t)pair;
+        read.vote_result.features = (uint16_t)(pair >> 16);
+        read.vote_result.capacity = (uint16_t)pair;
         break;
     case MESSAGE_TIMEOUT_NOW:
-        m->timeout_now.last_index = take_u64(&r);
-        m->timeout_now.last_term = take_u64(&r);
+        read.timeout_now.last_index = take_u64(&r);
+        read.timeout_now.last_term = take_u64(&r);
         break;
     case MESSAGE_PING:
-        m->ping.nonce = take_u64(&r);
-        m->ping.cluster_time_ms = take_u64(&r);
-        m->ping.held_index = take_u64(&r);
+        read.ping.nonce = take_u64(&r);
+        read.ping.cluster_time_ms = take_u64(&r);
+        read.ping.held_index = take_u64(&r);
         break;
     case MESSAGE_PONG:
-        m->pong.nonce = take_u64(&r);
-        m->pong.space_short = take_bool(&r);
+        read.pong.nonce = take_u64(&r);
+        read.pong.space_short = take_bool(&r);
         break;
     default: return HF_EBADREQUEST;
     }
-    return end_body(&r);
+    int rv = end_body(&r);
+    if (rv == HF_OK) *m = read;
+    return rv;
 }

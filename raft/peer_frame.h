@@ -80,7 +80,8 @@ int peer_message_write(struct buffer *out, const struct message *m);
 
 /** Read a message; `peer` and `address` are left to the caller.
  * \param entries  room for MESSAGE_ENTRIES_MAX: where m->append.entries points afterwards; their
- *                 data is borrowed from the frame. \retval HF_EBADREQUEST */
+ *                 data is borrowed from the frame. On errors, too, it may have been used.
+ * \retval HF_EBADREQUEST */
 HF_MUST_USE
 int peer_message_read(uint8_t kind, struct slice body, struct log_entry *entries,
                       struct message *m);

@@ -43,12 +43,26 @@ static void make_messages(struct message *m)
     m[6] = (struct message){.type = MESSAGE_PONG, .term = 5, .pong = {11, true}};
 }
 
+enum { UNWRITTEN = 0xa5 };
+
+static bool is_unwritten(const void *data, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        if (((const uint8_t *)data)[i] != UNWRITTEN) return false;
+    }
+    return true;
+}
+
+/* Outputs are written only on success. */
 static int read_frame(struct slice frame, struct message *m)
 {
     uint8_t kind = 0;
     struct slice body = {0};
+    memset(m, UNWRITTEN, sizeof *m);
     int rv = peer_frame_open(frame, &kind, &body);
-    return rv == HF_OK ? peer_message_read(kind, body, entries, m) : rv;
+    if (rv == HF_OK) rv = peer_message_read(kind, body, entries, m);
+    assert_int_equal(is_unwritten(m, sizeof *m), rv != HF_OK);
+    return rv;
 }
 
 /* Make the check right again after a change, so that the fields are what is looked at. */
@@ -157,16 +171,18 @@ static void test_hostile_lengths_are_refused(void **state)
     static const uint32_t lengths[] = {0, HEAD_BYTES - 1, PEER_FRAME_BYTES_MAX + 1, UINT32_MAX};
     for (unsigned i = 0; i < HF_ARRAY_COUNT(lengths); i++) {
         uint8_t bytes[4];
-        size_t size = 0;
+        size_t size = 99;
         put_u32(bytes, lengths[i]);
         assert_int_equal(peer_frame_next(slice_make(bytes, 4), PEER_FRAME_BYTES_MAX, &size),
                          HF_EBADREQUEST);
+        assert_int_equal(size, 99);
     }
     uint8_t first[4];
-    size_t size = 0;
+    size_t size = 99;
     put_u32(first, PEER_FRAME_BYTES_FIRST + 1);
     assert_int_equal(peer_frame_next(slice_make(first, 4), PEER_FRAME_BYTES_FIRST, &size),
                      HF_EBADREQUEST);
+    assert_int_equal(size, 99);
     assert_int_equal(peer_frame_next(slice_make(first, 3), PEER_FRAME_BYTES_FIRST, &size), HF_OK);
     assert_int_equal(size, 0);
 }
@@ -236,16 +252,22 @@ static void test_introductions_out_of_range_are_refused(void **state)
     }
 }
 
+/* Outputs are written only on success. */
 static int read_first(struct buffer *frame)
 {
     uint8_t kind = 0;
     struct slice body = {0};
     struct peer_hello hello;
     struct peer_answer answer;
+    memset(&hello, UNWRITTEN, sizeof hello);
+    memset(&answer, UNWRITTEN, sizeof answer);
     int rv = peer_frame_open(buffer_slice(frame), &kind, &body);
     if (rv != HF_OK) return rv;
-    return kind == PEER_FRAME_HELLO ? peer_hello_read(body, &hello)
-                                    : peer_answer_read(body, &answer);
+    bool is_hello = kind == PEER_FRAME_HELLO;
+    rv = is_hello ? peer_hello_read(body, &hello) : peer_answer_read(body, &answer);
+    assert_int_equal(is_unwritten(&hello, sizeof hello), !is_hello || rv != HF_OK);
+    assert_int_equal(is_unwritten(&answer, sizeof answer), is_hello || rv != HF_OK);
+    return rv;
 }
 
 /* An introduction and its two answers. */
