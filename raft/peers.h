@@ -37,7 +37,7 @@
 enum {
     PEERS_DIAL_MS_MAX = 1000,               /* from dialling to the connection */
     PEERS_HELLO_MS_MAX = 2000,              /* from the connection to the answer, either way */
-    PEERS_PARTIAL_MS_MAX = 10000,           /* from a frame's first byte to its last */
+    PEERS_PARTIAL_MS_MAX = 10000,           /* for the next bytes of a frame that has begun */
     PEERS_RETRY_MS_MIN = 50,                /* first pause after a failure; grows by half */
     PEERS_RETRY_MS_MAX = 1000,              /* up to this; a link open so long is well again */
     PEERS_OUT_BYTES_MAX = 32 * 1024 * 1024, /* waiting for one peer; what is beyond is lost */
@@ -101,7 +101,7 @@ struct peer_in {
     struct list link;  /**< in peers' `ins` */
     struct list ready; /**< where the shell finds it */
     uint64_t peer;     /**< who it is; 0 = not introduced yet */
-    uint64_t since_ms; /**< of the connection, or of the frame that is half here */
+    uint64_t since_ms; /**< of the connection until its introduction; then of the last bytes */
     struct buffer in;  /**< a frame's first bytes */
     struct buffer out; /**< the answer to the introduction; the shell consumes */
     bool closing;      /**< to be closed once `out` is sent */

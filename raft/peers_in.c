@@ -211,7 +211,7 @@ static int take_frames(struct peers *p, struct peer_in *in, struct slice bytes, 
 }
 
 /* Add to the frame that is half here what it lacks, and no more; take it once it is whole. */
-static int take_part(struct peers *p, struct peer_in *in, struct slice *bytes, uint64_t now_ms)
+static int take_part(struct peers *p, struct peer_in *in, struct slice *bytes)
 {
     size_t used = 0;
     size_t whole = in->in.size < LENGTH_BYTES ? LENGTH_BYTES : get_u32(in->in.data);
@@ -228,7 +228,6 @@ static int take_part(struct peers *p, struct peer_in *in, struct slice *bytes, u
     HF_ASSERT(used == in->in.size);
     buffer_close(&in->in); /* it may have been large */
     buffer_init(&in->in, PEER_FRAME_BYTES_MAX);
-    in->since_ms = now_ms;
     return rv;
 }
 
@@ -237,20 +236,28 @@ static bool is_over(const struct peer_in *in)
     return in->broken || in->closing;
 }
 
-int peers_input(struct peers *p, struct peer_in *in, struct slice bytes, uint64_t now_ms)
+static int take_bytes(struct peers *p, struct peer_in *in, struct slice bytes)
 {
     size_t used = 0;
     while (in->in.size > 0 && bytes.size > 0 && !is_over(in)) {
-        int rv = take_part(p, in, &bytes, now_ms);
+        int rv = take_part(p, in, &bytes);
         if (rv != HF_OK) return rv;
     }
     if (bytes.size == 0 || is_over(in)) return HF_OK;
     HF_ASSERT(in->in.size == 0);
     int rv = take_frames(p, in, bytes, &used);
     if (rv != HF_OK || is_over(in)) return rv;
-    if (in->peer != 0) in->since_ms = now_ms; /* of what follows; a stranger's time runs on */
     if (buffer_append(&in->in, bytes.data + used, bytes.size - used) != HF_OK) break_rules(p, in);
     return HF_OK;
+}
+
+int peers_input(struct peers *p, struct peer_in *in, struct slice bytes, uint64_t now_ms)
+{
+    if (bytes.size == 0 || is_over(in)) return HF_OK;
+    int rv = take_bytes(p, in, bytes);
+    /* a slow link is no broken one: a large frame takes its time; but a stranger's runs on */
+    if (in->peer != 0 || in->closing) in->since_ms = now_ms;
+    return rv;
 }
 
 void peers_recheck(struct peers *p, uint64_t now_ms)

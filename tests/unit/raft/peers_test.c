@@ -83,6 +83,16 @@ static void add_ping(struct stranger *s, uint64_t nonce)
     assert_int_equal(peer_message_write(&s->out, &m), HF_OK);
 }
 
+static void add_append(struct stranger *s, size_t bytes)
+{
+    uint8_t *data = calloc(1, bytes);
+    assert_non_null(data);
+    const struct log_entry entry = {1, 1, LOG_COMMAND, {data, bytes}};
+    const struct message m = {.type = MESSAGE_APPEND, .term = 1, .append = {0, 0, 0, 1, &entry}};
+    assert_int_equal(peer_message_write(&s->out, &m), HF_OK);
+    free(data);
+}
+
 static void stranger_introduce(struct stranger *s, struct rig *rig)
 {
     stranger_come(s, rig);
@@ -406,7 +416,7 @@ static void test_a_slow_introduction_is_given_up(void **state)
     stranger_go(&s);
 }
 
-/* Half a frame has its time from its first byte on; between frames there is no limit. */
+/* Half a frame waits only so long for its next bytes; between frames there is no limit. */
 static void test_half_a_frame_is_given_up(void **state)
 {
     struct rig *rig = *state;
@@ -444,21 +454,55 @@ static void test_half_a_frame_is_given_up(void **state)
     buffer_close(&both);
     peers_tick(p, rig->now_ms + PEERS_PARTIAL_MS_MAX - 1);
     assert_false(s.in.broken);
-    peers_tick(p, rig->now_ms + PEERS_PARTIAL_MS_MAX);
+    assert_true(peers_next_wake(p) == rig->now_ms + PEERS_PARTIAL_MS_MAX);
+    assert_int_equal(peers_input(p, &s.in, slice_make("", 0), rig->now_ms + 1), HF_OK);
+    peers_tick(p, rig->now_ms + PEERS_PARTIAL_MS_MAX); /* a read of nothing is no byte */
     assert_true(s.in.broken);
     stranger_go(&s);
 }
 
-/* A refused connection whose answer cannot be sent does not stay. */
+/* A large append over a slow link takes minutes: while bytes come, the link is no dead one. */
+static void test_a_slow_frame_arrives(void **state)
+{
+    struct rig *rig = *state;
+    static struct stranger s;
+    struct peers *p = rig_peers(rig, 1);
+    enum { BYTES = 1024 * 1024, PIECES = 100 };
+    rig_members(rig, 1, 0x6);
+    stranger_introduce(&s, rig);
+    add_append(&s, BYTES);
+    struct slice rest = buffer_slice(&s.out);
+    while (rest.size > 0) {
+        size_t size = rest.size < BYTES / PIECES ? rest.size : BYTES / PIECES;
+        assert_int_equal(peers_input(p, &s.in, slice_make(rest.data, size), rig->now_ms), HF_OK);
+        rest = slice_make(rest.data + size, rest.size - size);
+        rig->now_ms += PEERS_PARTIAL_MS_MAX - 1;
+        peers_tick(p, rig->now_ms);
+        assert_false(s.in.broken);
+    }
+    assert_int_equal(rig_node(rig, 1)->got_count, 1);
+    assert_int_equal(rig_node(rig, 1)->got[0].count, 1);
+    stranger_go(&s);
+}
+
+/* A refused connection has time to take its answer, but does not stay for more bytes. */
 static void test_a_refused_connection_does_not_stay(void **state)
 {
     struct rig *rig = *state;
     static struct stranger s;
+    struct peers *p = rig_peers(rig, 1);
     stranger_come(&s, rig);
     add_hello(&s, &hello_of_2);
+    rig->now_ms += PEERS_HELLO_MS_MAX - 1;
     assert_int_equal(stranger_say(&s), HF_OK);
     assert_true(s.in.closing);
-    peers_tick(rig_peers(rig, 1), rig->now_ms + PEERS_HELLO_MS_MAX);
+    uint64_t end_ms = rig->now_ms + PEERS_HELLO_MS_MAX;
+    add_ping(&s, 1);
+    rig->now_ms += 1;
+    assert_int_equal(stranger_say(&s), HF_OK);
+    peers_tick(p, end_ms - 1);
+    assert_false(s.in.broken);
+    peers_tick(p, end_ms);
     assert_true(s.in.broken);
     stranger_go(&s);
 }
@@ -481,6 +525,7 @@ int main(void)
         TEST(test_the_largest_frame_may_be_followed),
         TEST(test_a_slow_introduction_is_given_up),
         TEST(test_half_a_frame_is_given_up),
+        TEST(test_a_slow_frame_arrives),
         TEST(test_a_refused_connection_does_not_stay),
     };
     log_set_level(LOG_ERROR); /* refusals are wanted here */
