@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "raft/peers_private.h"
 
-enum { COMPLAIN_MS = 1000, LENGTH_BYTES = 4 };
+enum { COMPLAIN_MS = 1000, LENGTH_BYTES = 4, BYTES_KEPT = 64 * 1024 /* of an emptied buffer */ };
 
 struct peer_in *peers_next_in(struct peers *p)
 {
@@ -210,6 +210,15 @@ static int take_frames(struct peers *p, struct peer_in *in, struct slice bytes, 
     return HF_OK;
 }
 
+/* Memory for the usual frames is kept, that of a large one is given back. */
+static void empty(struct buffer *b)
+{
+    buffer_clear(b);
+    if (b->capacity <= BYTES_KEPT) return;
+    buffer_close(b);
+    buffer_init(b, PEER_FRAME_BYTES_MAX);
+}
+
 /* Add to the frame that is half here what it lacks, and no more; take it once it is whole. */
 static int take_part(struct peers *p, struct peer_in *in, struct slice *bytes)
 {
@@ -226,8 +235,7 @@ static int take_part(struct peers *p, struct peer_in *in, struct slice *bytes)
     int rv = take_frames(p, in, buffer_slice(&in->in), &used);
     if (used == 0) return rv;
     HF_ASSERT(used == in->in.size);
-    buffer_close(&in->in); /* it may have been large */
-    buffer_init(&in->in, PEER_FRAME_BYTES_MAX);
+    empty(&in->in);
     return rv;
 }
 

@@ -392,6 +392,32 @@ static void test_the_largest_frame_may_be_followed(void **state)
     stranger_go(&s);
 }
 
+/* A connection lives for months: the memory of its largest frame must not live with it, and that of
+ * the usual ones need not come and go. */
+static void test_a_large_frames_memory_is_given_back(void **state)
+{
+    struct rig *rig = *state;
+    static struct stranger s;
+    struct peers *p = rig_peers(rig, 1);
+    enum { KEPT = 64 * 1024 };
+    static const size_t bytes[] = {4000, KEPT / 2, LOG_ENTRY_BYTES_MAX, 4000};
+    rig_members(rig, 1, 0x6);
+    stranger_introduce(&s, rig);
+    for (unsigned i = 0; i < HF_ARRAY_COUNT(bytes); i++) {
+        add_append(&s, bytes[i]);
+        struct slice begin = slice_make(s.out.data, s.out.size - 1);
+        assert_int_equal(peers_input(p, &s.in, begin, rig->now_ms), HF_OK);
+        assert_true(s.in.in.capacity >= bytes[i]);
+        buffer_consume(&s.out, begin.size);
+        assert_int_equal(stranger_say(&s), HF_OK);
+        assert_int_equal(rig_node(rig, 1)->got_count, i + 1);
+        assert_int_equal(s.in.in.size, 0);
+        assert_true(s.in.in.capacity <= KEPT);
+        assert_int_equal(s.in.in.capacity > 0, bytes[i] <= KEPT);
+    }
+    stranger_go(&s);
+}
+
 /* ------------------------------------------------------------------ time in */
 
 /* A connection that trickles its introduction is not given more time for each byte. */
@@ -523,6 +549,7 @@ int main(void)
         TEST(test_the_receivers_word_counts),
         TEST(test_a_closed_connection_gives_its_place_back),
         TEST(test_the_largest_frame_may_be_followed),
+        TEST(test_a_large_frames_memory_is_given_back),
         TEST(test_a_slow_introduction_is_given_up),
         TEST(test_half_a_frame_is_given_up),
         TEST(test_a_slow_frame_arrives),
