@@ -11,7 +11,14 @@
 #include "base/assert.h"
 #include "tests/integration/server_process.h"
 
-enum { GRANTS_MAX = 3000, RECORDS_MAX = 6000, TTL_MS = 3600000, TIMEOUT_MS = 20000 };
+enum {
+    GRANTS_MAX = 20000,
+    RECORDS_MAX = 20000,
+    FAST_GRANTS = 2000, /* from here on with pauses, so that a long run is under load to its end */
+    PAUSE_MS = 5,
+    TTL_MS = 3600000,
+    TIMEOUT_MS = 20000,
+};
 
 struct worker {
     pthread_t thread;              /* runs work() */
@@ -96,6 +103,7 @@ static void *work(void *data)
     struct worker *w = data;
     while (atomic_load(&running)) {
         if (!acquire_one(w)) sleep_ms(1);
+        if (atomic_load(&w->grant_count) > FAST_GRANTS) sleep_ms(PAUSE_MS);
         complete_one(w);
     }
     return NULL;
