@@ -181,16 +181,14 @@ int replica_flush_done(struct replica *r, struct replica_now now, int status);
 struct peers *replica_peers(struct replica *r);
 
 /** Bytes came on an accepted link: peers_input(), and what follows from it.
-etval faults only. */
+ * \retval faults only. */
 HF_MUST_USE
 int replica_peer_input(struct replica *r, struct replica_now now, struct peer_in *in,
                        struct slice bytes);
 
 /** Hand leadership over to the member that is nearest, as far as there is one: call it once a pass
  * while stopping, after replica_stop() and once replica_is_idle().
-eturn true while that is under
- * way and worth waiting for.
-etval faults in *status. */
+ * \return true while that is under way and worth waiting for. \retval faults in *status. */
 bool replica_hand_over(struct replica *r, struct replica_now now, int *status);
 
 /** From now on new requests are answered SHUTDOWN; what was taken goes on. */
