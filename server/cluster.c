@@ -20,7 +20,8 @@ __attribute__((format(printf, 2, 3))) static int complain(char *sentence, const 
     return HF_EINVAL;
 }
 
-/* One "N=HOST:PORT". */
+/* One "N=HOST:PORT". However the address was written, it is kept in one way: the cluster's id
+ * follows from it, and "localhost" on one server must not make another cluster. */
 static int parse_member(const char *text, size_t bytes, struct cluster_member *member,
                         char *sentence)
 {
@@ -36,7 +37,8 @@ static int parse_member(const char *text, size_t bytes, struct cluster_member *m
         member->id = id;
         memcpy(member->address, text + at + 1, address_bytes);
         member->address[address_bytes] = '\0';
-        well = config_split_address(member->address, host, &port) == HF_OK && port != 0;
+        well = config_split_address(member->address, host, &port) == HF_OK && port != 0 &&
+               config_plain_address(member->address, member->address) == HF_OK;
     }
     if (well) return HF_OK;
     return complain(sentence,

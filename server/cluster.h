@@ -20,7 +20,8 @@ enum {
 
 struct cluster_member {
     uint64_t id;                         /**< from 1 */
-    char address[CLUSTER_ADDRESS_BYTES]; /**< "host:port" for the other servers */
+    char address[CLUSTER_ADDRESS_BYTES]; /**< "host:port" for the others, as
+                                              config_plain_address() writes it */
 };
 
 struct cluster {

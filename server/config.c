@@ -62,7 +62,7 @@ static const char HELP[] =
     "  --cluster 1=HOST:PORT,2=HOST:PORT,3=HOST:PORT\n"
     "                         the servers of the cluster, up to 7, and where each listens for the\n"
     "                         others; the same on all of them, at every start\n"
-    "  --cluster-name TEXT    tells clusters of the same servers apart\n"
+    "  --cluster-name TEXT    tells clusters of the same servers apart; the same on all of them\n"
     "  --peer HOST:PORT       listen for the other servers here instead of at --cluster's address\n"
     "  --new-cluster          the cluster is new: make this server's directory if it is empty\n"
     "  --insecure             bind beyond loopback although nothing is encrypted\n"
@@ -252,6 +252,43 @@ static int check_address(struct reading *r, const char *flag, const char *addres
     return HF_OK;
 }
 
+/* What other machines are told, or told to reach: it has to lead here from there. */
+static int check_reachable(struct reading *r, const char *flag, const char *address)
+{
+    char host[CONFIG_ADDRESS_BYTES];
+    uint16_t port = 0;
+    int rv = check_address(r, flag, address);
+    if (rv != HF_OK) return rv;
+    rv = config_split_address(address, host, &port);
+    if (rv == HF_OK && !config_is_any(host)) return HF_OK;
+    return complain(r, "%s %s cannot be reached from elsewhere: name this server's own address",
+                    flag, address);
+}
+
+/* It is part of what the cluster's id is drawn from, and of people's command lines. */
+static int check_name(struct reading *r)
+{
+    for (const char *p = r->config->cluster_name; *p != '\0'; p++) {
+        if (*p < ' ' || *p > '~')
+            return complain(r, "--cluster-name must be printable ASCII%s%s", "", "");
+    }
+    return HF_OK;
+}
+
+/* Where this server listens for the others. */
+static int check_peer(struct reading *r, const struct cluster_member *self)
+{
+    struct config *c = r->config;
+    char host[CONFIG_ADDRESS_BYTES];
+    uint16_t port = 0;
+    if (c->peer[0] == '\0') snprintf(c->peer, sizeof c->peer, "%s", self->address);
+    int rv = check_address(r, "--peer", c->peer);
+    if (rv != HF_OK) return rv;
+    rv = config_split_address(c->peer, host, &port);
+    if (rv == HF_OK && port != 0) return HF_OK;
+    return complain(r, "--peer %s: the other servers must know the port%s", c->peer, "");
+}
+
 static int check_cluster(struct reading *r)
 {
     struct config *c = r->config;
@@ -263,8 +300,10 @@ static int check_cluster(struct reading *r)
         return stray != NULL ? complain(r, "--%s goes with --cluster%s", stray, "") : HF_OK;
     }
     int rv = cluster_parse(c->cluster_text, &c->cluster, r->sentence);
+    if (rv == HF_OK) rv = check_name(r);
     for (uint32_t i = 0; rv == HF_OK && i < c->cluster.count; i++)
-        rv = check_address(r, "an address in --cluster", c->cluster.members[i].address);
+        rv = check_reachable(r, "in --cluster,", c->cluster.members[i].address);
+    if (rv == HF_OK) rv = check_reachable(r, "--client", c->client); /* told in redirections */
     if (rv != HF_OK) return rv;
     const struct cluster_member *self = cluster_find(&c->cluster, c->id);
     if (c->id == 0)
@@ -272,8 +311,7 @@ static int check_cluster(struct reading *r)
     if (self == NULL)
         return complain(r, "--id names a server that is not in --cluster %s%s", c->cluster_text,
                         "");
-    if (c->peer[0] == '\0') snprintf(c->peer, sizeof c->peer, "%s", self->address);
-    return check_address(r, "--peer", c->peer);
+    return check_peer(r, self);
 }
 
 static int check(struct reading *r)
@@ -337,6 +375,30 @@ int config_split_address(const char *address, char *host, uint16_t *port)
     if (inet_pton(AF_INET, host, &v4) != 1 && inet_pton(AF_INET6, host, &v6) != 1) return HF_EINVAL;
     *port = (uint16_t)number;
     return HF_OK;
+}
+
+int config_plain_address(const char *address, char *text)
+{
+    char host[CONFIG_ADDRESS_BYTES];
+    char plain[INET6_ADDRSTRLEN] = "";
+    uint16_t port = 0;
+    struct in6_addr bytes;
+    int rv = config_split_address(address, host, &port);
+    if (rv != HF_OK) return rv;
+    int family = strchr(host, ':') != NULL ? AF_INET6 : AF_INET;
+    if (inet_pton(family, host, &bytes) != 1) return HF_EINVAL;
+    if (inet_ntop(family, &bytes, plain, sizeof plain) == NULL) return HF_EINVAL;
+    snprintf(text, CONFIG_ADDRESS_BYTES, family == AF_INET6 ? "[%s]:%u" : "%s:%u", plain,
+             (unsigned)port);
+    return HF_OK;
+}
+
+bool config_is_any(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1) return v4.s_addr == htonl(INADDR_ANY);
+    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
 }
 
 bool config_is_loopback(const char *host)

@@ -56,8 +56,16 @@ int config_read(int argc, char **argv, struct config *c, char *sentence);
 HF_MUST_USE
 int config_split_address(const char *address, char *host, uint16_t *port);
 
+/** The one way to write an address: "host:port", "[v6]:port", whatever way it was told.
+ * \param text  Out: room for CONFIG_ADDRESS_BYTES; may be `address`. \retval HF_EINVAL */
+HF_MUST_USE
+int config_plain_address(const char *address, char *text);
+
 /** True for 127.0.0.0/8 and ::1. \param host  numeric. */
 bool config_is_loopback(const char *host);
+
+/** True for 0.0.0.0 and ::, which one can bind, but not reach. \param host  numeric. */
+bool config_is_any(const char *host);
 
 /** The text of --help. Static. */
 const char *config_help(void);

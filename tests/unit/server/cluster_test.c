@@ -72,6 +72,8 @@ static void test_wrong_texts_are_refused_with_a_sentence(void **state)
         {"1000000000000000000=127.0.0.1:1", "is not ID=HOST:PORT"},
         {"1=127.0.0.1:1,01=127.0.0.1:2", "names server 1 twice"},
         {"1=127.0.0.1:1,2=127.0.0.1:1", "gives 127.0.0.1:1 to two servers"},
+        {"1=127.0.0.1:1,2=localhost:01", "gives 127.0.0.1:1 to two servers"},
+        {"1=[::1]:1,2=[0:0:0:0:0:0:0:1]:1", "gives [::1]:1 to two servers"},
         {"1=[::1]:1,2=[::1]:2,3=[::1]:3,4=[::1]:4,5=[::1]:5,6=[::1]:6,7=[::1]:7,8=[::1]:8",
          "more than 7"},
     };
@@ -122,6 +124,27 @@ static void test_id_follows_from_members_and_name(void **state)
     assert_memory_not_equal(id, other, sizeof id);
 }
 
+/* An address in another spelling is the same address. */
+static void test_id_does_not_depend_on_spelling(void **state)
+{
+    (void)state;
+    uint8_t id[16], other[16];
+    id_of("1=127.0.0.1:1,2=[::1]:2", "", id);
+    id_of("1=localhost:01,2=[0:0::1]:2", "", other);
+    assert_memory_equal(id, other, sizeof id);
+}
+
+/* The id is written into every directory: another way of drawing it would lock all clusters out. */
+static void test_id_stays_what_it_was(void **state)
+{
+    (void)state;
+    uint8_t id[16];
+    char text[2 * sizeof id + 1];
+    id_of("1=127.0.0.1:7421,2=127.0.0.1:7422,3=127.0.0.1:7423", "prod", id);
+    for (unsigned i = 0; i < sizeof id; i++) snprintf(text + 2UL * i, 3, "%02x", id[i]);
+    assert_string_equal(text, "8d6c491dbf112cb7383cd4df4c073817");
+}
+
 /* The longest name and the longest addresses fit. */
 static void test_id_of_the_longest_texts_is_made(void **state)
 {
@@ -169,6 +192,8 @@ int main(void)
         cmocka_unit_test(test_wrong_texts_are_refused_with_a_sentence),
         cmocka_unit_test(test_overlong_addresses_are_refused),
         cmocka_unit_test(test_id_follows_from_members_and_name),
+        cmocka_unit_test(test_id_does_not_depend_on_spelling),
+        cmocka_unit_test(test_id_stays_what_it_was),
         cmocka_unit_test(test_id_of_the_longest_texts_is_made),
         cmocka_unit_test(test_first_configuration_has_every_member_as_a_voter),
     };
