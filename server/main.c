@@ -10,20 +10,24 @@
 #include "server/data_dir.h"
 #include "server/loop.h"
 
-/* Descriptors beside the clients': log, store, libuv and some to spare. */
-enum { DESCRIPTORS_OWN = 64 };
+/* Descriptors beside the clients'. */
+enum {
+    DESCRIPTORS_OWN = 64, /* log, store, libuv and some to spare */
+    DESCRIPTORS_OF_LINKS = PEERS_IN_MAX + 1 + 2 * CLUSTER_MEMBERS_MAX, /* one over for a moment */
+};
 
-/* Clients must not take the descriptors that the log needs for its next segment. */
+/* Neither clients nor who knocks on the other servers' door must take the descriptors that the log
+ * needs for its next segment. */
 static void raise_descriptors(struct config *config)
 {
     struct rlimit limit;
+    rlim_t own = DESCRIPTORS_OWN + (config->cluster.count > 0 ? DESCRIPTORS_OF_LINKS : 0);
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 ||
-        limit.rlim_cur >= (rlim_t)config->connections_max + DESCRIPTORS_OWN)
+        limit.rlim_cur >= (rlim_t)config->connections_max + own)
         return;
-    config->connections_max =
-        limit.rlim_cur > 2 * DESCRIPTORS_OWN ? (uint32_t)limit.rlim_cur - DESCRIPTORS_OWN : 1;
+    config->connections_max = limit.rlim_cur > own ? (uint32_t)(limit.rlim_cur - own) : 1;
     log_warn("fewer connections than set: descriptors are short", "descriptors=%llu connections=%u",
              (unsigned long long)limit.rlim_cur, (unsigned)config->connections_max);
 }
