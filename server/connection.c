@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "base/status.h"
 #include "server/loop.h"
 #include "server/outlet.h"
 
-enum { COMPLAIN_MS = 1000, KEEPALIVE_S = 60 };
+enum { KEEPALIVE_S = 60 };
 
 struct connection {
     uv_tcp_t tcp;                /**< the socket; first, so that a handle is its connection */
@@ -104,21 +103,11 @@ static void name_peer(const uv_tcp_t *tcp, char *peer, size_t bytes)
     snprintf(peer, bytes, "%s:%u", host, (unsigned)ntohs(v4->sin_port));
 }
 
-static void complain(struct listener *l, const char *why)
-{
-    uint64_t now_ms = clock_elapsed_ms(&l->loop->clock);
-    l->refused_count++;
-    if (l->complained_ms != 0 && now_ms - l->complained_ms < COMPLAIN_MS) return;
-    l->complained_ms = now_ms;
-    log_warn("connection refused", "reason=\"%s\" open=%u refused=%llu", why,
-             (unsigned)l->connection_count, (unsigned long long)l->refused_count);
-}
-
 void connection_accept(struct listener *l)
 {
     struct connection *c = calloc(1, sizeof *c);
     if (c == NULL) {
-        complain(l, "out of memory");
+        listener_complain(l, "out of memory");
         return;
     }
     c->loop = l->loop;
@@ -126,7 +115,8 @@ void connection_accept(struct listener *l)
     uv_tcp_init(&l->loop->uv, &c->tcp);
     if (uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)&c->tcp) != 0 ||
         l->connection_count >= l->connections_max) {
-        complain(l, l->connection_count >= l->connections_max ? "too many connections" : "accept");
+        listener_complain(l, l->connection_count >= l->connections_max ? "too many connections"
+                                                                       : "accept");
         uv_close((uv_handle_t *)&c->tcp, forget);
         return;
     }

@@ -8,21 +8,26 @@
 #include "base/status.h"
 #include "server/loop.h"
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, COMPLAIN_MS = 1000 };
+
+void listener_complain(struct listener *l, const char *why)
+{
+    uint64_t now_ms = clock_elapsed_ms(&l->loop->clock);
+    l->refused_count++;
+    if (l->complained_ms != 0 && now_ms - l->complained_ms < COMPLAIN_MS) return;
+    l->complained_ms = now_ms;
+    log_warn("connection refused", "at=%s reason=\"%s\" open=%u refused=%llu", l->address, why,
+             (unsigned)l->connection_count, (unsigned long long)l->refused_count);
+}
 
 static void incoming(uv_stream_t *stream, int failed)
 {
     struct listener *l = stream->data;
     if (failed == 0) {
         l->accept_cb(l);
-        return;
+    } else {
+        listener_complain(l, uv_strerror(failed));
     }
-    uint64_t now_ms = clock_elapsed_ms(&l->loop->clock);
-    l->refused_count++;
-    if (l->complained_ms != 0 && now_ms - l->complained_ms < 1000) return;
-    l->complained_ms = now_ms;
-    log_warn("accept failed", "reason=%s refused=%llu", uv_err_name(failed),
-             (unsigned long long)l->refused_count);
 }
 
 static int bind_to(struct listener *l, const char *host, uint16_t port)

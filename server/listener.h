@@ -31,6 +31,9 @@ HF_MUST_USE
 int listener_open(struct listener *l, struct loop *loop, const char *address,
                   uint32_t connections_max, void (*accept_cb)(struct listener *l), char *sentence);
 
+/** Log that a connection was not kept, at most once a second. \param why  static. */
+void listener_complain(struct listener *l, const char *why);
+
 /** Accept no more; connections stay. Again is harmless. */
 void listener_close(struct listener *l);
 

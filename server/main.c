@@ -13,7 +13,7 @@
 /* Descriptors beside the clients'. */
 enum {
     DESCRIPTORS_OWN = 64, /* log, store, libuv and some to spare */
-    DESCRIPTORS_OF_LINKS = PEERS_IN_MAX + 1 + 2 * CLUSTER_MEMBERS_MAX, /* one over for a moment */
+    DESCRIPTORS_OF_LINKS = 2 * PEERS_IN_MAX + 2 * CLUSTER_MEMBERS_MAX, /* at the most */
 };
 
 /* Neither clients nor who knocks on the other servers' door must take the descriptors that the log

@@ -11,7 +11,10 @@
 #include "server/loop.h"
 #include "server/outlet.h"
 
-enum { USER_TIMEOUT_MS = 5000 }; /* what was sent and is not acknowledged so long breaks the link */
+enum {
+    USER_TIMEOUT_MS = 5000, /* what was sent and is not acknowledged so long breaks the link */
+    KEEPALIVE_S = 2,        /* so something is sent at least so often */
+};
 
 /** A connection that another server made to here. */
 struct accepted {
@@ -43,13 +46,17 @@ static uint64_t now_ms(const struct peer_sockets *s)
     return loop_now(s->loop).elapsed_ms;
 }
 
-/* A machine that vanished without a word must not hold a link for a quarter of an hour. */
+/* A machine that vanished without a word must not hold a link for a quarter of an hour; nor one
+ * that only listens, or has nothing to say, for ever. */
 static void set_options(uv_tcp_t *tcp)
 {
     uv_os_fd_t fd;
     int timeout_ms = USER_TIMEOUT_MS;
+    int period_s = KEEPALIVE_S;
     uv_tcp_nodelay(tcp, 1);
+    uv_tcp_keepalive(tcp, 1, KEEPALIVE_S);
     if (uv_fileno((uv_handle_t *)tcp, &fd) != 0) return;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &period_s, sizeof period_s);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
 }
 
@@ -109,11 +116,23 @@ static void accepted_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *bu
     loop_must(replica_peer_input(l->replica, loop_now(l), &a->in, bytes), "another server's word");
 }
 
+static void flush_all_accepted(struct peer_sockets *s)
+{
+    struct peer_in *in = NULL;
+    while ((in = peers_next_in(links(s))) != NULL)
+        flush_accepted(HF_CONTAINER_OF(in, struct accepted, in));
+}
+
 static void accept_peer(struct listener *listener)
 {
     struct peer_sockets *s = &listener->loop->peer_sockets;
     struct accepted *a = calloc(1, sizeof *a);
-    if (a == NULL) return;
+    if (a == NULL) {
+        listener_complain(listener, "out of memory");
+        return;
+    }
+    if (listener->connection_count >= PEERS_IN_MAX)
+        listener_complain(listener, "too many connections: one that says nothing gives way");
     a->sockets = s;
     a->outlet.sent_cb = accepted_sent;
     uv_tcp_init(&s->loop->uv, &a->tcp);
@@ -125,6 +144,7 @@ static void accept_peer(struct listener *listener)
     }
     list_push_back(&s->accepted, &a->link);
     listener->connection_count++;
+    flush_all_accepted(s); /* one may have given way to this one */
     set_options(&a->tcp);
     if (uv_read_start((uv_stream_t *)&a->tcp, accepted_memory, accepted_bytes) != 0)
         close_accepted(a);
@@ -266,10 +286,8 @@ int peer_sockets_listen(struct peer_sockets *s, const char *address, char *sente
 void peer_sockets_flush(struct peer_sockets *s)
 {
     struct peer_out *out = NULL;
-    struct peer_in *in = NULL;
     while ((out = peers_next_out(links(s))) != NULL) follow(s, out);
-    while ((in = peers_next_in(links(s))) != NULL)
-        flush_accepted(HF_CONTAINER_OF(in, struct accepted, in));
+    flush_all_accepted(s);
 }
 
 void peer_sockets_close(struct peer_sockets *s)
