@@ -47,6 +47,10 @@ enum {
     DRIVER_INFLIGHT_MAX = MESSAGE_ENTRIES_MAX,
 };
 
+/* A message of a term so far above ours is a lie, or damage that its check did not show: terms rise
+ * by one an election, and taken at its word it would use up all that are left. */
+#define DRIVER_TERM_JUMP_MAX ((uint64_t)1 << 32)
+
 enum driver_state { DRIVER_FOLLOWER = 1, DRIVER_CANDIDATE = 2, DRIVER_LEADER = 3 };
 
 /** What the driver needs done. None may call the driver. */

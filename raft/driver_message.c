@@ -127,6 +127,7 @@ static int check_append(const struct driver *d, const struct message *m)
 static int check(const struct driver *d, const struct message *m)
 {
     if (m->peer == 0 || m->peer == d->config.id || m->term == 0) return HF_EBADREQUEST;
+    if (m->term > d->term && m->term - d->term > DRIVER_TERM_JUMP_MAX) return HF_EBADREQUEST;
     switch (m->type) {
     case MESSAGE_APPEND: return check_append(d, m);
     case MESSAGE_APPEND_RESULT:

@@ -37,8 +37,9 @@ static struct member_state *member_of(struct replica *r, uint64_t id)
 
 static int take_ping(struct replica *r, const struct message *m)
 {
-    if (m->ping.cluster_time_ms > TIME_MS_MAX) return HF_EBADREQUEST;
     uint64_t term = driver_term(r->driver);
+    bool far = m->term > term && m->term - term > DRIVER_TERM_JUMP_MAX;
+    if (far || m->ping.cluster_time_ms > TIME_MS_MAX) return HF_EBADREQUEST;
     if (m->term >= term) { /* of a leader that is not known to be deposed */
         bool newer = m->term > r->ping_term || m->ping.cluster_time_ms > r->ping_time_ms;
         if (m->term >= r->ping_term && newer) {
