@@ -195,8 +195,20 @@ static void close_connections(struct loop *l)
     }
 }
 
+/* libuv gives the signals back with its handles: told twice to stop, the process would die of the
+ * second time on its last steps instead of ending with 0. */
+static void hold_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static void close_handles(struct loop *l)
 {
+    hold_signals();
     uv_walk(&l->uv, close_handle, NULL);
     uv_run(&l->uv, UV_RUN_DEFAULT);
     int rv = uv_loop_close(&l->uv);
