@@ -199,11 +199,11 @@ static bool follow_all(struct rig_node *n)
     return any;
 }
 
-/* A short piece, in memory of its exact size. */
+/* A short piece, or a twentieth or so of much, in memory of its exact size. */
 static size_t take_piece(struct rig *rig, const struct buffer *from, uint8_t **piece)
 {
     size_t size = 1 + prng_below(&rig->random, PIECE_BYTES_MAX);
-    if (from->size > 100 * PIECE_BYTES_MAX) size *= 100; /* bulk */
+    size += size * (from->size / (10 * PIECE_BYTES_MAX)); /* bulk: what is left moves each time */
     if (size > from->size) size = from->size;
     *piece = malloc(size);
     assert_non_null(*piece);
