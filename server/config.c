@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "raft/driver.h"
 
 enum kind { KIND_TEXT, KIND_U64, KIND_U32, KIND_SWITCH, KIND_LEVEL };
 
@@ -30,6 +31,7 @@ static const struct setting settings[] = {
     {"cluster-name", KIND_TEXT, FIELD(cluster_name), 0, 0},
     {"new-cluster", KIND_SWITCH, FIELD(new_cluster), 0, 0},
     {"id", KIND_U64, FIELD(id), 1, INT64_MAX},
+    {"election-ms", KIND_U32, FIELD(election_ms), 50, 60000},
     {"segment-mib", KIND_U32, FIELD(segment_mib), 4, 64},
     {"map-gib", KIND_U32, FIELD(map_gib), 1, 16384},
     {"connections", KIND_U32, FIELD(connections_max), 1, 1000000},
@@ -66,6 +68,9 @@ static const char HELP[] =
     "  --peer HOST:PORT       listen for the other servers here instead of at --cluster's address\n"
     "  --new-cluster          the cluster is new: make this server's directory if it is empty\n"
     "  --insecure             bind beyond loopback although nothing is encrypted\n"
+    "  --election-ms N        how long a leader may be silent before another one is elected, 50 "
+    "to\n"
+    "                         60000, default 150; heartbeats come 7 times as often\n"
     "  --segment-mib N        size of a log segment, 4 to 64, default 64\n"
     "  --map-gib N            largest size of the store, 1 to 16384, default 64\n"
     "  --connections N        most client connections at once, default 10000\n"
@@ -326,6 +331,7 @@ int config_read(int argc, char **argv, struct config *c, char *sentence)
 {
     *c = (struct config){
         .client = "127.0.0.1:7420",
+        .election_ms = DRIVER_ELECTION_MS_DEFAULT,
         .segment_mib = 64,
         .map_gib = 64,
         .connections_max = 10000,

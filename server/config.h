@@ -38,6 +38,7 @@ struct config {
     struct cluster cluster;                /**< the text, read */
     bool new_cluster;                      /**< the directory may be made */
     uint64_t id;                           /**< this server's; 0 = not told: 1, or what it is */
+    uint32_t election_ms;                  /**< as struct driver_config's */
     uint32_t segment_mib;                  /**< of the log, 4 to 64 */
     uint32_t map_gib;                      /**< the store's largest size, 1 to 16,384 */
     uint32_t connections_max;              /**< of clients, 1 to 1,000,000 */

@@ -231,6 +231,10 @@ static int open_replica(struct loop *l)
         .limits = REPLICA_LIMITS_DEFAULT,
         .ports = door_ports(&l->door),
     };
+    config.limits.election_ms = l->config->election_ms;
+    config.limits.heartbeat_ms =
+        (uint32_t)((uint64_t)l->config->election_ms * DRIVER_HEARTBEAT_MS_DEFAULT /
+                   DRIVER_ELECTION_MS_DEFAULT);
     random_bytes(&config.seed, sizeof config.seed);
     int rv = replica_open(&config, loop_now(l), &l->replica, &why);
     if (rv != HF_OK) {

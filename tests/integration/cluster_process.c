@@ -37,6 +37,10 @@ void cluster_process_set_arguments(struct cluster_process *c, unsigned i, bool i
     *extra++ = IDS[i];
     *extra++ = "--cluster";
     *extra++ = c->list;
+    if (c->election_ms != NULL) {
+        *extra++ = "--election-ms";
+        *extra++ = c->election_ms;
+    }
     *extra++ = is_new ? "--new-cluster" : NULL;
     *extra = NULL;
 }

@@ -13,6 +13,7 @@ enum { CLUSTER_PROCESSES = 3, CLUSTER_LEADER_MS_MAX = 20000 };
 struct cluster_process {
     struct server_process servers[CLUSTER_PROCESSES]; /**< number 0 has the id 1, and so on */
     uint16_t peer_ports[CLUSTER_PROCESSES];           /**< where each listens for the others */
+    const char *election_ms;                          /**< --election-ms; NULL = the default */
     char list[192];                                   /**< --cluster */
     char addresses[192];                              /**< of all, for the library and the CLI */
 };

@@ -21,7 +21,7 @@
 
 enum {
     READY_MS_MAX = 30000,
-    ARGUMENTS_MAX = 20,
+    ARGUMENTS_MAX = 24,
     PORT_MIN = 10240, /* up to where the kernel draws those of outgoing connections: one of */
     PORT_MAX = 32000, /* them may have such a port while the server is down */
 };

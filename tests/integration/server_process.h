@@ -12,7 +12,7 @@
 struct server_process {
     char folder[64];       /**< temporary, below TMPDIR or /tmp; data/ and log are in it */
     char address[64];      /**< "127.0.0.1:PORT", good for the library and the command line */
-    const char *extra[12]; /**< further arguments of holdfastd, NULL-terminated; borrowed */
+    const char *extra[14]; /**< further arguments of holdfastd, NULL-terminated; borrowed */
     uint16_t port;         /**< the same at each start */
     pid_t pid;             /**< 0 = not running */
     bool quiet;            /**< a start that fails is expected: print nothing */

@@ -361,6 +361,7 @@ static void test_wrong_settings_are_one_sentence_and_64(void **state)
         {"--client 0.0.0.0:0", "--insecure"},
         {"--client 127.0.0.1:99999", "HOST:PORT"},
         {"--segment-mib 3", "4 to 64"},
+        {"--election-ms 49", "50 to 60000"},
         {"--segment-mib 4 --segment-mib 5", "twice"},
         {"--id 0", "--id"},
         {"--id", "wants a value"},
