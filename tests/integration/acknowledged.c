@@ -12,10 +12,10 @@
 #include "tests/integration/server_process.h"
 
 enum {
-    GRANTS_MAX = 20000,
+    GRANTS_MAX = 4000, /* a session has no more */
     RECORDS_MAX = 20000,
-    FAST_GRANTS = 2000, /* from here on with pauses, so that a long run is under load to its end */
-    PAUSE_MS = 5,
+    FAST_RECORDS = 1000, /* from here on with pauses, so that a long run is under load to its end */
+    PAUSE_MS = 10,
     TTL_MS = 3600000,
     TIMEOUT_MS = 20000,
 };
@@ -103,7 +103,7 @@ static void *work(void *data)
     struct worker *w = data;
     while (atomic_load(&running)) {
         if (!acquire_one(w)) sleep_ms(1);
-        if (atomic_load(&w->grant_count) > FAST_GRANTS) sleep_ms(PAUSE_MS);
+        if (atomic_load(&w->record_count) > FAST_RECORDS) sleep_ms(PAUSE_MS);
         complete_one(w);
     }
     return NULL;
