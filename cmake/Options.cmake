@@ -1,6 +1,7 @@
 # Flags for everything of ours. Assertions stay on in every build: there is no NDEBUG anywhere.
 option(HF_WERROR "Treat warnings as errors (the presets for development do)" OFF)
 set(HF_SANITIZE "" CACHE STRING "Sanitizers to build with, as -fsanitize takes them")
+option(HF_SIM "Build holdfast-sim, the simulation of the whole system" ON)
 option(HF_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
 
 include(CheckCCompilerFlag)

@@ -53,7 +53,9 @@ void driver_send(struct driver *d, const struct raft_message *from)
     case RAFT_APPEND_ENTRIES_RESULT:
         m.term = from->append_entries_result.term;
         m.append_result.rejected_index = from->append_entries_result.rejected;
-        m.append_result.last_index = from->append_entries_result.last_log_index;
+        /* libraft leaves it unset when it answers an older term's leader: no bytes of our stack */
+        m.append_result.last_index =
+            d->older_term ? 0 : from->append_entries_result.last_log_index;
         m.append_result.features = from->append_entries_result.features;
         m.append_result.capacity = from->append_entries_result.capacity;
         break;
@@ -315,6 +317,7 @@ int driver_receive(struct driver *d, uint64_t now_ms, const struct message *m)
     HF_ASSERT(d->started);
     HF_ASSERT(m->address != NULL);
     d->now_ms = now_ms;
+    d->older_term = m->term < d->term;
     if (d->fault != HF_OK) return d->fault;
     int rv = check(d, m);
     if (rv != HF_OK) return rv;

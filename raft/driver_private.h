@@ -31,6 +31,7 @@ struct driver {
     uint32_t fed_count;        /**< entries handed to the step under way */
     bool borrowed;             /**< they are the caller's memory, not libraft's */
     bool lone_voter;           /**< this server is the only voter in force */
+    bool older_term;           /**< the message under way is an older term's */
     bool started;              /**< driver_start() was called */
     bool changed;              /**< tell the changed port when the call ends */
     int fault;                 /**< the first fault; everything is refused after it */

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "base/buggify.h"
 #include "base/status.h"
 
 enum { REQUESTS_AT_FIRST = 64, SPARE_MAX = 16, SPARE_BYTES_MAX = 512 * 1024 };
@@ -108,7 +109,8 @@ int batches_add(struct batches *b, uint64_t now_ms, uint16_t op, struct pending 
                 const struct envelope *envelope, struct slice body)
 {
     struct batch *batch = list_empty(&b->waiting) ? NULL : batch_of(b->waiting.prev);
-    if (batch == NULL || batch_is_full(b, batch)) batch = batches_add_empty(b, now_ms);
+    bool closed = batch == NULL || batch_is_full(b, batch) || HF_BUGGIFY(SMALL_BATCH);
+    if (closed) batch = batches_add_empty(b, now_ms);
     if (batch == NULL) return HF_ENOMEM;
 
     int rv = make_room(batch);

@@ -11,6 +11,7 @@
  * Failure modes: no leader, no room, no space: a status of this server, class 1, before anything
  * is in the log; a copy of a request that was taken before passes, or is told class 2. Leadership
  * lost with entries in flight: class 2. */
+#include "base/buggify.h"
 #include "base/status.h"
 #include "server/replica_parts.h"
 
@@ -96,6 +97,7 @@ static int admit_new(struct replica *r, const struct replica_caller *caller,
 {
     bool exempt = (info->traits & OP_EXEMPT) != 0;
     if (!exempt) {
+        if (HF_BUGGIFY(FULL_QUEUE)) return HF_ETOOBUSY;
         if (r->batches.waiting_bytes >= r->limits.waiting_bytes_max) return HF_ETOOBUSY;
         if (!has_space_for(r, info)) return HF_ENOSPACE;
         if (replica_generations_full(r)) return HF_ETOOBUSY;

@@ -13,6 +13,10 @@ struct sim_inode {
     uint64_t size;          /* bytes */
     uint8_t *synced;        /* as at the last sync */
     uint64_t synced_size;   /* bytes */
+    uint64_t capacity;      /* allocated at `bytes` */
+    uint64_t synced_room;   /* allocated at `synced` */
+    uint64_t dirty_begin;   /* nothing before differs from what is synced */
+    uint64_t dirty_end;     /* nor from here on, within synced_size */
 };
 
 struct disk_file {
@@ -168,12 +172,27 @@ static int file_read(struct disk *disk, struct disk_file *file, uint64_t offset,
     return HF_OK;
 }
 
+/* What lies outside the dirty range need not be looked at by a sync or a crash. */
+static void mark_dirty(struct sim_inode *inode, uint64_t begin, uint64_t end)
+{
+    if (inode->dirty_begin >= inode->dirty_end) {
+        inode->dirty_begin = begin;
+        inode->dirty_end = end;
+    }
+    if (begin < inode->dirty_begin) inode->dirty_begin = begin;
+    if (end > inode->dirty_end) inode->dirty_end = end;
+}
+
 static int grow(struct sim_disk *d, struct sim_inode *inode, uint64_t size)
 {
     if (size <= inode->size) return HF_OK;
     if (d->bytes + (size - inode->size) > d->bytes_max) return HF_EDISKFULL;
-    inode->bytes = must_realloc(inode->bytes, size);
+    if (size > inode->capacity) {
+        inode->capacity = size > 2 * inode->capacity ? size : 2 * inode->capacity;
+        inode->bytes = must_realloc(inode->bytes, inode->capacity);
+    }
     memset(inode->bytes + inode->size, 0, size - inode->size);
+    mark_dirty(inode, inode->size, size);
     d->bytes += size - inode->size;
     inode->size = size;
     return HF_OK;
@@ -189,12 +208,14 @@ static int file_write(struct disk *disk, struct disk_file *file, uint64_t offset
         uint64_t half = bytes.size / 2 / DISK_SECTOR_BYTES * DISK_SECTOR_BYTES;
         if (offset + half <= file->inode->size) {
             memcpy(file->inode->bytes + offset, bytes.data, half);
+            mark_dirty(file->inode, offset, offset + half);
         }
         return HF_EIO;
     }
     int rv = grow(d, file->inode, offset + bytes.size);
     if (rv != HF_OK) return rv;
     if (bytes.size > 0) memcpy(file->inode->bytes + offset, bytes.data, bytes.size);
+    mark_dirty(file->inode, offset, offset + bytes.size);
     return HF_OK;
 }
 
@@ -205,8 +226,15 @@ static int file_allocate(struct disk *disk, struct disk_file *file, uint64_t byt
 
 static void settle(struct sim_inode *inode)
 {
-    inode->synced = must_realloc(inode->synced, inode->size);
-    if (inode->size > 0) memcpy(inode->synced, inode->bytes, inode->size);
+    if (inode->size > inode->synced_room) {
+        inode->synced_room = inode->capacity;
+        inode->synced = must_realloc(inode->synced, inode->synced_room);
+    }
+    uint64_t end = inode->dirty_end < inode->size ? inode->dirty_end : inode->size;
+    if (inode->dirty_begin < end)
+        memcpy(inode->synced + inode->dirty_begin, inode->bytes + inode->dirty_begin,
+               end - inode->dirty_begin);
+    inode->dirty_begin = inode->dirty_end = 0;
     inode->synced_size = inode->size;
 }
 
@@ -215,7 +243,7 @@ static int file_sync(struct disk *disk, struct disk_file *file)
     struct sim_disk *d = self(disk);
     d->sync_count += 1;
     if (fails(&d->sync_fails_in)) return HF_EIO;
-    settle(file->inode);
+    if (!d->power_fails) settle(file->inode);
     return HF_OK;
 }
 
@@ -240,6 +268,7 @@ static int name_remove(struct disk *disk, const char *name)
 static int names_sync(struct disk *disk)
 {
     struct sim_disk *d = self(disk);
+    if (d->power_fails) return HF_OK;
     for (size_t i = 0; i < d->change_count; i++) change_names(&d->durable, &d->changes[i]);
     d->change_count = 0;
     return HF_OK;
@@ -255,7 +284,7 @@ static int names_list(struct disk *disk, void (*each_cb)(const char *name, void 
 static int space_look(struct disk *disk, struct disk_space *out)
 {
     struct sim_disk *d = self(disk);
-    out->free_bytes = d->bytes_max - d->bytes;
+    out->free_bytes = d->bytes < d->bytes_max ? d->bytes_max - d->bytes : 0;
     out->capacity_bytes = d->bytes_max;
     return HF_OK;
 }
@@ -299,10 +328,13 @@ void sim_disk_close(struct sim_disk *d)
  * too. Some crashes lose all, some nothing: the extremes are worth more than their share. */
 static void tear(struct sim_disk *d, struct sim_inode *inode)
 {
+    if (inode->dirty_end == 0 && inode->size == inode->synced_size) return;
     uint64_t keep_percent = prng_below(&d->random, 4) == 0 ? prng_below(&d->random, 2) * 100 : 50;
     uint64_t size = inode->synced_size;
     if (inode->size > size && prng_below(&d->random, 2) == 0) size = inode->size;
-    for (uint64_t at = 0; at < size; at += DISK_SECTOR_BYTES) {
+    uint64_t begin = inode->dirty_begin / DISK_SECTOR_BYTES * DISK_SECTOR_BYTES;
+    uint64_t end = inode->dirty_end < size ? inode->dirty_end : size;
+    for (uint64_t at = begin; at < end; at += DISK_SECTOR_BYTES) {
         uint64_t part = size - at < DISK_SECTOR_BYTES ? size - at : DISK_SECTOR_BYTES;
         if (prng_below(&d->random, 100) < keep_percent && at + part <= inode->size) continue;
         if (at + part <= inode->synced_size) {
@@ -312,12 +344,14 @@ static void tear(struct sim_disk *d, struct sim_inode *inode)
         }
     }
     inode->size = size;
+    mark_dirty(inode, begin, size);
     settle(inode);
 }
 
 void sim_disk_crash(struct sim_disk *d)
 {
     HF_ASSERT(d->open_count == 0);
+    d->power_fails = false;
     for (size_t i = 0; i < d->change_count; i++) {
         if (prng_below(&d->random, 2) == 0) change_names(&d->durable, &d->changes[i]);
     }
@@ -343,7 +377,21 @@ void sim_disk_settle(struct sim_disk *d, const char *name)
 {
     struct sim_name *found = find(&d->current, name);
     HF_ASSERT(found != NULL);
+    mark_dirty(found->inode, 0, found->inode->size); /* whoever changed it did not say where */
     settle(found->inode);
+}
+
+const char *sim_disk_rot(struct sim_disk *d)
+{
+    if (d->current.count == 0) return NULL;
+    struct sim_name *name = &d->current.items[prng_below(&d->random, d->current.count)];
+    struct sim_inode *inode = name->inode;
+    if (inode->size == 0) return NULL;
+    uint64_t at = prng_below(&d->random, inode->size);
+    uint8_t bit = (uint8_t)(1U << prng_below(&d->random, 8));
+    inode->bytes[at] ^= bit;
+    if (at < inode->synced_size) inode->synced[at] ^= bit;
+    return name->name;
 }
 
 void sim_disk_lose(struct sim_disk *d, const char *name)

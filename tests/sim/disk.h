@@ -48,6 +48,8 @@ struct sim_disk {
     uint64_t write_fails_in;         /**< the n-th write from now fails with HF_EIO; 0 = none */
     uint64_t sync_fails_in;          /**< the same for syncs */
     uint64_t read_fails_in;          /**< the same for reads */
+    bool power_fails;                /**< the power is going: syncs answer well and do nothing,
+                                          until sim_disk_crash() */
     uint64_t write_count;            /**< writes so far */
     uint64_t sync_count;             /**< syncs of files so far */
 };
@@ -73,6 +75,10 @@ uint8_t *sim_disk_bytes(struct sim_disk *d, const char *name, uint64_t *bytes);
 
 /** Make the present bytes of a file durable, as rot and tests leave them. */
 void sim_disk_settle(struct sim_disk *d, const char *name);
+
+/** Change one bit somewhere in a file of the directory, durably. \return its name, borrowed until
+ * the disk changes; NULL: there is nothing to change. */
+const char *sim_disk_rot(struct sim_disk *d);
 
 /** Remove a name from both views, as a careless administrator would. */
 void sim_disk_lose(struct sim_disk *d, const char *name);

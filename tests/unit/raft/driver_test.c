@@ -386,6 +386,23 @@ static void test_a_moved_mark_anchors_too(void **state)
     rig_close(&rig);
 }
 
+/* libraft leaves a field of that answer unset; what it happens to hold must not travel. */
+static void test_an_older_terms_leader_is_told_nothing_of_the_stack(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 3);
+    rig.term = 7;
+    rig_start(&rig);
+    struct log_entry entry = command(2, 6);
+    assert_int_equal(rig_append(&rig, 2, 6, 1, 1, 1, &entry, 1), HF_OK);
+    const struct message *answer = rig_last(&rig, MESSAGE_APPEND_RESULT);
+    assert_non_null(answer);
+    assert_true(answer->term == 7 && answer->append_result.rejected_index == 1);
+    assert_true(answer->append_result.last_index == 0);
+    rig_close(&rig);
+}
+
 /* What breaks a rule is refused before libraft sees it, and changes nothing. */
 static void test_unsound_messages_are_refused(void **state)
 {
@@ -484,6 +501,7 @@ int main(void)
         cmocka_unit_test(test_an_append_below_the_mark_is_anchored_at_it),
         cmocka_unit_test(test_an_append_from_the_beginning_at_a_compacted_follower_is_harmless),
         cmocka_unit_test(test_a_moved_mark_anchors_too),
+        cmocka_unit_test(test_an_older_terms_leader_is_told_nothing_of_the_stack),
         cmocka_unit_test(test_unsound_messages_are_refused),
         cmocka_unit_test(test_terms_from_far_away_are_refused),
         cmocka_unit_test(test_configurations_are_checked_to_the_byte),
