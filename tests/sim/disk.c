@@ -243,7 +243,8 @@ static int file_sync(struct disk *disk, struct disk_file *file)
     struct sim_disk *d = self(disk);
     d->sync_count += 1;
     if (fails(&d->sync_fails_in)) return HF_EIO;
-    if (!d->power_fails) settle(file->inode);
+    if (d->power_fails) return HF_EIO; /* what would come next is not done any more */
+    settle(file->inode);
     return HF_OK;
 }
 
@@ -268,7 +269,7 @@ static int name_remove(struct disk *disk, const char *name)
 static int names_sync(struct disk *disk)
 {
     struct sim_disk *d = self(disk);
-    if (d->power_fails) return HF_OK;
+    if (d->power_fails) return HF_EIO;
     for (size_t i = 0; i < d->change_count; i++) change_names(&d->durable, &d->changes[i]);
     d->change_count = 0;
     return HF_OK;

@@ -48,7 +48,7 @@ struct sim_disk {
     uint64_t write_fails_in;         /**< the n-th write from now fails with HF_EIO; 0 = none */
     uint64_t sync_fails_in;          /**< the same for syncs */
     uint64_t read_fails_in;          /**< the same for reads */
-    bool power_fails;                /**< the power is going: syncs answer well and do nothing,
+    bool power_fails;                /**< the power is going: syncs do nothing and fail,
                                           until sim_disk_crash() */
     uint64_t write_count;            /**< writes so far */
     uint64_t sync_count;             /**< syncs of files so far */

@@ -1,0 +1,69 @@
+/* Claims that are looked at as a run goes on; docs/contract.md calls the first ones P1 to P3.
+ *   servers   one leader a term, which has all that was committed before; terms, votes, commit
+ *             indexes and cluster time never go back; a vote never changes; the store never stands
+ *             ahead of the log; what is applied, and the state that follows, is history's
+ *   clients   what one was told is what was committed; tokens rise in the order of real time; no
+ *             late holder's write follows a newer one's; no two valid grants of a lock exclude
+ *             each other, and no valid one's session has ended, where clocks are right; no read is
+ *             older than what was answered before it was asked
+ * The first that fails ends the run. */
+#ifndef TESTS_SIM_CHECKS_H
+#define TESTS_SIM_CHECKS_H
+
+#include "tests/sim/history.h"
+
+struct sim;
+struct sim_node;
+struct sim_task;
+struct call;
+
+/* A lock as its users see it, and the register that it guards. */
+struct check_lock {
+    uint64_t returned_token; /* greatest that a client was told */
+    uint64_t held_token;     /* last EXCLUSIVE one that a client was told */
+    uint64_t released_token; /* greatest EXCLUSIVE one whose release was answered */
+    uint64_t guard_token;    /* greatest that has claimed the register */
+    uint64_t guard_value;    /* the register */
+    uint64_t written_count;  /* writes that it took */
+};
+
+struct check_record {
+    uint64_t done_token; /* of an attempt whose DONE or FAILED was answered */
+    uint64_t done_ns;    /* when, true time */
+};
+
+struct checks {
+    uint32_t *leaders;      /* owned: node + 1, by term */
+    uint64_t leader_places; /* allocated */
+    uint64_t leader_count;  /* terms that had one */
+    uint64_t refused_count; /* writes that the guard refused: late holders' */
+    uint64_t overlap_looks; /* grants that were held against all others */
+    struct check_lock locks[SIM_LOCKS_MAX + SIM_CLIENTS_MAX];
+    struct check_record records[SIM_RECORDS_MAX];
+};
+
+/** Free. */
+void checks_close(struct checks *k);
+
+/** A server has begun a life; a server has ended a pass. */
+void checks_node_started(struct sim_node *n);
+void checks_node(struct sim_node *n);
+
+/** All servers that run stand at the same entry, with the same state. */
+bool checks_converged(const struct sim *sim);
+
+/** A call was made, and is sent next; it has a verdict. */
+void checks_called(struct sim_task *t);
+void checks_answered(struct sim_task *t, const struct call *call);
+
+/** A client was told of a grant. */
+void checks_granted(struct sim_task *t);
+
+/** The task's token claims the register, or writes to it. \return false: it is a late one. */
+bool checks_claim(struct sim_task *t);
+bool checks_write(struct sim_task *t);
+
+/** history's expired_cb. */
+void checks_session_expired(void *sim, uint64_t session);
+
+#endif

@@ -1,0 +1,201 @@
+/* Claims about what clients were told; see tests/sim/checks.h. */
+#include <inttypes.h>
+
+#include "base/status.h"
+#include "tests/sim/failure.h"
+#include "tests/sim/sim.h"
+
+static struct checks *checks_of(struct sim_task *t)
+{
+    return &t->client->sim->checks;
+}
+
+static struct check_lock *lock_of(struct sim_task *t)
+{
+    return &checks_of(t)->locks[t->name];
+}
+
+static bool is_read(const struct sim_task *t)
+{
+    return (op_find(t->op)->traits & OP_READ) != 0;
+}
+
+/* ------------------------------------------------------------------ before and after a call */
+
+void checks_called(struct sim_task *t)
+{
+    struct check_lock *lock = lock_of(t);
+    t->floor_token = lock->returned_token;
+    t->floor_index = 0;
+    if (t->op == OP_CODE_CHECK)
+        t->floor_index = t->token <= lock->released_token || t->token < lock->held_token;
+    if (t->op == OP_CODE_RECORD_GET) t->floor_index = checks_of(t)->records[t->key].done_token != 0;
+}
+
+/* An answer that came from the log is there, and says the same. */
+static void look_up(struct sim_task *t, const struct call *call)
+{
+    const struct history *h = &t->client->sim->history;
+    bool from_log = status_kind(call->status) == STATUS_ANSWER &&
+                    status_reply_class(call->status) == 0 && t->op != OP_CODE_CLOSE;
+    if (!call->over || call->cancelling || !from_log || (op_find(t->op)->traits & OP_NUMBERED) == 0)
+        return;
+    const struct history_answer *a = history_find(h, t->session, call->seq);
+    if (a == NULL)
+        sim_fail("client %u was answered %s to %s, session %" PRIu64 " seq %" PRIu64
+                 ", and no log knows of it",
+                 t->client->index + 1, status_name(call->status), call->op->name, t->session,
+                 call->seq);
+    bool same = a->status == call->status && a->op == call->op->code;
+    if (same && call->status == HF_OK && call->token != 0) same = a->token == call->token;
+    bool whole = (call->flags & REPLY_REPEATED) == 0 && call->wants_reply;
+    if (same && whole) same = a->hash == hash64(0, call->reply.data, call->reply.size);
+    if (!same)
+        sim_fail("client %u was answered %s token %" PRIu64 ", the log %s token %" PRIu64,
+                 t->client->index + 1, status_name(call->status), call->token,
+                 status_name(a->status), a->token);
+}
+
+/* Is the token valid at its holder, wherever that is? */
+static bool is_valid_somewhere(const struct sim *sim, uint64_t token)
+{
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
+        const struct sim_client *c = &sim->clients[i];
+        if (!c->alive || c->closing != 0) continue; /* whoever closes uses no grant any more */
+        const struct slot *s = grants_find(&c->core.grants, token);
+        if (s != NULL && s->deadline_ns > client_now(c)) return true;
+    }
+    return false;
+}
+
+static void look_at_read(struct sim_task *t, const struct call *call)
+{
+    const struct sim *sim = t->client->sim;
+    if (t->op == OP_CODE_CHECK) {
+        struct msg_check_reply check;
+        int rv = codec_decode(&msg_check_reply_type, buffer_slice(&call->reply), NULL, &check);
+        if (rv != HF_OK) sim_fail("an answer to CHECK does not read back");
+        if (check.verdict == CHECK_VALID && t->floor_index != 0)
+            sim_fail("lock-%u: token %" PRIu64 " is valid for a read, and was over before it",
+                     t->name, t->token);
+        if (check.verdict != CHECK_VALID && sim->swarm.rates_right &&
+            is_valid_somewhere(sim, t->token))
+            sim_fail("lock-%u: token %" PRIu64 " is over for a read, and valid for its holder",
+                     t->name, t->token);
+    }
+    if (t->op == OP_CODE_RECORD_GET && t->floor_index != 0) {
+        struct msg_record_reply record;
+        struct arena arena = sim->history.arena; /* its memory, for the moment */
+        int rv = codec_decode(&msg_record_reply_type, buffer_slice(&call->reply), &arena, &record);
+        if (rv != HF_OK) sim_fail("an answer to RECORD_GET does not read back");
+        if (record.state != RECORD_DONE && record.state != RECORD_FAILED &&
+            record.state != RECORD_TOMBSTONE)
+            sim_fail("record-%u: state %" PRIu64 " for a read, and its end was answered before",
+                     t->key, record.state);
+    }
+}
+
+void checks_answered(struct sim_task *t, const struct call *call)
+{
+    look_up(t, call);
+    if (call->verdict != HF_OK || call->cancelling) return;
+    if (is_read(t)) look_at_read(t, call);
+    struct check_lock *lock = lock_of(t);
+    if (t->op == OP_CODE_RELEASE && t->count == 0 && t->mode == MODE_EXCLUSIVE &&
+        t->token > lock->released_token)
+        lock->released_token = t->token;
+    if (t->op == OP_CODE_COMPLETE) {
+        struct check_record *record = &checks_of(t)->records[t->key];
+        const struct history_record *known = &t->client->sim->history.records[t->key];
+        if (known->state != RECORD_DONE && known->state != RECORD_FAILED) return;
+        record->done_token = t->token;
+        record->done_ns = t->client->sim->trace.now_ns;
+    }
+}
+
+/* ------------------------------------------------------------------ grants */
+
+static void look_for_overlap(struct sim_task *t, const struct slot *own)
+{
+    const struct sim *sim = t->client->sim;
+    const struct history *h = &sim->history;
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
+        const struct sim_client *c = &sim->clients[i];
+        if (!c->alive || c->closing != 0) continue;
+        uint64_t now_ns = client_now(c);
+        LIST_FOR(item, &c->core.grants.alive)
+        {
+            const struct slot *s = HF_CONTAINER_OF(item, struct slot, link);
+            if (s == own || s->kind != SLOT_GRANT || s->deadline_ns <= now_ns) continue;
+            const struct history_token *what = history_token(h, s->token);
+            if (what == NULL || what->thing != t->name) continue;
+            if (!what->exclusive && t->mode != MODE_EXCLUSIVE) continue;
+            sim_fail("lock-%u: client %u was told of token %" PRIu64 ", while token %" PRIu64
+                     " is valid at client %u for another %" PRIu64 " ns",
+                     t->name, t->client->index + 1, t->token, s->token, c->index + 1,
+                     s->deadline_ns - now_ns);
+        }
+    }
+}
+
+void checks_granted(struct sim_task *t)
+{
+    struct check_lock *lock = lock_of(t);
+    const struct slot *own = grants_alive(&t->client->core.grants, t->grant);
+    if (t->count > 1) return; /* the same grant again */
+    if (t->token <= t->floor_token)
+        sim_fail("lock-%u: token %" PRIu64 " was granted to a call that was made after %" PRIu64
+                 " was returned",
+                 t->name, t->token, t->floor_token);
+    if (t->token > lock->returned_token) lock->returned_token = t->token;
+    if (t->mode == MODE_EXCLUSIVE && t->token > lock->held_token) lock->held_token = t->token;
+    if (own == NULL || !t->client->sim->swarm.rates_right) return;
+    if (own->deadline_ns <= client_now(t->client)) return;
+    checks_of(t)->overlap_looks++;
+    look_for_overlap(t, own);
+}
+
+void checks_session_expired(void *data, uint64_t session)
+{
+    const struct sim *sim = data;
+    if (!sim->swarm.rates_right) return;
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
+        const struct sim_client *c = &sim->clients[i];
+        if (!c->alive || c->core.session.id != session || c->core.session.phase != SESSION_LIVE)
+            continue;
+        if (c->core.session.deadline_ns > client_now(c))
+            sim_fail("session %" PRIu64 " of client %u expired %" PRIu64 " ns before its deadline",
+                     session, c->index + 1, c->core.session.deadline_ns - client_now(c));
+    }
+}
+
+/* ------------------------------------------------------------------ the guarded register */
+
+/* Claim first, then read, then write (contract, 5). */
+bool checks_claim(struct sim_task *t)
+{
+    struct check_lock *lock = lock_of(t);
+    if (t->token < lock->guard_token) {
+        checks_of(t)->refused_count++;
+        return false;
+    }
+    lock->guard_token = t->token;
+    t->seen_value = lock->guard_value;
+    return true;
+}
+
+bool checks_write(struct sim_task *t)
+{
+    struct check_lock *lock = lock_of(t);
+    if (t->token < lock->guard_token) {
+        checks_of(t)->refused_count++;
+        return false;
+    }
+    if (lock->guard_value != t->seen_value)
+        sim_fail("lock-%u: token %" PRIu64 " writes over a value that it has not seen", t->name,
+                 t->token);
+    lock->guard_value++;
+    lock->written_count++;
+    t->seen_value = lock->guard_value;
+    return true;
+}

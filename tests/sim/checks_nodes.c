@@ -1,0 +1,137 @@
+/* Claims about servers; see tests/sim/checks.h. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/status.h"
+#include "tests/sim/failure.h"
+#include "tests/sim/sim.h"
+
+static void apply_seen(struct sim_node *n)
+{
+    const struct replica *r = n->replica;
+    struct history *h = &n->sim->history;
+    if (r->applied_index == n->seen.applied) return;
+    if (r->applied_index < n->seen.applied)
+        sim_fail("server %u has applied less than before", n->index + 1);
+    while (n->seen.applied < r->applied_index) {
+        uint64_t index = ++n->seen.applied;
+        struct log_entry entry = entries_get(&r->entries, index);
+        history_entry(h, n->index, &entry);
+    }
+    struct hash128 digest = store_digest(n->store);
+    history_at(h, n->index, r->applied_index, digest);
+    trace_mix(&n->sim->trace, r->applied_index);
+    trace_mix(&n->sim->trace, digest.low);
+}
+
+static void look_at_vote(struct sim_node *n)
+{
+    const struct vote_state *v = &n->replica->vote.state;
+    struct node_seen *seen = &n->seen;
+    if (v->term < seen->term)
+        sim_fail("server %u: its term fell from %" PRIu64 " to %" PRIu64, n->index + 1, seen->term,
+                 v->term);
+    if (v->term == seen->term && seen->voted_for != 0 && v->voted_for != seen->voted_for)
+        sim_fail("server %u: its vote in term %" PRIu64 " changed from %" PRIu64 " to %" PRIu64,
+                 n->index + 1, v->term, seen->voted_for, v->voted_for);
+    if (driver_term(n->replica->driver) != v->term)
+        sim_fail("server %u is in a term that its vote file does not know", n->index + 1);
+    seen->term = v->term;
+    seen->voted_for = v->voted_for;
+}
+
+/* All that was committed in earlier terms is in a new leader's log. */
+static void look_at_completeness(const struct sim_node *n, uint64_t term)
+{
+    const struct history *h = &n->sim->history;
+    uint64_t index = h->count;
+    while (index > 0 && h->entries[index - 1].term >= term) index--;
+    if (index == 0) return;
+    const struct entries *log = &n->replica->entries;
+    uint64_t known = entries_term(log, index);
+    if (index == n->replica->applied_index) known = n->replica->applied_term;
+    if (entries_last(log) < index || (known != 0 && known != h->entries[index - 1].term))
+        sim_fail("server %u leads term %" PRIu64 " without entry %" PRIu64
+                 ", which was committed before",
+                 n->index + 1, term, index);
+}
+
+static void look_at_leader(struct sim_node *n)
+{
+    struct checks *k = &n->sim->checks;
+    if (driver_state(n->replica->driver) != DRIVER_LEADER) return;
+    uint64_t term = driver_term(n->replica->driver);
+    if (n->seen.lead_term == term) return;
+    n->seen.lead_term = term;
+    while (term >= k->leader_places) {
+        uint64_t places = k->leader_places == 0 ? 1024 : k->leader_places * 2;
+        k->leaders = realloc(k->leaders, places * sizeof *k->leaders);
+        HF_ASSERT(k->leaders != NULL);
+        for (uint64_t i = k->leader_places; i < places; i++) k->leaders[i] = 0;
+        k->leader_places = places;
+    }
+    if (k->leaders[term] != 0 && k->leaders[term] != n->index + 1)
+        sim_fail("servers %u and %u both lead term %" PRIu64, k->leaders[term], n->index + 1, term);
+    if (k->leaders[term] == 0) k->leader_count++;
+    k->leaders[term] = n->index + 1;
+    trace_line(&n->sim->trace, 'n', n->index + 1, "leads", "term %" PRIu64, term);
+    trace_mix(&n->sim->trace, term << 8 | n->index);
+    look_at_completeness(n, term);
+}
+
+static void look_at_progress(struct sim_node *n)
+{
+    const struct replica *r = n->replica;
+    struct node_seen *seen = &n->seen;
+    uint64_t commit = driver_commit_index(r->driver);
+    uint64_t time_ms = machine_time_ms(r->machine);
+    if (commit < seen->commit)
+        sim_fail("server %u: its commit index fell from %" PRIu64 " to %" PRIu64, n->index + 1,
+                 seen->commit, commit);
+    if (time_ms < seen->time_ms) sim_fail("server %u: cluster time went back", n->index + 1);
+    if (r->applied_index > commit)
+        sim_fail("server %u has applied what is not committed", n->index + 1);
+    if (store_mark(n->store)->index > wal_durable_index(r->wal))
+        sim_fail("server %u: its store is ahead of its log", n->index + 1);
+    if (r->batches.waiting_bytes > (size_t)r->limits.waiting_exempt_max + ENTRY_BYTES_MAX)
+        sim_fail("server %u: its batches are over their limit", n->index + 1);
+    if (r->read_count > r->limits.reads_max)
+        sim_fail("server %u: its reads are over their limit", n->index + 1);
+    seen->commit = commit;
+    seen->time_ms = time_ms;
+}
+
+void checks_node(struct sim_node *n)
+{
+    look_at_vote(n);
+    apply_seen(n);
+    look_at_leader(n);
+    look_at_progress(n);
+}
+
+void checks_node_started(struct sim_node *n)
+{
+    n->seen.applied = store_mark(n->store)->index;
+    n->seen.commit = 0;
+    n->seen.time_ms = 0;
+    n->seen.lead_term = 0;
+    if (n->replica->applied_index == n->seen.applied)
+        history_at(&n->sim->history, n->index, n->seen.applied, store_digest(n->store));
+    checks_node(n);
+}
+
+bool checks_converged(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        const struct sim_node *n = &sim->nodes[i];
+        if (n->state == NODE_OUT) continue;
+        if (n->state != NODE_UP || n->replica->applied_index != sim->history.count) return false;
+    }
+    return true; /* the digests were looked at as each came to that entry */
+}
+
+void checks_close(struct checks *k)
+{
+    free(k->leaders);
+    *k = (struct checks){0};
+}

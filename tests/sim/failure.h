@@ -1,0 +1,21 @@
+/* How a run fails: what, when, and the command that repeats it, then exit code 1. A failed
+ * assertion or a signal in the code under test says the same before it ends the process. One run
+ * at a time in a process. */
+#ifndef TESTS_SIM_FAILURE_H
+#define TESTS_SIM_FAILURE_H
+
+#include <stdint.h>
+
+struct trace;
+
+/** A run begins. \param trace  borrowed until the next one. \param nodes  as asked for; 0 = drawn.
+ */
+void failure_begin(uint64_t seed, uint64_t seconds, uint32_t nodes, const struct trace *trace);
+
+/** A claim does not hold. */
+_Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/** Catch the signals of crashes; once. */
+void failure_catch_signals(void);
+
+#endif

@@ -1,0 +1,291 @@
+/* See the header. */
+#include "tests/sim/history.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/status.h"
+#include "machine/invariants.h"
+#include "protocol/entry.h"
+#include "protocol/frame.h"
+#include "storage/store_memory.h"
+#include "tests/sim/failure.h"
+#include "tests/sim/trace.h"
+
+enum {
+    ARENA_BYTES = 4 * 1024 * 1024,
+    PLACES_FIRST = 1024,
+    COMPLAINT_BYTES = 4096,
+    WOKEN_BYTES_MAX = 256 * 1024 * 1024
+};
+
+static void *must(void *p)
+{
+    HF_ASSERT(p != NULL);
+    return p;
+}
+
+void history_init(struct history *h, struct trace *trace)
+{
+    *h = (struct history){.trace = trace};
+    int rv = store_memory_open(&h->store);
+    if (rv == HF_OK) rv = machine_open(h->store, &h->machine);
+    if (rv == HF_OK) rv = arena_init(&h->arena, ARENA_BYTES);
+    HF_ASSERT(rv == HF_OK);
+    h->answer_places = PLACES_FIRST;
+    h->answers = must(calloc(h->answer_places, sizeof *h->answers));
+    h->ops = must(calloc(ENTRY_OPS_MAX, sizeof *h->ops));
+    buffer_init(&h->woken_bytes, WOKEN_BYTES_MAX);
+}
+
+void history_close(struct history *h)
+{
+    machine_close(h->machine);
+    store_close(h->store);
+    arena_close(&h->arena);
+    free(h->entries);
+    free(h->answers);
+    free(h->tokens);
+    free(h->sessions);
+    free(h->ops);
+    free(h->woken);
+    buffer_close(&h->woken_bytes);
+    *h = (struct history){0};
+}
+
+/* ------------------------------------------------------------------ answers by (session, seq) */
+
+static size_t find_place(const struct history *h, uint64_t session, uint64_t seq)
+{
+    uint64_t hash = (session * UINT64_C(0x9e3779b97f4a7c15) + seq) * UINT64_C(0xbf58476d1ce4e5b9);
+    size_t at = (size_t)(hash >> 20) & (h->answer_places - 1);
+    while (h->answers[at].op != 0 &&
+           (h->answers[at].session != session || h->answers[at].seq != seq))
+        at = (at + 1) & (h->answer_places - 1);
+    return at;
+}
+
+static void grow_answers(struct history *h)
+{
+    struct history_answer *old = h->answers;
+    size_t places = h->answer_places;
+    h->answer_places = places * 2;
+    h->answers = must(calloc(h->answer_places, sizeof *h->answers));
+    for (size_t i = 0; i < places; i++) {
+        if (old[i].op != 0) h->answers[find_place(h, old[i].session, old[i].seq)] = old[i];
+    }
+    free(old);
+}
+
+struct history_answer *history_place(struct history *h, uint64_t session, uint64_t seq)
+{
+    if (h->answer_count * 2 >= h->answer_places) grow_answers(h);
+    struct history_answer *a = &h->answers[find_place(h, session, seq)];
+    if (a->op == 0) {
+        *a = (struct history_answer){.session = session, .seq = seq};
+        h->answer_count++;
+    }
+    return a;
+}
+
+const struct history_answer *history_find(const struct history *h, uint64_t session, uint64_t seq)
+{
+    const struct history_answer *a = &h->answers[find_place(h, session, seq)];
+    return a->op != 0 && a->answered ? a : NULL;
+}
+
+/* ------------------------------------------------------------------ the machine's answers */
+
+static void show(const struct history *h, uint16_t op, uint64_t session, uint64_t seq,
+                 const struct machine_reply *reply)
+{
+    if (!trace_shows(h->trace)) return;
+    trace_line(h->trace, 'l', 0, "applied",
+               "entry %" PRIu64 " time %" PRIu64 " %s session %" PRIu64 " seq %" PRIu64 " %s",
+               h->count + 1, machine_time_ms(h->machine), op_find(op)->name, session, seq,
+               reply != NULL ? status_name(reply->status) : "parked");
+}
+
+static void take(struct history *h, const struct history_op *op, const struct machine_reply *reply)
+{
+    show(h, op->op, op->session, op->seq, reply);
+    if ((op_find(op->op)->traits & OP_NUMBERED) == 0) {
+        struct history_answer unnumbered = {.session = op->session, .op = op->op};
+        history_answered(h, &unnumbered, op->body, reply);
+        return;
+    }
+    struct history_answer *a = history_place(h, op->session, op->seq);
+    bool repeated = (reply->flags & REPLY_REPEATED) != 0;
+    if (repeated && a->op != 0 && a->answered && reply->status != a->status)
+        sim_fail("session %" PRIu64 " seq %" PRIu64 " was answered %s and now %s", op->session,
+                 op->seq, status_name(a->status), status_name(reply->status));
+    if (repeated || (a->op != 0 && a->answered)) {
+        if (a->op == 0) h->answer_count--; /* a number that was cancelled before it came */
+        return;
+    }
+    a->op = op->op;
+    a->answered = true;
+    a->status = (int16_t)reply->status;
+    history_answered(h, a, op->body, reply);
+}
+
+static void wake(struct history *h, uint64_t session, uint64_t seq,
+                 const struct machine_reply *reply)
+{
+    struct history_answer *a = history_place(h, session, seq);
+    if (a->op == 0 || a->answered)
+        sim_fail("session %" PRIu64 " seq %" PRIu64 " is answered without having waited", session,
+                 seq);
+    show(h, a->op, session, seq, reply);
+    a->answered = true;
+    a->status = (int16_t)reply->status;
+    history_answered(h, a, slice_make(NULL, 0), reply);
+}
+
+static void wake_deferred(struct history *h)
+{
+    for (size_t i = 0; i < h->woken_count; i++) {
+        const struct history_woken *w = &h->woken[i];
+        struct machine_reply reply = {.status = w->status, .flags = w->flags};
+        reply.body = slice_make(h->woken_bytes.data + w->begin, w->bytes);
+        wake(h, w->session, w->seq, &reply);
+    }
+    h->woken_count = 0;
+    buffer_clear(&h->woken_bytes);
+}
+
+static void take_reply(uint32_t position, const struct machine_reply *reply, void *data)
+{
+    struct history *h = data;
+    HF_ASSERT(position < h->op_count);
+    const struct history_op *op = &h->ops[position];
+    bool serves = op->op == OP_CODE_COMPLETE || op->op == OP_CODE_RESOLVE ||
+                  op->op == OP_CODE_ABANDON || op->op == OP_CODE_CLOSE;
+    if (!serves) wake_deferred(h);
+    take(h, op, reply);
+    wake_deferred(h);
+}
+
+static void take_parked(uint32_t position, void *data)
+{
+    struct history *h = data;
+    HF_ASSERT(position < h->op_count);
+    wake_deferred(h);
+    const struct history_op *op = &h->ops[position];
+    struct history_answer *a = history_place(h, op->session, op->seq);
+    if (a->op != 0) return; /* a copy of one that waits already */
+    show(h, op->op, op->session, op->seq, NULL);
+    a->op = op->op;
+    history_answered(h, a, op->body, NULL);
+}
+
+static void take_woken(uint64_t session, uint64_t seq, const struct machine_reply *reply,
+                       void *data)
+{
+    struct history *h = data;
+    const struct history_answer *a = history_place(h, session, seq);
+    if (a->op != OP_CODE_BEGIN) {
+        wake(h, session, seq, reply);
+        return;
+    }
+    if (h->woken_count == h->woken_places) {
+        h->woken_places = h->woken_places == 0 ? 64 : h->woken_places * 2;
+        h->woken = must(realloc(h->woken, h->woken_places * sizeof *h->woken));
+    }
+    h->woken[h->woken_count++] = (struct history_woken){.session = session,
+                                                        .seq = seq,
+                                                        .begin = h->woken_bytes.size,
+                                                        .bytes = reply->body.size,
+                                                        .status = reply->status,
+                                                        .flags = reply->flags};
+    int rv = buffer_append(&h->woken_bytes, reply->body.data, reply->body.size);
+    HF_ASSERT(rv == HF_OK);
+}
+
+static void read_ops(struct history *h, struct slice data)
+{
+    struct entry_header header;
+    struct entry_reader reader;
+    struct entry_op op;
+    struct envelope envelope;
+    h->op_count = 0;
+    int rv = entry_open(data, &header, &reader);
+    while (rv == HF_OK && (rv = entry_next(&reader, &op)) == HF_OK) {
+        arena_reset(&h->arena);
+        rv = codec_decode(&envelope_type, op.envelope, &h->arena, &envelope);
+        HF_ASSERT(h->op_count < ENTRY_OPS_MAX);
+        h->ops[h->op_count++] = (struct history_op){
+            .session = envelope.session, .seq = envelope.seq, .op = op.op, .body = op.body};
+    }
+    if (rv != HF_ENOTFOUND) sim_fail("an entry does not read back: %s", status_name(rv));
+}
+
+static void apply(struct history *h, const struct log_entry *entry)
+{
+    if (entry->type != LOG_COMMAND) return;
+    struct machine_sink sink = {
+        .reply_cb = take_reply,
+        .parked_cb = take_parked,
+        .woken_cb = take_woken,
+        .data = h,
+    };
+    read_ops(h, entry->data);
+    if (trace_shows(h->trace) && h->op_count == 0)
+        trace_line(h->trace, 'l', 0, "sweep", "entry %" PRIu64 " time %" PRIu64, entry->index,
+                   get_u64(entry->data.data + 8));
+    int rv = machine_apply(h->machine, entry->data, &sink);
+    if (rv != HF_OK) sim_fail("an entry does not apply: %s", status_name(rv));
+    wake_deferred(h);
+    history_sweep_sessions(h);
+}
+
+/* ------------------------------------------------------------------ entries by index */
+
+void history_entry(struct history *h, uint32_t node, const struct log_entry *entry)
+{
+    uint64_t hash = hash64(entry->type, entry->data.data, entry->data.size);
+    if (entry->index <= h->count) {
+        const struct history_index *known = &h->entries[entry->index - 1];
+        if (known->term != entry->term || known->hash != hash)
+            sim_fail("server %u applies another entry %" PRIu64 " than was applied before: term "
+                     "%" PRIu64 " and not %" PRIu64,
+                     node + 1, entry->index, entry->term, known->term);
+        return;
+    }
+    if (entry->index != h->count + 1)
+        sim_fail("server %u applies entry %" PRIu64 ", but nobody has applied entry %" PRIu64,
+                 node + 1, entry->index, h->count + 1);
+    if (h->count > 0 && h->entries[h->count - 1].term > entry->term)
+        sim_fail("entry %" PRIu64 " has a smaller term than the one before", entry->index);
+    if (h->count == h->capacity) {
+        h->capacity = h->capacity == 0 ? 1024 : h->capacity * 2;
+        h->entries = must(realloc(h->entries, h->capacity * sizeof *h->entries));
+    }
+    apply(h, entry);
+    h->entries[h->count++] =
+        (struct history_index){.term = entry->term, .hash = hash, .digest = store_digest(h->store)};
+}
+
+void history_at(const struct history *h, uint32_t node, uint64_t index, struct hash128 digest)
+{
+    if (index == 0) return;
+    if (index > h->count)
+        sim_fail("server %u stands at %" PRIu64 ", behind all that was applied", node + 1, index);
+    struct hash128 known = h->entries[index - 1].digest;
+    if (known.high != digest.high || known.low != digest.low)
+        sim_fail("server %u has another state at entry %" PRIu64 " than the log gives", node + 1,
+                 index);
+}
+
+void history_audit(struct history *h)
+{
+    struct buffer complaint;
+    buffer_init(&complaint, COMPLAINT_BYTES);
+    int rv = invariants_check(h->machine, &complaint);
+    if (rv != HF_OK)
+        sim_fail("the state does not hold at entry %" PRIu64 ": %s: %.*s", h->count,
+                 status_name(rv), (int)complaint.size, (const char *)complaint.data);
+    rv = store_verify(h->store);
+    if (rv != HF_OK) sim_fail("the store's digest is wrong: %s", status_name(rv));
+    buffer_close(&complaint);
+}

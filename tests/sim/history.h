@@ -1,0 +1,162 @@
+/* What is committed, as the simulation itself knows it. The first server to apply an entry defines
+ * it; every other must apply the same, and a machine of the simulation's own applies it too. From
+ * that machine come: the digest that every server's state must have at that index, the one answer
+ * of every numbered request, and the life of every lock, record and session, in log order.
+ *
+ *   history_entry()  each server tells what it applied, by index
+ *   history_at()     and where its state stands
+ *   history_find()   what (session, seq) was answered, for what clients were told
+ *
+ * A claim that fails ends the run (tests/sim/failure.h). */
+#ifndef TESTS_SIM_HISTORY_H
+#define TESTS_SIM_HISTORY_H
+
+#include "machine/machine.h"
+#include "raft/log_entry.h"
+#include "tests/sim/swarm.h"
+
+enum { HISTORY_NOBODY = UINT32_MAX };
+
+struct history_index {
+    uint64_t term;         /* the entry's */
+    uint64_t hash;         /* of its type and data */
+    struct hash128 digest; /* of the state once it is applied */
+};
+
+/* A numbered request. */
+struct history_answer {
+    uint64_t session;
+    uint64_t seq;
+    uint64_t token; /* that the answer tells of */
+    uint64_t hash;  /* of the answer's bytes; before, of a BEGIN: its lease */
+    uint32_t thing; /* its lock or record */
+    uint16_t op;    /* 0 = a free place */
+    int16_t status; /* once answered */
+    bool answered;  /* else it is parked */
+    bool exclusive; /* of an ACQUIRE: its mode */
+};
+
+/* A grant or an attempt, by the counter of its token. */
+struct history_token {
+    uint64_t session;
+    uint64_t until_ms; /* an attempt's own lease; 0 = it is bound, or a grant */
+    uint32_t thing;    /* lock or record */
+    bool attempt;      /* of a record */
+    bool exclusive;    /* a grant's mode */
+    bool abandoned;    /* given back: its lease is over at once */
+};
+
+struct history_lock {
+    uint64_t last_token; /* of the newest grant */
+    uint64_t count;      /* of grants */
+};
+
+struct history_record {
+    uint64_t token;      /* of the current or last attempt; 0 = never begun */
+    uint64_t body_hash;  /* of headers and body that it was completed with */
+    uint64_t code;       /* likewise */
+    uint64_t changed_ms; /* cluster time of the last change that was seen */
+    uint8_t state;       /* enum record_state, as far as answers tell */
+    bool resolved;       /* an operator has decided it */
+};
+
+struct history_session {
+    uint64_t id;
+    bool alive;
+};
+
+/* An op of the entry that is being applied. */
+struct history_op {
+    uint64_t session;
+    uint64_t seq;
+    struct slice body;
+    uint16_t op;
+};
+
+/* An answer to a parked BEGIN that waits for its turn: the machine tells those that a COMPLETE
+ * serves before it answers the COMPLETE itself. */
+struct history_woken {
+    uint64_t session;
+    uint64_t seq;
+    size_t begin; /* of its bytes, in `woken_bytes` */
+    size_t bytes;
+    int status;
+    uint8_t flags;
+};
+
+struct trace;
+
+struct history {
+    struct trace *trace;              /* borrowed */
+    struct store *store;              /* owned */
+    struct machine *machine;          /* owned */
+    struct history_index *entries;    /* owned; entry 1 first */
+    uint64_t count;                   /* of them */
+    uint64_t capacity;                /* allocated */
+    struct history_answer *answers;   /* owned; open addressing, a power of two */
+    size_t answer_count;              /* in use */
+    size_t answer_places;             /* allocated */
+    struct history_token *tokens;     /* owned, by counter */
+    uint64_t token_count;             /* of them: counters seen are below */
+    uint64_t token_places;            /* allocated */
+    uint64_t token_last;              /* greatest */
+    struct history_session *sessions; /* owned; alive ones only */
+    uint32_t session_count;           /* of them */
+    uint32_t session_places;          /* allocated */
+    uint64_t session_last;            /* greatest id */
+    struct history_op *ops;           /* owned, ENTRY_OPS_MAX */
+    uint32_t op_count;                /* of the entry */
+    struct arena arena;               /* decoding */
+    struct history_woken *woken;      /* owned */
+    size_t woken_count;               /* of them */
+    size_t woken_places;              /* allocated */
+    struct buffer woken_bytes;        /* their answers' */
+    struct history_lock locks[SIM_LOCKS_MAX + SIM_CLIENTS_MAX];
+    struct history_record records[SIM_RECORDS_MAX];
+    uint64_t completed_count; /* for people */
+    uint64_t granted_count;   /* likewise */
+    uint64_t takeover_count;  /* likewise */
+    uint64_t expired_count;   /* sessions that ended by their lease */
+    /* A session was found to have ended: not by CLOSE. */
+    void (*expired_cb)(void *data, uint64_t session);
+    void *data; /* handed to it */
+};
+
+/** Begin with nothing committed. */
+void history_init(struct history *h, struct trace *trace);
+
+/** Free. */
+void history_close(struct history *h);
+
+/** A server has applied this entry. */
+void history_entry(struct history *h, uint32_t node, const struct log_entry *entry);
+
+/** A server's state stands at `index`, with this digest. */
+void history_at(const struct history *h, uint32_t node, uint64_t index, struct hash128 digest);
+
+/** The numbered request, or NULL if it was never applied. */
+const struct history_answer *history_find(const struct history *h, uint64_t session, uint64_t seq);
+
+/** What a token is of, or NULL. */
+const struct history_token *history_token(const struct history *h, uint64_t token);
+
+/** Look at the whole state: the machine's invariants, the rows' checksums. */
+void history_audit(struct history *h);
+
+/* history_models.c: what answers mean. */
+
+/** An op was answered for the first time, in log order. \param request  its body; empty if it was
+ * parked before. \param reply  NULL: it is parked. */
+void history_answered(struct history *h, struct history_answer *a, struct slice request,
+                      const struct machine_reply *reply);
+
+/** The place of (session, seq), made if it is new. */
+struct history_answer *history_place(struct history *h, uint64_t session, uint64_t seq);
+
+/** "lock-12" or "record-12" as a number. */
+uint32_t history_thing(struct slice name);
+
+/** Sessions that have ended with the entry just applied. */
+void history_sweep_sessions(struct history *h);
+
+#endif

@@ -1,0 +1,327 @@
+/* What answers mean, in log order: fencing tokens rise, a record is completed once and under its
+ * current attempt, nobody begins what somebody runs, no session acts after its end. Of a record
+ * only answers are seen here: that a lease ended shows with the next BEGIN. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/status.h"
+#include "protocol/messages.h"
+#include "tests/sim/failure.h"
+#include "tests/sim/history.h"
+
+enum { COUNTER_BITS = 48, RECORD_GONE_MS = RETAIN_MS_MIN };
+
+/* ------------------------------------------------------------------ helpers */
+
+static uint64_t now_ms(const struct history *h)
+{
+    return machine_time_ms(h->machine);
+}
+
+static void decode(struct history *h, const struct codec_type *type, struct slice bytes, void *out)
+{
+    arena_reset(&h->arena);
+    int rv = codec_decode(type, bytes, &h->arena, out);
+    if (rv != HF_OK) sim_fail("%s in the log does not read back", type->name);
+}
+
+uint32_t history_thing(struct slice name)
+{
+    uint32_t number = 0;
+    size_t at = 0;
+    while (at < name.size && name.data[at] != '-') at++;
+    for (at++; at < name.size; at++) number = number * 10 + (uint32_t)(name.data[at] - '0');
+    return number;
+}
+
+static uint64_t counter_of(uint64_t token)
+{
+    return token & ((UINT64_C(1) << COUNTER_BITS) - 1);
+}
+
+const struct history_token *history_token(const struct history *h, uint64_t token)
+{
+    uint64_t counter = counter_of(token);
+    if (counter >= h->token_count || h->tokens[counter].session == 0) return NULL;
+    return &h->tokens[counter];
+}
+
+static struct history_token *find_token(struct history *h, uint64_t token)
+{
+    uint64_t counter = counter_of(token);
+    return counter < h->token_count ? &h->tokens[counter] : NULL;
+}
+
+static void add_token(struct history *h, uint64_t token, const struct history_token *what)
+{
+    uint64_t counter = counter_of(token);
+    if (history_token(h, token) != NULL)
+        sim_fail("token %" PRIu64 " was given out a second time", token);
+    while (counter >= h->token_places) {
+        h->token_places = h->token_places == 0 ? 1024 : h->token_places * 2;
+        h->tokens = realloc(h->tokens, h->token_places * sizeof *h->tokens);
+        HF_ASSERT(h->tokens != NULL);
+    }
+    while (h->token_count <= counter)
+        h->tokens[h->token_count++] = (struct history_token){.session = 0};
+    h->tokens[counter] = *what;
+    if (token > h->token_last) h->token_last = token;
+}
+
+/* ------------------------------------------------------------------ sessions */
+
+static struct history_session *find_session(struct history *h, uint64_t session)
+{
+    for (uint32_t i = 0; i < h->session_count; i++) {
+        if (h->sessions[i].id == session) return &h->sessions[i];
+    }
+    return NULL;
+}
+
+static void drop_session(struct history *h, struct history_session *s)
+{
+    *s = h->sessions[--h->session_count];
+}
+
+static void opened(struct history *h, uint64_t session)
+{
+    if (session <= h->session_last) return; /* OPEN was repeated */
+    h->session_last = session;
+    if (h->session_count == h->session_places) {
+        h->session_places = h->session_places == 0 ? 64 : h->session_places * 2;
+        h->sessions = realloc(h->sessions, h->session_places * sizeof *h->sessions);
+        HF_ASSERT(h->sessions != NULL);
+    }
+    h->sessions[h->session_count++] = (struct history_session){.id = session, .alive = true};
+}
+
+void history_sweep_sessions(struct history *h)
+{
+    struct machine_counts counts;
+    machine_count(h->machine, &counts);
+    if (counts.session_count == h->session_count) return;
+    for (uint32_t i = h->session_count; i > 0; i--) {
+        uint32_t ignored = 0;
+        uint64_t id = h->sessions[i - 1].id;
+        if (machine_session_peek(h->machine, id, &ignored, &ignored) == HF_OK) continue;
+        drop_session(h, &h->sessions[i - 1]);
+        h->expired_count++;
+        if (h->expired_cb != NULL) h->expired_cb(h->data, id);
+    }
+    if (counts.session_count != h->session_count)
+        sim_fail("%" PRIu64 " sessions are counted, %u are alive", counts.session_count,
+                 h->session_count);
+}
+
+/* ------------------------------------------------------------------ locks */
+
+static void granted(struct history *h, struct history_answer *a, const struct machine_reply *reply)
+{
+    struct msg_granted granted;
+    decode(h, &msg_granted_type, reply->body, &granted);
+    struct history_lock *lock = &h->locks[a->thing];
+    a->token = granted.fencing_token;
+    if (granted.count > 1) { /* again by the same owner */
+        const struct history_token *held = history_token(h, a->token);
+        if (held == NULL || held->session != a->session || held->thing != a->thing)
+            sim_fail("token %" PRIu64 " was given to another owner again", a->token);
+        return;
+    }
+    if (a->token <= lock->last_token)
+        sim_fail("lock-%u: token %" PRIu64 " was granted after %" PRIu64, a->thing, a->token,
+                 lock->last_token);
+    struct history_token what = {
+        .session = a->session, .thing = a->thing, .exclusive = a->exclusive};
+    add_token(h, a->token, &what);
+    lock->last_token = a->token;
+    lock->count++;
+    h->granted_count++;
+}
+
+/* ------------------------------------------------------------------ records */
+
+static bool may_be_gone(const struct history *h, const struct history_record *r)
+{
+    return now_ms(h) - r->changed_ms >= RECORD_GONE_MS;
+}
+
+/* The attempt before this one has to be over. */
+static void check_takeover(struct history *h, struct history_answer *a, uint64_t token)
+{
+    const struct history_record *r = &h->records[a->thing];
+    const struct history_token *before = history_token(h, r->token);
+    if (r->state != RECORD_RUNNING || before == NULL)
+        sim_fail("record-%u: taken over by %" PRIu64 ", though nobody runs it", a->thing, token);
+    if (before->until_ms > now_ms(h) && !before->abandoned)
+        sim_fail("record-%u: taken over from %" PRIu64 " before its lease was over", a->thing,
+                 r->token);
+    h->takeover_count++;
+}
+
+static void replayed(const struct history *h, const struct history_answer *a,
+                     const struct msg_begin_reply *begun)
+{
+    const struct history_record *r = &h->records[a->thing];
+    if (r->state == RECORD_RUNNING && begun->outcome == OUTCOME_FAILED && begun->code == 0)
+        return; /* its lease ended under the policy `never` */
+    if (r->state != RECORD_DONE && r->state != RECORD_FAILED)
+        sim_fail("record-%u: a result is replayed, and there is none", a->thing);
+    uint64_t hash = hash64(begun->headers.size, begun->body.data, begun->body.size);
+    if (begun->outcome != r->state || begun->code != r->code ||
+        (begun->referent == REFERENT_WHOLE && hash != r->body_hash))
+        sim_fail("record-%u: another result is replayed than it was completed with", a->thing);
+}
+
+static void began(struct history *h, struct history_answer *a, const struct machine_reply *reply)
+{
+    struct msg_begin_reply begun;
+    decode(h, &msg_begin_reply_type, reply->body, &begun);
+    struct history_record *r = &h->records[a->thing];
+    a->token = begun.fencing_token;
+    if (begun.verdict == BEGIN_REPLAY) {
+        a->token = 0;
+        replayed(h, a, &begun);
+        return;
+    }
+    if (begun.verdict == BEGIN_TAKEOVER) check_takeover(h, a, a->token);
+    bool free = r->state == RECORD_ABSENT || r->state == RECORD_RETRYABLE || may_be_gone(h, r);
+    if (begun.verdict == BEGIN_STARTED && !free)
+        sim_fail("record-%u: started, though attempt %" PRIu64 " was begun and is in state %u",
+                 a->thing, r->token, r->state);
+    if (a->token <= r->token)
+        sim_fail("record-%u: token %" PRIu64 " after %" PRIu64, a->thing, a->token, r->token);
+    struct history_token what = {.session = a->session, .thing = a->thing, .attempt = true};
+    what.until_ms = a->hash != 0 ? now_ms(h) + a->hash : 0; /* see remember_request() */
+    add_token(h, a->token, &what);
+    *r = (struct history_record){
+        .token = a->token, .state = RECORD_RUNNING, .changed_ms = now_ms(h)};
+}
+
+static void completed(struct history *h, struct history_answer *a, struct slice request)
+{
+    struct msg_complete complete;
+    decode(h, &msg_complete_type, request, &complete);
+    struct history_record *r = &h->records[a->thing];
+    uint64_t hash = hash64(complete.headers.size, complete.body.data, complete.body.size);
+    a->token = complete.fencing_token;
+    if (r->token != a->token)
+        sim_fail("record-%u: completed by %" PRIu64 ", the attempt is %" PRIu64, a->thing, a->token,
+                 r->token);
+    bool again = r->state == complete.outcome && r->code == complete.code && r->body_hash == hash;
+    if (r->state != RECORD_RUNNING && !again)
+        sim_fail("record-%u: completed a second time", a->thing);
+    if (again) return;
+    r->state = (uint8_t)complete.outcome;
+    r->code = complete.code;
+    r->body_hash = hash;
+    r->changed_ms = now_ms(h);
+    h->completed_count++;
+}
+
+static void resolved(struct history *h, struct history_answer *a, struct slice request)
+{
+    struct msg_resolve resolve;
+    decode(h, &msg_resolve_type, request, &resolve);
+    struct history_record *r = &h->records[a->thing];
+    a->token = resolve.fencing_token;
+    if (r->token != a->token)
+        sim_fail("record-%u: resolved under %" PRIu64 ", the attempt is %" PRIu64, a->thing,
+                 a->token, r->token);
+    r->state = (uint8_t)resolve.outcome;
+    r->code = resolve.code;
+    r->body_hash = hash64(resolve.headers.size, resolve.body.data, resolve.body.size);
+    r->changed_ms = now_ms(h);
+    r->resolved = true;
+}
+
+static void extended(struct history *h, struct slice request)
+{
+    struct msg_extend extend;
+    decode(h, &msg_extend_type, request, &extend);
+    struct history_token *t = find_token(h, extend.fencing_token);
+    if (t == NULL)
+        sim_fail("token %" PRIu64 " is extended, but was never given", extend.fencing_token);
+    uint64_t until_ms = now_ms(h) + extend.lease_ms;
+    if (until_ms > t->until_ms && t->until_ms != 0) t->until_ms = until_ms;
+}
+
+static void abandoned(struct history *h, struct slice request)
+{
+    struct msg_abandon abandon;
+    decode(h, &msg_abandon_type, request, &abandon);
+    struct history_token *t = find_token(h, abandon.fencing_token);
+    if (t != NULL) t->abandoned = true;
+}
+
+/* ------------------------------------------------------------------ requests */
+
+/* What the answer will not tell. Until a BEGIN is answered, `hash` holds its lease. */
+static void remember_request(struct history *h, struct history_answer *a, struct slice request)
+{
+    struct msg_acquire acquire;
+    struct msg_begin begin;
+    struct msg_complete complete;
+    struct msg_resolve resolve;
+    switch (a->op) {
+    case OP_CODE_ACQUIRE:
+        decode(h, &msg_acquire_type, request, &acquire);
+        a->thing = history_thing(acquire.names.items[0]);
+        a->exclusive = acquire.mode == MODE_EXCLUSIVE;
+        HF_ASSERT(a->thing < SIM_LOCKS_MAX + SIM_CLIENTS_MAX);
+        break;
+    case OP_CODE_BEGIN:
+        decode(h, &msg_begin_type, request, &begin);
+        a->thing = history_thing(begin.key);
+        a->hash = begin.lease_ms;
+        HF_ASSERT(a->thing < SIM_RECORDS_MAX);
+        break;
+    case OP_CODE_COMPLETE:
+        decode(h, &msg_complete_type, request, &complete);
+        a->thing = history_thing(complete.key);
+        break;
+    case OP_CODE_RESOLVE:
+        decode(h, &msg_resolve_type, request, &resolve);
+        a->thing = history_thing(resolve.key);
+        break;
+    default: break;
+    }
+}
+
+static void take_success(struct history *h, struct history_answer *a, struct slice request,
+                         const struct machine_reply *reply)
+{
+    struct msg_open_reply open;
+    struct history_session *session;
+    switch (a->op) {
+    case OP_CODE_OPEN:
+        decode(h, &msg_open_reply_type, reply->body, &open);
+        opened(h, open.session);
+        break;
+    case OP_CODE_CLOSE:
+        session = find_session(h, a->session);
+        if (session != NULL) drop_session(h, session);
+        break;
+    case OP_CODE_ACQUIRE: granted(h, a, reply); break;
+    case OP_CODE_BEGIN: began(h, a, reply); break;
+    case OP_CODE_COMPLETE: completed(h, a, request); break;
+    case OP_CODE_RESOLVE: resolved(h, a, request); break;
+    case OP_CODE_EXTEND: extended(h, request); break;
+    case OP_CODE_ABANDON: abandoned(h, request); break;
+    default: break;
+    }
+}
+
+void history_answered(struct history *h, struct history_answer *a, struct slice request,
+                      const struct machine_reply *reply)
+{
+    if (request.size > 0) remember_request(h, a, request);
+    if (reply == NULL) return; /* parked */
+    if (reply->status == HF_OK) {
+        bool acts = a->op != OP_CODE_CANCEL; /* which may tell what was answered before */
+        if (acts && a->session != 0 && find_session(h, a->session) == NULL)
+            sim_fail("session %" PRIu64 " has ended, and %s is done for it", a->session,
+                     op_find(a->op)->name);
+        take_success(h, a, request, reply);
+    }
+    a->hash = hash64(0, reply->body.data, reply->body.size);
+}

@@ -1,0 +1,171 @@
+/* holdfast-sim: run seeds.
+ *
+ *     holdfast-sim SEED [--seconds S] [--nodes N] [-v] [--from SECONDS] [--twice]
+ *     holdfast-sim --seeds A..B [--seconds S] [--nodes N] [--twice] [-q]
+ *     holdfast-sim --file FILE [--twice] [-q]        lines of "SEED SECONDS what it found"
+ *
+ * -v prints one line an event (docs/testing.md explains the columns), --from leaves out those
+ * before that true time; --twice runs each seed a second time and compares the digests; -q prints
+ * the sum alone. The last line says seed, digest, simulated seconds, ops, faults, leader changes.
+ * Exit code 1: a claim failed, and the output says how to repeat it; 64: wrong arguments. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/slice.h"
+#include "tests/sim/failure.h"
+#include "tests/sim/sim.h"
+
+enum { SECONDS_DEFAULT = 60, LINE_BYTES = 512, EXIT_USAGE = 64 };
+
+struct arguments {
+    uint64_t first;   /* seed */
+    uint64_t last;    /* seed */
+    const char *file; /* of seeds; NULL = none */
+    struct sim_options options;
+    bool twice; /* compare the digests of two runs */
+    bool quiet; /* no line a seed */
+};
+
+struct sum {
+    uint64_t seeds;
+    uint64_t simulated_ns;
+    uint64_t ops;
+    uint64_t faults;
+    uint64_t leader_changes;
+    uint64_t events;
+    uint64_t digest; /* of the digests */
+};
+
+static void print_result(uint64_t seed, const struct sim_result *r)
+{
+    printf("seed %" PRIu64 " digest %016" PRIx64 " seconds %" PRIu64 ".%03" PRIu64 " ops %" PRIu64
+           " faults %" PRIu64 " leader-changes %" PRIu64 " servers %u clients %u entries %" PRIu64
+           " grants %" PRIu64 " completions %" PRIu64 " takeovers %" PRIu64 " expiries %" PRIu64
+           " refused-writes %" PRIu64 " events %" PRIu64 "\n",
+           seed, r->digest, r->simulated_ns / 1000000000, r->simulated_ns / 1000000 % 1000,
+           r->counts.ops, r->counts.faults, r->leader_changes, r->node_count, r->client_count,
+           r->entries, r->grants, r->completions, r->takeovers, r->expiries, r->refused_writes,
+           r->counts.events);
+    fflush(stdout);
+}
+
+static void run_seed(const struct arguments *a, uint64_t seed, uint64_t seconds, struct sum *sum)
+{
+    struct sim_options options = a->options;
+    struct sim_result result, again;
+    options.seed = seed;
+    if (seconds != 0) options.seconds = seconds;
+    sim_run(&options, &result);
+    if (a->twice) {
+        options.verbose = false;
+        sim_run(&options, &again);
+        if (again.digest != result.digest)
+            sim_fail("the same seed has two digests: %016" PRIx64 " and %016" PRIx64, result.digest,
+                     again.digest);
+    }
+    if (!a->quiet) print_result(seed, &result);
+    sum->seeds++;
+    sum->simulated_ns += result.simulated_ns;
+    sum->ops += result.counts.ops;
+    sum->faults += result.counts.faults;
+    sum->leader_changes += result.leader_changes;
+    sum->events += result.counts.events;
+    sum->digest = hash64(sum->digest, &result.digest, sizeof result.digest);
+}
+
+static void run_file(const struct arguments *a, struct sum *sum)
+{
+    char line[LINE_BYTES];
+    FILE *file = fopen(a->file, "re");
+    if (file == NULL) {
+        fprintf(stderr, "holdfast-sim: no such file: %s\n", a->file);
+        exit(EXIT_USAGE);
+    }
+    while (fgets(line, sizeof line, file) != NULL) {
+        char *rest = line;
+        uint64_t seed = strtoull(line, &rest, 10);
+        if (rest == line) continue; /* a comment */
+        run_seed(a, seed, strtoull(rest, NULL, 10), sum);
+    }
+    (void)fclose(file);
+}
+
+static _Noreturn void explain(void)
+{
+    fprintf(stderr, "usage: holdfast-sim SEED | --seeds A..B | --file FILE [--seconds S] "
+                    "[--nodes N] [--twice] [-v [--from S]] [-q]\n");
+    exit(EXIT_USAGE);
+}
+
+static uint64_t number(const char *text)
+{
+    char *end = NULL;
+    uint64_t value = text != NULL ? strtoull(text, &end, 10) : 0;
+    if (text == NULL || end == text || *end != '\0') explain();
+    return value;
+}
+
+static void read_range(struct arguments *a, char *text)
+{
+    char *dots = text != NULL ? strstr(text, "..") : NULL;
+    if (dots == NULL) explain();
+    *dots = '\0';
+    a->first = number(text);
+    a->last = number(dots + 2);
+}
+
+static void read_arguments(struct arguments *a, char **argv)
+{
+    bool any = false;
+    for (char **arg = argv + 1; *arg != NULL; arg++) {
+        struct slice word = slice_of(*arg);
+        if (slice_equal(word, slice_of("-v"))) {
+            a->options.verbose = true;
+        } else if (slice_equal(word, slice_of("-q"))) {
+            a->quiet = true;
+        } else if (slice_equal(word, slice_of("--twice"))) {
+            a->twice = true;
+        } else if (slice_equal(word, slice_of("--seconds"))) {
+            a->options.seconds = number(*++arg);
+        } else if (slice_equal(word, slice_of("--nodes"))) {
+            a->options.node_count = (uint32_t)number(*++arg);
+        } else if (slice_equal(word, slice_of("--from"))) {
+            a->options.from_ns = number(*++arg) * 1000000000;
+        } else if (slice_equal(word, slice_of("--seeds"))) {
+            read_range(a, *++arg);
+            any = true;
+        } else if (slice_equal(word, slice_of("--file"))) {
+            a->file = *++arg;
+            any = a->file != NULL;
+        } else {
+            a->first = a->last = number(*arg);
+            any = true;
+        }
+        if (*arg == NULL) explain();
+    }
+    if (!any || a->options.node_count > SIM_NODES_MAX || a->options.seconds == 0) explain();
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = {.options = {.seconds = SECONDS_DEFAULT}};
+    struct sum sum = {0};
+    (void)argc;
+    read_arguments(&a, argv);
+    failure_catch_signals();
+    log_set_level(LOG_ERROR); /* what the servers would log is in the lines of -v */
+    if (a.file != NULL) {
+        run_file(&a, &sum);
+    } else {
+        for (uint64_t seed = a.first; seed <= a.last; seed++) run_seed(&a, seed, 0, &sum);
+    }
+    if (sum.seeds == 1 && !a.quiet) return 0; /* its own line was the last */
+    printf("seeds %" PRIu64 " digest %016" PRIx64 " seconds %" PRIu64 " ops %" PRIu64
+           " faults %" PRIu64 " leader-changes %" PRIu64 " events %" PRIu64 "\n",
+           sum.seeds, sum.digest, sum.simulated_ns / 1000000000, sum.ops, sum.faults,
+           sum.leader_changes, sum.events);
+    return 0;
+}

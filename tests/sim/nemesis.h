@@ -1,0 +1,36 @@
+/* What goes wrong, when and for how long: each kind of fault that the swarm has switched on comes
+ * again and again, and most end by themselves. */
+#ifndef TESTS_SIM_NEMESIS_H
+#define TESTS_SIM_NEMESIS_H
+
+#include "base/prng.h"
+#include "tests/sim/events.h"
+
+struct sim;
+struct sim_node;
+
+struct nemesis {
+    struct prng random;       /* kinds, targets, lengths */
+    uint64_t partition_stamp; /* of the partition in force: a later one replaces it */
+    uint32_t damaged_count;   /* servers whose files were changed */
+};
+
+/** Begin; the first faults are drawn. */
+void nemesis_init(struct sim *sim);
+
+/** An EVENT_FAULT or EVENT_HEAL is due. */
+void nemesis_fault(struct sim *sim, const struct event *event);
+void nemesis_heal(struct sim *sim, const struct event *event);
+
+/** A server has ended with code 74: it comes again, or stays away until the end. */
+void nemesis_server_ended(struct sim *sim, struct sim_node *n);
+
+/** Nothing goes wrong any more, and what did is mended. */
+void nemesis_stop(struct sim *sim);
+
+/* nemesis_net.c */
+
+/** Cut links in one of many shapes. \return its name. */
+const char *nemesis_partition(struct sim *sim);
+
+#endif

@@ -1,0 +1,112 @@
+/* Shapes of partitions. Servers are cut from each other; clients go with a side, or have cuts of
+ * their own. */
+#include "tests/sim/nemesis.h"
+
+#include "tests/sim/sim.h"
+
+static uint32_t draw(struct sim *sim, uint32_t bound)
+{
+    return bound > 1 ? (uint32_t)prng_below(&sim->nemesis.random, bound) : 0;
+}
+
+static void cut_both(struct sim *sim, uint32_t a, uint32_t b)
+{
+    network_cut(&sim->network, a, b);
+    network_cut(&sim->network, b, a);
+}
+
+/* Every host's side is a number; hosts of different sides do not reach each other. */
+static void cut_sides(struct sim *sim, const uint8_t *side)
+{
+    for (uint32_t a = 0; a < NETWORK_HOSTS_MAX; a++) {
+        for (uint32_t b = 0; b < a; b++) {
+            if (side[a] != side[b]) cut_both(sim, a, b);
+        }
+    }
+}
+
+static void draw_clients_sides(struct sim *sim, uint8_t *side, uint32_t sides)
+{
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++)
+        side[SIM_NODES_MAX + i] = (uint8_t)draw(sim, sides);
+}
+
+static void halves(struct sim *sim)
+{
+    uint8_t side[NETWORK_HOSTS_MAX] = {0};
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) side[i] = (uint8_t)draw(sim, 2);
+    draw_clients_sides(sim, side, 2);
+    cut_sides(sim, side);
+}
+
+/* One server alone; clients may still reach it. */
+static void isolate(struct sim *sim, bool out, bool in)
+{
+    uint32_t one = draw(sim, sim->swarm.node_count);
+    bool clients = draw(sim, 2) == 0;
+    uint32_t last = clients ? SIM_NODES_MAX + sim->swarm.client_count : sim->swarm.node_count;
+    for (uint32_t i = 0; i < last; i++) {
+        if (i == one) continue;
+        if (out) network_cut(&sim->network, one, i);
+        if (in) network_cut(&sim->network, i, one);
+    }
+}
+
+/* Each server reaches a majority, but no two the same one. */
+static void ring(struct sim *sim)
+{
+    uint32_t count = sim->swarm.node_count;
+    for (uint32_t a = 0; a < count; a++) {
+        for (uint32_t b = 0; b < a; b++) {
+            uint32_t apart = a - b < count - (a - b) ? a - b : count - (a - b);
+            if (apart > (count - 1) / 4 + (count == 3 ? 0 : 1)) cut_both(sim, a, b);
+        }
+    }
+}
+
+/* Two halves that do not reach each other, and one server that reaches both. */
+static void bridge(struct sim *sim)
+{
+    uint32_t count = sim->swarm.node_count;
+    uint32_t first = draw(sim, count);
+    for (uint32_t a = 1; a < count; a++) {
+        for (uint32_t b = 1; b < a; b++) {
+            if ((a <= count / 2) != (b <= count / 2))
+                cut_both(sim, (first + a) % count, (first + b) % count);
+        }
+    }
+}
+
+static void some_links(struct sim *sim)
+{
+    uint32_t last = SIM_NODES_MAX + sim->swarm.client_count;
+    for (uint32_t a = 0; a < last; a++) {
+        for (uint32_t b = 0; b < last; b++) {
+            if (a != b && draw(sim, 5) == 0) network_cut(&sim->network, a, b);
+        }
+    }
+}
+
+static void cut_client(struct sim *sim)
+{
+    uint32_t host = SIM_NODES_MAX + draw(sim, sim->swarm.client_count);
+    uint32_t how = draw(sim, 3);
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        if (how != 1) network_cut(&sim->network, host, i);
+        if (how != 0) network_cut(&sim->network, i, host);
+    }
+}
+
+const char *nemesis_partition(struct sim *sim)
+{
+    switch (draw(sim, 9)) {
+    case 0: isolate(sim, true, true); return "one alone";
+    case 1: isolate(sim, true, false); return "one mute";
+    case 2: isolate(sim, false, true); return "one deaf";
+    case 3: ring(sim); return "ring of majorities";
+    case 4: bridge(sim); return "bridge";
+    case 5: some_links(sim); return "some links";
+    case 6: cut_client(sim); return "a client";
+    default: halves(sim); return "halves";
+    }
+}

@@ -1,0 +1,122 @@
+/* One server in a simulation: the production replica and door over a simulated disk and a store in
+ * memory, and the shell around them, which is server/loop.c's in virtual time. A pass reads what
+ * has arrived, takes back what the log's and the store's jobs have done, ends the pass, hands out
+ * new jobs, and sends. Jobs take virtual time, and run when it has passed; a save of the vote,
+ * which blocks the loop, makes the pass longer. */
+#ifndef TESTS_SIM_NODE_H
+#define TESTS_SIM_NODE_H
+
+#include "server/door.h"
+#include "server/replica_parts.h"
+#include "tests/sim/clock.h"
+#include "tests/sim/disk.h"
+#include "tests/sim/network.h"
+
+struct sim;
+
+enum node_state {
+    NODE_DOWN, /* no process; will be started again */
+    NODE_UP,   /* a process, perhaps paused */
+    NODE_OUT,  /* its files are damaged: it refuses to start, as it should */
+};
+
+enum node_end { END_KILLED, END_POWER, END_FAULT };
+
+/* What was seen of a server, for claims about what never goes back. */
+struct node_seen {
+    uint64_t term;       /* as durable, over all its lives */
+    uint64_t voted_for;  /* in that term */
+    uint64_t applied;    /* of this life */
+    uint64_t commit;     /* likewise */
+    uint64_t time_ms;    /* likewise: cluster time */
+    uint64_t lead_term;  /* it was seen to lead in this term */
+    uint64_t stalls;     /* replica_counts' */
+    uint64_t entry_ops;  /* likewise */
+    uint64_t refused;    /* likewise */
+    uint64_t vote_syncs; /* of the disk, at the end of the last pass */
+};
+
+struct sim_node {
+    struct sim *sim;         /* borrowed */
+    uint32_t index;          /* and its host; its id is one more */
+    enum node_state state;   /* see above */
+    struct sim_disk disk;    /* log and vote file */
+    struct store *store;     /* in memory; outlives the process as its file would */
+    struct door door;        /* of this life */
+    struct replica *replica; /* of this life; NULL = none */
+    struct sim_clock clock;  /* the machine's */
+    struct prng random;      /* latencies */
+    uint64_t life;           /* counts starts: stamps events */
+    uint64_t wake_ns;        /* a pass is due then; UINT64_MAX: none is */
+    uint64_t wake_stamp;     /* of that event */
+    uint64_t busy_ns;        /* the loop is held up until then */
+    bool paused;             /* stopped: nothing runs but what the kernel does */
+    struct wal_job *jobs[2]; /* handed out, by lane */
+    bool job_ran[2];         /* and done */
+    bool flushing;           /* likewise: the store's */
+    bool flush_ran;          /* and done */
+    int flush_status;        /* with this */
+    uint64_t slow_ns;        /* its disk is slow until then */
+    struct list connections; /* of struct node_connection */
+    bool damaged;            /* its files were changed by a fault: it may refuse to start */
+    bool disk_failed;        /* a write or sync was made to fail: the process may end with 74 */
+    uint64_t full_bytes_max; /* the disk's size while it is not made small */
+    struct node_seen seen;   /* for the checks */
+    char address[32];        /* of its clients' port */
+    char peer_address[32];   /* of the other servers' port */
+};
+
+enum link_kind { LINK_CLIENT, LINK_PEER_IN, LINK_PEER_OUT };
+
+/* A socket: a client's, another server's, or one that was dialled to another server. */
+struct node_connection {
+    struct list link;            /* in the node's */
+    struct stream *stream;       /* borrowed from the network */
+    unsigned end;                /* which of its ends */
+    enum link_kind kind;         /* which of the next are used */
+    bool connected;              /* PEER_OUT: the links were told */
+    bool was_full;               /* something waits for room */
+    struct door_connection door; /* CLIENT */
+    struct peer_in in;           /* PEER_IN */
+    struct peer_out *out;        /* PEER_OUT, borrowed */
+    uint64_t epoch;              /* likewise: of the link when it was dialled */
+};
+
+/** Make a server with an empty directory of the cluster. */
+void node_init(struct sim_node *n, struct sim *sim, uint32_t index);
+
+/** Free it, running or not. */
+void node_close(struct sim_node *n);
+
+/** Start a process. */
+void node_start(struct sim_node *n);
+
+/** The process ends. */
+void node_die(struct sim_node *n, enum node_end how);
+
+/** Stop it, or let it go on. */
+void node_pause(struct sim_node *n, bool paused);
+
+/** A pass is due at `at_ns` at the latest. */
+void node_wake(struct sim_node *n, uint64_t at_ns);
+
+/** Its events. */
+void node_event(struct sim_node *n, const struct event *event);
+void node_job_event(struct sim_node *n, unsigned lane, uint64_t stamp);
+void node_flush_event(struct sim_node *n, uint64_t stamp);
+
+/** The time as it knows it. */
+struct replica_now node_now(const struct sim_node *n);
+
+/* node_links.c: sockets. */
+
+/** Read what has arrived. \retval faults of the replica. */
+int node_read_links(struct sim_node *n);
+
+/** Send what there is, dial, close what is to be closed. */
+void node_write_links(struct sim_node *n);
+
+/** The process is gone: forget all connections. */
+void node_drop_links(struct sim_node *n);
+
+#endif

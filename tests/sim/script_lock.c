@@ -1,0 +1,140 @@
+/* Tasks that use locks, as client/lock.c does. A holder claims the register that the lock guards,
+ * holds, writes and releases; now and then it does not look whether its grant is still valid, so
+ * that only the guard stands between a late holder and the register. */
+#include <inttypes.h>
+
+#include "base/status.h"
+#include "tests/sim/client.h"
+#include "tests/sim/failure.h"
+#include "tests/sim/sim.h"
+
+enum { HOLD_MS_LEAST = 100, HOLD_MS_MOST = 3000, DELAY_MS_MOST = 1000, CALM_WAIT_MS = 3000 };
+
+static const struct swarm *swarm_of(const struct sim_task *t)
+{
+    return &t->client->sim->swarm;
+}
+
+/* ------------------------------------------------------------------ acquire */
+
+static void acquire(struct sim_task *t, bool again)
+{
+    struct core *core = &t->client->core;
+    if (t->owner == 0) t->owner = core_draw_owner(core);
+    struct slice names[1] = {task_lock_name(t->name)};
+    struct msg_acquire acquire = {.names = {names, 1}, .owner = t->owner, .mode = t->mode};
+    acquire.reentrant = again;
+    bool calm = task_is_last(t);
+    if (task_draw(t, 4) > 0) acquire.wait_ms = task_draw(t, swarm_of(t)->wait_ms);
+    if (calm) acquire.wait_ms = CALM_WAIT_MS;
+    if (!again && !calm && (t->script == SCRIPT_LEAVE || task_draw(t, 8) == 0))
+        acquire.hold_max_ms = HOLD_MS_LEAST + task_draw(t, HOLD_MS_MOST);
+    if (!again && !calm && task_draw(t, 8) == 0) acquire.delay_ms = task_draw(t, DELAY_MS_MOST);
+    t->wait_ms = acquire.wait_ms;
+    bool hold = t->script == SCRIPT_CANCEL || task_draw(t, 4) == 0;
+    if (!task_call(t, OP_CODE_ACQUIRE, &acquire, hold ? FATE_HOLD : FATE_CANCEL)) return;
+    t->call->hold_ms = acquire.hold_max_ms;
+}
+
+static void acquire_first(struct sim_task *t)
+{
+    t->name = task_is_last(t) ? SIM_LOCKS_MAX + t->client->index
+                              : (uint32_t)task_draw(t, swarm_of(t)->lock_count);
+    t->mode = t->script == SCRIPT_SHARED ? MODE_SHARED : MODE_EXCLUSIVE;
+    if (t->script == SCRIPT_CANCEL && task_draw(t, 2) == 0) t->mode = MODE_SHARED;
+    acquire(t, false);
+}
+
+static void take_grant(struct sim_task *t, const struct call *call)
+{
+    if (t->count > 0 && call->token != t->token) { /* the first one was lost meanwhile */
+        const struct slot *first = grants_alive(&t->client->core.grants, t->grant);
+        if (first != NULL && first->owner == call->owner)
+            sim_fail("client %u acquired token %" PRIu64 " again and got %" PRIu64,
+                     t->client->index + 1, t->token, call->token);
+        t->count = 0;
+    }
+    t->grant = call->grant;
+    t->token = call->token;
+    t->count++;
+    if (trace_shows(&t->client->sim->trace))
+        trace_line(&t->client->sim->trace, 'c', t->client->index + 1, "granted",
+                   "task %u lock-%u mode %" PRIu64 " token %" PRIu64, t->index, t->name, t->mode,
+                   t->token);
+    checks_granted(t);
+    if (t->script == SCRIPT_LEAVE) { /* its hold_max ends it */
+        task_think(t);
+        return;
+    }
+    if (t->mode == MODE_EXCLUSIVE && t->count == 1) t->claimed = checks_claim(t);
+    task_sleep(t, swarm_of(t)->hold_ns, STEP_HOLD);
+}
+
+/* ------------------------------------------------------------------ while it is held, and after */
+
+static void use_grant(struct sim_task *t)
+{
+    bool valid = grants_left_ns(&t->client->core.grants, t->grant, client_now(t->client)) > 0;
+    bool careless = task_draw(t, 2) == 0;
+    if (t->claimed && (valid || careless)) t->claimed = checks_write(t);
+}
+
+static void release(struct sim_task *t)
+{
+    struct core *core = &t->client->core;
+    core_expire(core, client_now(t->client)); /* what is past its deadline is lost */
+    struct slot *s = grants_alive(&core->grants, t->grant);
+    if (s == NULL) {
+        task_think(t);
+        return;
+    }
+    struct msg_release release = {.fencing_token = s->token, .owner = s->owner};
+    bool hold = task_draw(t, 8) == 0;
+    if (!task_call(t, OP_CODE_RELEASE, &release, hold ? FATE_HOLD : FATE_REPEAT_SURE)) {
+        task_sleep(t, swarm_of(t)->think_ns, STEP_END);
+        return;
+    }
+    t->step = STEP_END;
+    t->count--;
+    s->count -= 1;
+    if (s->count == 0) core_forget_grant(core, t->grant);
+}
+
+void script_lock_run(struct sim_task *t)
+{
+    switch (t->step) {
+    case STEP_FIRST: acquire_first(t); break;
+    case STEP_HOLD:
+        use_grant(t);
+        if (t->script == SCRIPT_AGAIN && t->count == 1) {
+            acquire(t, true);
+        } else {
+            release(t);
+        }
+        break;
+    case STEP_END: release(t); break;
+    default: HF_UNREACHABLE();
+    }
+}
+
+void script_lock_answered(struct sim_task *t, struct call *call)
+{
+    if (call->op->code == OP_CODE_RELEASE) {
+        if (t->count > 0) {
+            task_sleep(t, swarm_of(t)->hold_ns, STEP_END);
+        } else {
+            task_think(t);
+        }
+        return;
+    }
+    if (call->verdict == HF_OK) {
+        take_grant(t, call);
+        return;
+    }
+    if (!call->over) t->owner = 0; /* spent: its waiter may still stand in a queue */
+    if (t->count > 0) {
+        task_sleep(t, swarm_of(t)->hold_ns, STEP_END); /* the second one failed */
+    } else {
+        task_think(t);
+    }
+}

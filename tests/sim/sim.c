@@ -1,0 +1,281 @@
+/* See the header. */
+#include "tests/sim/sim.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/sim/failure.h"
+
+enum {
+    CALM_MS_MAX = 10000,
+    LOOK_MS = 10,
+    CLIENT_PORT = 7420,
+    PEER_PORT = 7421,
+    START_MS_MAX = 1000000,
+};
+
+static const uint64_t MS = 1000000;
+static const uint64_t SEC = 1000000000;
+
+static void push(struct sim *sim, enum event_kind kind, uint32_t target, uint64_t stamp,
+                 uint64_t after_ns)
+{
+    events_push(&sim->events, (struct event){.at_ns = sim->trace.now_ns + after_ns,
+                                             .kind = (uint32_t)kind,
+                                             .target = target,
+                                             .stamp = stamp});
+}
+
+void sim_rebirth(struct sim *sim, uint32_t client, uint64_t after_ns)
+{
+    push(sim, EVENT_REBIRTH, client, sim->clients[client].life, after_ns);
+}
+
+/* Something is there for a host to read. */
+static void wake(void *data, uint32_t host)
+{
+    struct sim *sim = data;
+    uint64_t now_ns = sim->trace.now_ns;
+    if (host >= SIM_NODES_MAX) {
+        client_wake(&sim->clients[host - SIM_NODES_MAX], now_ns);
+        return;
+    }
+    struct sim_node *n = &sim->nodes[host];
+    node_wake(n, now_ns + prng_below(&n->random, sim->swarm.loop_ns));
+}
+
+/* ------------------------------------------------------------------ begin and end */
+
+static void start_clock(struct sim *sim, struct sim_clock *clock)
+{
+    struct prng *random = &sim->nemesis.random;
+    uint64_t local_ns = (1000 + prng_below(random, START_MS_MAX)) * MS;
+    sim_clock_init(clock, 0, local_ns, nemesis_draw_rate(sim));
+}
+
+static void draw_delays(struct sim *sim)
+{
+    struct network *n = &sim->network;
+    n->ways = sim->swarm.ways;
+    for (uint32_t a = 0; a < NETWORK_HOSTS_MAX; a++) {
+        for (uint32_t b = 0; b < NETWORK_HOSTS_MAX; b++)
+            n->ways.delay_ns[a][b] = 1000 + prng_below(&n->random, sim->swarm.delay_ns_max);
+    }
+}
+
+static void start_hosts(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        struct sim_node *n = &sim->nodes[i];
+        start_clock(sim, &n->clock);
+        snprintf(n->address, sizeof n->address, "10.0.0.%u:%d", i + 1, CLIENT_PORT);
+        snprintf(n->peer_address, sizeof n->peer_address, "10.0.0.%u:%d", i + 1, PEER_PORT);
+    }
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        node_init(&sim->nodes[i], sim, i);
+        push(sim, EVENT_RESTART, i, sim->nodes[i].life, 0);
+    }
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
+        start_clock(sim, &sim->clients[i].clock);
+        client_init(&sim->clients[i], sim, i);
+        sim_rebirth(sim, i, prng_below(&sim->nemesis.random, 500 * MS));
+    }
+}
+
+static void begin(struct sim *sim, const struct sim_options *options)
+{
+    sim->seed = options->seed;
+    sim->trace.verbose = options->verbose;
+    sim->trace.from_ns = options->from_ns;
+    failure_begin(options->seed, options->seconds, options->node_count, &sim->trace);
+    swarm_draw(&sim->swarm, options->seed, options->node_count);
+    network_init(&sim->network, &sim->events, &sim->trace,
+                 swarm_seed(options->seed, PURPOSE_NETWORK, 0));
+    sim->network.wake_cb = wake;
+    sim->network.data = sim;
+    draw_delays(sim);
+    history_init(&sim->history, &sim->trace);
+    sim->history.expired_cb = checks_session_expired;
+    sim->history.data = sim;
+    prng_seed(&sim->buggify.random, swarm_seed(options->seed, PURPOSE_BUGGIFY, 0));
+    sim->buggify.mask = sim->swarm.buggify_mask;
+    buggify_now = &sim->buggify;
+    nemesis_init(sim);
+    start_hosts(sim);
+    push(sim, EVENT_AUDIT, 0, 0, sim->swarm.audit_ns);
+    push(sim, EVENT_CALM, 0, 0, options->seconds * SEC);
+}
+
+static void end(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++) client_close(&sim->clients[i]);
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) node_close(&sim->nodes[i]);
+    buggify_now = NULL;
+    history_close(&sim->history);
+    checks_close(&sim->checks);
+    network_close_all(&sim->network);
+    events_close(&sim->events);
+    free(sim);
+}
+
+/* ------------------------------------------------------------------ the calm */
+
+static void begin_calm(struct sim *sim)
+{
+    sim->calm = true;
+    sim->calm_ns = sim->trace.now_ns;
+    trace_line(&sim->trace, 'x', 0, "calm", "%s", "");
+    nemesis_stop(sim);
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++) client_calm(&sim->clients[i]);
+    push(sim, EVENT_LOOK, 0, 0, LOOK_MS * MS);
+}
+
+static void describe_servers(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        const struct sim_node *n = &sim->nodes[i];
+        const struct replica *r = n->replica;
+        fprintf(stderr, "  server %u: state %d", i + 1, (int)n->state);
+        if (r == NULL) {
+            fprintf(stderr, "\n");
+            continue;
+        }
+        fprintf(stderr,
+                " role %d term %" PRIu64 " leader %" PRIu64 " commit %" PRIu64 " applied %" PRIu64
+                " last %" PRIu64 " durable %" PRIu64 " flushing %d paused %d room %d reaches",
+                (int)replica_role(r), replica_term(r), replica_leader(r),
+                driver_commit_index(r->driver), r->applied_index, driver_last_index(r->driver),
+                wal_durable_index(r->wal), n->flushing, r->paused, wal_has_room(r->wal));
+        for (uint32_t k = 0; k < sim->swarm.node_count; k++) {
+            if (peers_is_open(r->peers, k + 1)) fprintf(stderr, " %u", k + 1);
+        }
+        fprintf(stderr, "\n");
+    }
+}
+
+static void fail_calm(const struct sim *sim)
+{
+    describe_servers(sim);
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
+        const struct sim_client *c = &sim->clients[i];
+        if (c->served_ns == 0)
+            sim_fail("client %u is not served %d s after the last fault (alive %d, link %d)", i + 1,
+                     CALM_MS_MAX / 1000, c->alive, c->core.link.state);
+    }
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        const struct sim_node *n = &sim->nodes[i];
+        if (n->state == NODE_OUT) continue;
+        uint64_t applied = n->state == NODE_UP ? n->replica->applied_index : 0;
+        if (applied != sim->history.count)
+            sim_fail("server %u stands at entry %" PRIu64 " of %" PRIu64
+                     ", %d s after the last fault (state %d)",
+                     i + 1, applied, sim->history.count, CALM_MS_MAX / 1000, (int)n->state);
+    }
+    sim_fail("the servers do not come to stand at the same entry");
+}
+
+static void look(struct sim *sim)
+{
+    bool served = true;
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++)
+        served = served && sim->clients[i].served_ns != 0;
+    sim->over = served && checks_converged(sim);
+    if (!sim->over && sim->trace.now_ns - sim->calm_ns > CALM_MS_MAX * MS) fail_calm(sim);
+    push(sim, EVENT_LOOK, 0, 0, LOOK_MS * MS);
+}
+
+/* ------------------------------------------------------------------ events */
+
+static void audit(struct sim *sim)
+{
+    history_audit(&sim->history);
+    push(sim, EVENT_AUDIT, 0, 0, sim->swarm.audit_ns);
+}
+
+static void restart(struct sim *sim, const struct event *event)
+{
+    struct sim_node *n = &sim->nodes[event->target];
+    if (n->state != NODE_DOWN || n->life != event->stamp) return;
+    node_start(n);
+    if (n->state == NODE_DOWN) /* its disk is full */
+        push(sim, EVENT_RESTART, n->index, n->life, 500 * MS);
+}
+
+static void resume(struct sim *sim, const struct event *event)
+{
+    if (event->target < SIM_NODES_MAX) {
+        struct sim_node *n = &sim->nodes[event->target];
+        if (n->life == event->stamp && n->state == NODE_UP) node_pause(n, false);
+        return;
+    }
+    struct sim_client *c = &sim->clients[event->target - SIM_NODES_MAX];
+    if (c->alive && c->life == event->stamp) client_pause(c, false);
+}
+
+static void rebirth(struct sim *sim, const struct event *event)
+{
+    struct sim_client *c = &sim->clients[event->target];
+    if (!c->alive && c->life == event->stamp) client_start(c);
+}
+
+static void dispatch(struct sim *sim, const struct event *event)
+{
+    switch ((enum event_kind)event->kind) {
+    case EVENT_CHUNK: network_event(&sim->network, event); break;
+    case EVENT_NODE: node_event(&sim->nodes[event->target], event); break;
+    case EVENT_CLIENT: client_event(&sim->clients[event->target], event); break;
+    case EVENT_JOB:
+        node_job_event(&sim->nodes[event->target / 2], event->target & 1, event->stamp);
+        break;
+    case EVENT_FLUSH: node_flush_event(&sim->nodes[event->target], event->stamp); break;
+    case EVENT_RESTART: restart(sim, event); break;
+    case EVENT_REBIRTH: rebirth(sim, event); break;
+    case EVENT_RESUME: resume(sim, event); break;
+    case EVENT_FAULT: nemesis_fault(sim, event); break;
+    case EVENT_HEAL: nemesis_heal(sim, event); break;
+    case EVENT_AUDIT: audit(sim); break;
+    case EVENT_CALM: begin_calm(sim); break;
+    case EVENT_LOOK: look(sim); break;
+    case EVENT_KIND_COUNT: HF_UNREACHABLE();
+    }
+}
+
+static void fill_result(const struct sim *sim, struct sim_result *result)
+{
+    const struct history *h = &sim->history;
+    *result = (struct sim_result){
+        .digest = sim->trace.digest,
+        .simulated_ns = sim->trace.now_ns,
+        .leader_changes = sim->checks.leader_count > 0 ? sim->checks.leader_count - 1 : 0,
+        .entries = h->count,
+        .grants = h->granted_count,
+        .completions = h->completed_count,
+        .takeovers = h->takeover_count,
+        .expiries = h->expired_count,
+        .refused_writes = sim->checks.refused_count,
+        .overlap_looks = sim->checks.overlap_looks,
+        .node_count = sim->swarm.node_count,
+        .client_count = sim->swarm.client_count,
+        .counts = sim->counts,
+    };
+}
+
+void sim_run(const struct sim_options *options, struct sim_result *result)
+{
+    struct sim *sim = calloc(1, sizeof *sim);
+    HF_ASSERT(sim != NULL);
+    begin(sim, options);
+    struct event event;
+    while (!sim->over && events_pop(&sim->events, &event)) {
+        HF_ASSERT(event.at_ns >= sim->trace.now_ns);
+        sim->trace.now_ns = event.at_ns;
+        trace_mix(&sim->trace,
+                  event.at_ns ^ (uint64_t)event.kind << 56 ^ (uint64_t)event.target << 40);
+        sim->counts.events++;
+        dispatch(sim, &event);
+    }
+    history_audit(&sim->history);
+    fill_result(sim, result);
+    end(sim);
+}

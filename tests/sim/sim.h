@@ -1,0 +1,77 @@
+/* A whole simulation: servers, clients, what connects them, what goes wrong, what is claimed. One
+ * thread; everything follows from the seed. A run has two parts: in the storm faults come; in the
+ * calm that follows they have stopped, and within ten seconds every client has to be served and
+ * every server to stand at the same entry. */
+#ifndef TESTS_SIM_SIM_H
+#define TESTS_SIM_SIM_H
+
+#include "base/buggify.h"
+#include "tests/sim/checks.h"
+#include "tests/sim/client.h"
+#include "tests/sim/events.h"
+#include "tests/sim/history.h"
+#include "tests/sim/nemesis.h"
+#include "tests/sim/network.h"
+#include "tests/sim/node.h"
+#include "tests/sim/swarm.h"
+#include "tests/sim/trace.h"
+
+struct sim_counts {
+    uint64_t events;                   /* taken from the heap */
+    uint64_t ops;                      /* calls of clients that were answered OK */
+    uint64_t faults;                   /* that had an effect */
+    uint64_t fault_kinds[FAULT_COUNT]; /* of each kind */
+};
+
+struct sim {
+    uint64_t seed;                              /* of everything */
+    struct swarm swarm;                         /* what the seed is like */
+    struct trace trace;                         /* true time, the digest, lines */
+    struct events events;                       /* what comes */
+    struct network network;                     /* links */
+    struct history history;                     /* what is committed */
+    struct checks checks;                       /* what is claimed */
+    struct nemesis nemesis;                     /* what goes wrong */
+    struct buggify buggify;                     /* and inside of the code */
+    struct sim_node nodes[SIM_NODES_MAX];       /* node_count of them */
+    struct sim_client clients[SIM_CLIENTS_MAX]; /* client_count of them */
+    bool calm;                                  /* no more faults */
+    bool over;                                  /* everything has come right */
+    uint64_t calm_ns;                           /* since when */
+    struct sim_counts counts;                   /* for people */
+};
+
+struct sim_options {
+    uint64_t seed;
+    uint64_t seconds;    /* of storm */
+    uint32_t node_count; /* 0 = drawn */
+    uint64_t from_ns;    /* lines only from then on */
+    bool verbose;        /* lines at all */
+};
+
+struct sim_result {
+    uint64_t digest;         /* over everything */
+    uint64_t simulated_ns;   /* true time at the end */
+    uint64_t leader_changes; /* terms that had a leader, less the first */
+    uint64_t entries;        /* committed */
+    uint64_t grants;         /* of locks */
+    uint64_t completions;    /* of records */
+    uint64_t takeovers;      /* of attempts */
+    uint64_t expiries;       /* of sessions */
+    uint64_t refused_writes; /* of late holders, by the guard */
+    uint64_t overlap_looks;  /* grants that were held against all others */
+    uint32_t node_count;     /* servers */
+    uint32_t client_count;   /* clients */
+    struct sim_counts counts;
+};
+
+/** Run a seed to its end. Does not return if a claim fails. */
+void sim_run(const struct sim_options *options, struct sim_result *result);
+
+/** A client comes again after a while. */
+void sim_rebirth(struct sim *sim, uint32_t client, uint64_t after_ns);
+
+/** nemesis.c: a clock's rate, as the swarm wants it. */
+int64_t nemesis_draw_rate(struct sim *sim);
+
+#endif

@@ -1,0 +1,148 @@
+/* See the header. */
+#include "tests/sim/swarm.h"
+
+#include "base/assert.h"
+#include "base/buggify.h"
+#include "protocol/limits.h"
+
+static const uint64_t US = 1000;
+static const uint64_t MS = 1000000;
+static const uint64_t SEC = 1000000000;
+
+const char *fault_name(enum fault_kind kind)
+{
+    static const char *const names[FAULT_COUNT] = {
+        "kill",         "power",     "pause", "stall", "client-pause",
+        "client-death", "partition", "reset", "clog",  "slow-disk",
+        "disk-error",   "disk-full", "rot",   "rate",  "wall"};
+    HF_ASSERT(kind < FAULT_COUNT);
+    return names[kind];
+}
+
+uint64_t swarm_seed(uint64_t seed, uint32_t purpose, uint32_t index)
+{
+    struct prng p;
+    prng_seed(&p, seed + UINT64_C(0x9e3779b97f4a7c15) * (purpose * UINT64_C(1000) + index + 1));
+    return prng_next(&p);
+}
+
+static uint64_t between(struct prng *p, uint64_t least, uint64_t most)
+{
+    return least + prng_below(p, most - least + 1);
+}
+
+/* Each magnitude as likely as the next: small and large values both come often. */
+static uint64_t magnitude(struct prng *p, uint64_t least, uint64_t most)
+{
+    HF_ASSERT(least >= 1 && least <= most);
+    unsigned doublings = 0;
+    while (least << doublings < most) doublings++;
+    uint64_t top = least << prng_below(p, doublings + 1);
+    return between(p, least, top < most ? top : most);
+}
+
+static bool coin(struct prng *p)
+{
+    return prng_below(p, 2) == 0;
+}
+
+static void draw_faults(struct swarm *w, struct prng *p)
+{
+    static const uint32_t seconds[FAULT_COUNT] = {
+        [FAULT_KILL] = 12,     [FAULT_POWER] = 12,       [FAULT_PAUSE] = 10,
+        [FAULT_STALL] = 3,     [FAULT_CLIENT_PAUSE] = 4, [FAULT_CLIENT_DEATH] = 6,
+        [FAULT_PARTITION] = 8, [FAULT_RESET] = 2,        [FAULT_CLOG] = 5,
+        [FAULT_SLOW_DISK] = 8, [FAULT_DISK_ERROR] = 20,  [FAULT_DISK_FULL] = 15,
+        [FAULT_ROT] = 40,      [FAULT_RATE] = 10,        [FAULT_WALL] = 10,
+    };
+    bool calm = prng_below(p, 20) == 0; /* now and then nothing at all goes wrong */
+    for (unsigned kind = 0; kind < FAULT_COUNT; kind++) {
+        bool on = coin(p);
+        uint64_t mean_ns = magnitude(p, seconds[kind] * SEC / 2, seconds[kind] * SEC * 4);
+        if (on && !calm) w->fault_mean_ns[kind] = mean_ns;
+    }
+}
+
+static void draw_work(struct swarm *w, struct prng *p)
+{
+    w->client_count = (uint32_t)between(p, 2, 10);
+    w->task_count = (uint32_t)between(p, 1, SIM_TASKS_MAX);
+    w->lock_count = (uint32_t)magnitude(p, 1, SIM_LOCKS_MAX);
+    w->record_count = (uint32_t)magnitude(p, 1, SIM_RECORDS_MAX);
+    bool any = false;
+    for (unsigned i = 0; i < SCRIPT_COUNT; i++) {
+        w->script_weight[i] = coin(p) ? (uint32_t)magnitude(p, 1, 16) : 0;
+        any = any || w->script_weight[i] != 0;
+    }
+    if (w->script_weight[SCRIPT_CLOSE] > 1) w->script_weight[SCRIPT_CLOSE] = 1;
+    if (!any || coin(p)) w->script_weight[SCRIPT_EXCLUSIVE] += 8;
+    w->think_ns = magnitude(p, 10 * MS, 500 * MS);
+    w->hold_ns = magnitude(p, 1 * MS, 400 * MS);
+    w->wait_ms = magnitude(p, 10, 10000);
+    w->body_bytes = (uint32_t)magnitude(p, 1, 2048);
+    w->ttl_ms_min = magnitude(p, TTL_MS_MIN, 5000);
+    w->ttl_ms_max = magnitude(p, w->ttl_ms_min, 60000);
+}
+
+static void draw_limits(struct swarm *w, struct prng *p)
+{
+    struct replica_limits *l = &w->limits;
+    *l = REPLICA_LIMITS_DEFAULT;
+    l->reserve_bytes_min = 256 * 1024;
+    l->reserve_percent = 0;
+    l->reserve_bytes_max = 256 * 1024;
+    if (coin(p)) l->batch_ops_max = (uint32_t)magnitude(p, 1, 64);
+    if (coin(p)) l->in_flight_max = (uint32_t)magnitude(p, 1, 16);
+    if (coin(p)) l->keep_wait_ms = (uint32_t)between(p, 0, 50);
+    if (coin(p)) l->grace_ms = (uint32_t)between(p, 500, 5000);
+    if (coin(p)) l->pages_max = (uint32_t)magnitude(p, 1, 16);
+    if (prng_below(p, 4) == 0) l->reads_max = (uint32_t)magnitude(p, 4, 4096);
+    if (prng_below(p, 4) == 0) l->pending_max = (uint32_t)magnitude(p, 64, 4096);
+    if (prng_below(p, 4) == 0) l->waiting_bytes_max = (uint32_t)magnitude(p, 8192, 65536);
+    if (coin(p)) l->checkpoint_age_ms = (uint32_t)magnitude(p, 50, 8000);
+    if (coin(p)) l->checkpoint_bytes = magnitude(p, 4096, 1024 * 1024);
+    l->checkpoint_bytes_max = l->checkpoint_bytes * between(p, 2, 8);
+    if (coin(p)) {
+        l->heartbeat_ms = (uint32_t)between(p, 10, 60);
+        l->election_ms = l->heartbeat_ms * (uint32_t)between(p, 5, 10);
+        l->ping_ms = (uint32_t)between(p, 20, 200);
+    }
+    w->segment_bytes = (uint32_t)magnitude(p, 128, 2048) * 512; /* 64 KiB to 1 MiB */
+    l->batch_bytes_max = (uint32_t)magnitude(p, 1024, 16 * 1024);
+    l->trail_bytes = magnitude(p, 1, 16) * w->segment_bytes;
+}
+
+static void draw_weather(struct swarm *w, struct prng *p)
+{
+    w->rates_right = coin(p);
+    w->rate_ppm_max = w->rates_right ? 4000 : 100000;
+    w->loop_ns = magnitude(p, 10 * US, 1 * MS);
+    w->sync_ns = magnitude(p, 50 * US, 2 * MS);
+    w->sync_jitter_ns = magnitude(p, 50 * US, 10 * MS);
+    w->audit_ns = magnitude(p, 1 * SEC, 20 * SEC);
+    w->delay_ns_max = magnitude(p, 50 * US, 8 * MS);
+    w->ways.jitter_ns = magnitude(p, 20 * US, 4 * MS);
+    if (coin(p)) w->ways.spike_ppm = (uint32_t)magnitude(p, 10, 5000);
+    w->ways.spike_ns = magnitude(p, 10 * MS, 1 * SEC);
+    if (coin(p)) w->ways.split_ppm = (uint32_t)magnitude(p, 1000, 500000);
+    if (coin(p)) w->ways.short_ppm = (uint32_t)magnitude(p, 1000, 500000);
+    if (coin(p)) w->ways.dial_lost_ppm = (uint32_t)magnitude(p, 1000, 200000);
+    w->ways.broken_ppm = coin(p) ? 0 : 300000;
+    w->ways.retransmit_ns = magnitude(p, 10 * MS, 400 * MS);
+    for (unsigned i = 0; i < BUGGIFY_POINT_COUNT; i++)
+        if (coin(p)) w->buggify_mask |= UINT64_C(1) << i;
+}
+
+void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count)
+{
+    static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
+    struct prng p;
+    prng_seed(&p, swarm_seed(seed, PURPOSE_SWARM, 0));
+    *w = (struct swarm){0};
+    w->node_count = counts[prng_below(&p, HF_ARRAY_COUNT(counts))];
+    if (node_count != 0) w->node_count = node_count;
+    draw_faults(w, &p);
+    draw_work(w, &p);
+    draw_limits(w, &p);
+    draw_weather(w, &p);
+}

@@ -1,0 +1,252 @@
+/* See the header. */
+#include "tests/sim/task.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/status.h"
+#include "tests/sim/client.h"
+#include "tests/sim/failure.h"
+#include "tests/sim/sim.h"
+
+enum { NS_PER_MS = 1000000, TIMEOUT_MS_MIN = 100, TIMEOUT_MS_MAX = 10000, BODY_BYTES = 4096 };
+
+/* ------------------------------------------------------------------ names and bytes */
+
+uint64_t task_draw(struct sim_task *t, uint64_t bound)
+{
+    return bound > 1 ? prng_below(&t->client->random, bound) : 0;
+}
+
+struct slice task_lock_name(uint32_t name)
+{
+    static char text[16];
+    snprintf(text, sizeof text, "lock-%u", name);
+    return slice_of(text);
+}
+
+struct slice task_record_key(uint32_t key)
+{
+    static char text[16];
+    snprintf(text, sizeof text, "record-%u", key);
+    return slice_of(text);
+}
+
+struct slice task_body(uint64_t seed, uint32_t bytes_max)
+{
+    static uint8_t body[BODY_BYTES];
+    struct prng p;
+    HF_ASSERT(bytes_max <= sizeof body);
+    prng_seed(&p, seed);
+    size_t bytes = prng_below(&p, bytes_max + 1);
+    for (size_t at = 0; at < bytes; at += 8) put_u64(body + at, prng_next(&p));
+    return slice_make(body, bytes);
+}
+
+/* ------------------------------------------------------------------ sleeping and calling */
+
+void task_sleep(struct sim_task *t, uint64_t ns, enum task_step step)
+{
+    t->wake_ns = client_now(t->client) + 1 + task_draw(t, ns);
+    t->step = step;
+}
+
+bool task_is_last(const struct sim_task *t)
+{
+    return t->index == t->client->sim->swarm.task_count;
+}
+
+void task_think(struct sim_task *t)
+{
+    t->grant = (struct grant_ref){0};
+    t->token = 0;
+    t->count = 0;
+    t->claimed = false;
+    t->releasing = false;
+    task_sleep(t, t->client->sim->swarm.think_ns, STEP_START);
+}
+
+void task_init(struct sim_task *t, struct sim_client *c, uint32_t index)
+{
+    *t = (struct sim_task){.client = c, .index = index};
+    task_think(t);
+}
+
+void task_drop(struct sim_task *t)
+{
+    t->call = NULL; /* the core frees it */
+    t->wake_ns = UINT64_MAX;
+    t->grant = (struct grant_ref){0};
+}
+
+static uint64_t draw_deadline(struct sim_task *t)
+{
+    uint64_t timeout_ms = TIMEOUT_MS_MIN + task_draw(t, TIMEOUT_MS_MAX);
+    bool short_one = t->script == SCRIPT_CANCEL || task_draw(t, 8) == 0;
+    if (task_is_last(t)) return client_now(t->client) + (uint64_t)TIMEOUT_MS_MAX * NS_PER_MS;
+    if (short_one) return client_now(t->client) + timeout_ms * NS_PER_MS / 20;
+    return client_now(t->client) + (t->wait_ms + timeout_ms) * NS_PER_MS;
+}
+
+bool task_call(struct sim_task *t, uint16_t op, const void *request, enum call_fate fate)
+{
+    struct core *core = &t->client->core;
+    struct call *call;
+    HF_ASSERT(t->call == NULL);
+    int rv = core_call_new(core, op, request, &call);
+    if (rv != HF_OK) {
+        HF_ASSERT(rv == HF_EUNACKED);
+        task_think(t);
+        return false;
+    }
+    call->fate = fate;
+    call->waiter = t;
+    call->handle = t;
+    call->wants_reply = op != OP_CODE_ACQUIRE;
+    if (op == OP_CODE_ACQUIRE) call->owner = t->owner;
+    t->call = call;
+    t->op = op;
+    t->called_ns = t->client->sim->trace.now_ns;
+    t->session = 0;
+    t->wake_ns = UINT64_MAX;
+    checks_called(t);
+    return true;
+}
+
+/* Filled in by the script, it leaves. */
+static void send_call(struct sim_task *t)
+{
+    struct sim_client *c = t->client;
+    core_submit(&c->core, t->call, draw_deadline(t), client_now(c));
+    t->wait_ms = 0;
+}
+
+void task_note_session(struct sim_task *t)
+{
+    if (t->call == NULL || t->session != 0 || t->call->seq == 0) return;
+    t->session = t->client->core.session.id;
+}
+
+/* ------------------------------------------------------------------ outcomes that are unknown */
+
+static void ask_again(struct sim_task *t)
+{
+    struct sim_client *c = t->client;
+    struct call *call = core_call_find(&c->core, t->held_id);
+    if (call == NULL) sim_fail("client %u has lost a request that it holds", c->index + 1);
+    uint64_t deadline_ns = draw_deadline(t);
+    t->call = call;
+    t->held_id = 0;
+    t->wake_ns = UINT64_MAX;
+    call->waiter = t;
+    bool revocable = t->op == OP_CODE_ACQUIRE || t->op == OP_CODE_BEGIN;
+    bool cancel = revocable && t->held_step == STEP_FIRST && task_draw(t, 2) == 0;
+    t->step = cancel ? STEP_CANCELLING : t->held_step;
+    if (cancel) {
+        core_call_cancel(&c->core, call, deadline_ns, client_now(c));
+    } else {
+        core_call_retry(&c->core, call, deadline_ns, client_now(c));
+    }
+}
+
+/* ------------------------------------------------------------------ scripts */
+
+static void draw_script(struct sim_task *t)
+{
+    const struct sim *sim = t->client->sim;
+    if (sim->calm && (!task_is_last(t) || t->client->served_ns >= sim->calm_ns)) {
+        t->wake_ns = UINT64_MAX; /* enough */
+        return;
+    }
+    t->step = STEP_FIRST;
+    t->script = SCRIPT_EXCLUSIVE;
+    if (sim->calm) return;
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < SCRIPT_COUNT; i++) sum += sim->swarm.script_weight[i];
+    uint64_t at = task_draw(t, sum);
+    for (unsigned i = 0; i < SCRIPT_COUNT; i++) {
+        if (at < sim->swarm.script_weight[i]) {
+            t->script = (enum script_kind)i;
+            return;
+        }
+        at -= sim->swarm.script_weight[i];
+    }
+    HF_UNREACHABLE();
+}
+
+static void run_script(struct sim_task *t)
+{
+    switch (t->script) {
+    case SCRIPT_EXCLUSIVE:
+    case SCRIPT_SHARED:
+    case SCRIPT_AGAIN:
+    case SCRIPT_CANCEL:
+    case SCRIPT_LEAVE: script_lock_run(t); break;
+    case SCRIPT_RECORD:
+    case SCRIPT_RESOLVE: script_record_run(t); break;
+    case SCRIPT_READ:
+    case SCRIPT_LIST: script_read_run(t); break;
+    case SCRIPT_CLOSE:
+        t->client->closing = 1;
+        t->wake_ns = UINT64_MAX;
+        break;
+    case SCRIPT_COUNT: HF_UNREACHABLE();
+    }
+}
+
+void task_run(struct sim_task *t)
+{
+    HF_ASSERT(t->call == NULL);
+    t->wake_ns = UINT64_MAX;
+    if (t->step == STEP_LAST) {
+        task_think(t);
+        return;
+    }
+    if (t->step == STEP_UNKNOWN) {
+        ask_again(t);
+        return;
+    }
+    if (t->step == STEP_START) draw_script(t);
+    if (t->step == STEP_START) return;
+    run_script(t);
+    if (t->call != NULL) send_call(t);
+}
+
+void task_finished(struct sim_task *t, struct call *call)
+{
+    struct sim_client *c = t->client;
+    HF_ASSERT(t->call == call);
+    task_note_session(t);
+    if (trace_shows(&c->sim->trace))
+        trace_line(&c->sim->trace, 'c', c->index + 1, "verdict",
+                   "task %u %s %s token %" PRIu64 " seq %" PRIu64, t->index, call->op->name,
+                   status_name(call->verdict), call->token, call->seq);
+    trace_mix(&c->sim->trace, (uint64_t)(uint32_t)call->verdict << 32 | call->seq);
+    t->call = NULL;
+    checks_answered(t, call);
+    if (call->verdict == HF_OK) {
+        if (task_is_last(t)) c->served_ns = c->sim->trace.now_ns;
+        c->sim->counts.ops++;
+    }
+    if (call->held) {
+        t->held_id = call->id;
+        t->held_step = t->step;
+        if (t->op == OP_CODE_ACQUIRE) t->owner = 0; /* spent, unless the answer still comes */
+        core_detach(&c->core, call);
+        task_sleep(t, c->sim->swarm.think_ns, STEP_UNKNOWN);
+        return;
+    }
+    if (t->step == STEP_CANCELLING || c->closing != 0) { /* whoever closes uses nothing any more */
+        core_detach(&c->core, call);
+        task_think(t);
+        return;
+    }
+    switch (t->script) {
+    case SCRIPT_RECORD:
+    case SCRIPT_RESOLVE: script_record_answered(t, call); break;
+    case SCRIPT_READ:
+    case SCRIPT_LIST: script_read_answered(t, call); break;
+    default: script_lock_answered(t, call); break;
+    }
+    core_detach(&c->core, call);
+}

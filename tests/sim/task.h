@@ -1,0 +1,103 @@
+/* One task of a client, a thread of the application that uses the library: it runs a script
+ * (tests/sim/swarm.h) from beginning to end, thinks, and draws the next one. It calls the core as
+ * client/lock.c and client/record.c do. A script is a row of steps; each makes a call and waits for
+ * its verdict, or sleeps. */
+#ifndef TESTS_SIM_TASK_H
+#define TESTS_SIM_TASK_H
+
+#include "client/core.h"
+#include "tests/sim/swarm.h"
+
+struct sim_client;
+
+enum task_step {
+    STEP_START,      /* draw a script */
+    STEP_FIRST,      /* of the script */
+    STEP_HOLD,       /* a grant is held, or an attempt runs */
+    STEP_END,        /* release, complete or give back */
+    STEP_LAST,       /* after the last answer: think */
+    STEP_UNKNOWN,    /* an outcome is unknown: ask again, or cancel */
+    STEP_CANCELLING, /* the cancel's verdict is on its way */
+};
+
+struct sim_task {
+    struct sim_client *client; /* borrowed */
+    uint32_t index;            /* of the client's */
+    enum script_kind script;   /* what it runs */
+    enum task_step step;       /* what comes when it wakes, or the answer does */
+    uint64_t wake_ns;          /* the client's clock; UINT64_MAX: a call wakes it */
+
+    struct call *call;        /* under way, attached; NULL = none */
+    uint64_t called_ns;       /* when it was submitted, true time */
+    uint64_t session;         /* that it was sent under; 0 = not sent yet */
+    uint64_t held_id;         /* of a call whose outcome is unknown */
+    enum task_step held_step; /* the step that made it */
+    uint64_t floor_token;     /* of an acquire: a grant returned before it was called */
+    uint64_t floor_index;     /* of a read: what had been answered before it was called */
+    uint64_t wait_ms;         /* of an acquire or begin: how long it may wait */
+    uint16_t op;              /* of the call */
+
+    uint64_t owner;         /* the lock handle's; 0 = to be drawn */
+    uint32_t name;          /* of the lock */
+    uint64_t mode;          /* enum lock_mode */
+    struct grant_ref grant; /* the grant or attempt; generation 0 = none */
+    uint64_t token;         /* its */
+    uint32_t count;         /* releases that it needs */
+    bool claimed;           /* the guarded register knows the token */
+    uint64_t seen_value;    /* and had this value then */
+    bool releasing;         /* RELEASE was asked for: its grant is not valid any more */
+
+    uint32_t key;         /* of the record */
+    uint32_t checkpoints; /* still to be made */
+    uint64_t lease_ms;    /* of the attempt; 0 = the session's */
+    uint64_t body_seed;   /* of the result that it completes with */
+};
+
+/** Begin a client's life. */
+void task_init(struct sim_task *t, struct sim_client *c, uint32_t index);
+
+/** It ends; the core is closed next. */
+void task_drop(struct sim_task *t);
+
+/** Its wake_ns has come. */
+void task_run(struct sim_task *t);
+
+/** Its call has a verdict. */
+void task_finished(struct sim_task *t, struct call *call);
+
+/** Remember under which session its call was sent, once it was. */
+void task_note_session(struct sim_task *t);
+
+/* Between the scripts' files. */
+
+/** Make a call: it is sent when the step returns, which fills in what it needs besides; t->wait_ms
+ * is how long it may wait on top of its time-out. \return false: too many are under way. */
+bool task_call(struct sim_task *t, uint16_t op, const void *request, enum call_fate fate);
+
+/** Wake after a while, drawn below `ns`, and go on with `step`. */
+void task_sleep(struct sim_task *t, uint64_t ns, enum task_step step);
+
+/** True for the task that a client gets for the end of a run: it asks for a lock that nobody else
+ * uses until it has had it once. */
+bool task_is_last(const struct sim_task *t);
+
+/** The script is over: think, and draw the next. */
+void task_think(struct sim_task *t);
+
+/** Below `bound`, from the client's numbers. */
+uint64_t task_draw(struct sim_task *t, uint64_t bound);
+
+/** The lock's name, the record's key, and a result's bytes, in static memory. */
+struct slice task_lock_name(uint32_t name);
+struct slice task_record_key(uint32_t key);
+struct slice task_body(uint64_t seed, uint32_t bytes_max);
+
+/* script_lock.c, script_record.c, script_read.c: a step is due, or its answer came. */
+void script_lock_run(struct sim_task *t);
+void script_lock_answered(struct sim_task *t, struct call *call);
+void script_record_run(struct sim_task *t);
+void script_record_answered(struct sim_task *t, struct call *call);
+void script_read_run(struct sim_task *t);
+void script_read_answered(struct sim_task *t, struct call *call);
+
+#endif
