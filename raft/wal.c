@@ -51,6 +51,7 @@ void wal_segment_add(struct wal *w, const struct wal_segment *segment)
             wal_must_have(realloc(w->segments, w->segment_capacity * sizeof *w->segments));
     }
     w->segments[w->segment_count++] = *segment;
+    w->segment_bytes += (uint64_t)segment->sectors * WAL_SECTOR_BYTES;
 }
 
 void wal_marks_cut(struct wal *w, uint64_t index)
@@ -460,6 +461,7 @@ int wal_job_done(struct wal *w, struct wal_job *job)
         return HF_OK;
     case WAL_JOB_REMOVE:
         w->segment_count -= 1;
+        w->segment_bytes -= (uint64_t)w->segments[0].sectors * WAL_SECTOR_BYTES;
         memmove(w->segments, w->segments + 1, w->segment_count * sizeof *w->segments);
         return status;
     case WAL_JOB_READ:
@@ -535,11 +537,7 @@ void wal_prepare_retry(struct wal *w)
 
 uint64_t wal_disk_bytes(const struct wal *w)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < w->segment_count; i++) {
-        bytes += (uint64_t)w->segments[i].sectors * WAL_SECTOR_BYTES;
-    }
-    return bytes;
+    return w->segment_bytes;
 }
 
 static void free_batches(struct list *head)

@@ -66,6 +66,7 @@ struct wal {
     struct wal_segment *segments; /**< owned; by number, without gaps */
     size_t segment_count;         /**< of them, at least 1 once open */
     size_t segment_capacity;      /**< allocated */
+    uint64_t segment_bytes;       /**< of all their files */
     struct wal_mark *marks;       /**< owned; by index */
     size_t mark_count;            /**< of them */
     size_t mark_capacity;         /**< allocated */

@@ -78,8 +78,39 @@ uint64_t replica_space_when(const struct replica *r)
     return waits ? r->space_checked_ms + SPACE_CHECK_MS : UINT64_MAX;
 }
 
+/* Alone, libraft is told, so that it forgets as well. With other members it is not: it would then
+ * want to send an image to whoever lags, and none is made. What every member holds is never asked
+ * for again. */
+static int shorten_log(struct replica *r)
+{
+    const struct store_mark *mark = store_mark(r->store);
+    uint64_t keep_from = wal_trail_begin(r->wal, mark->index, r->limits.trail_bytes);
+    uint64_t held = r->alone ? keep_from : replica_held_index(r);
+    if (held < keep_from) keep_from = held;
+    if (keep_from <= 1) return HF_OK; /* all of it is trail */
+    HF_ASSERT(keep_from <= mark->index);
+    if (mark->index - keep_from >= UINT32_MAX) return HF_OK;
+
+    struct driver_mark driver_mark = {
+        .index = mark->index,
+        .term = mark->term,
+        .configuration_index = mark->configuration_index,
+        .configuration = mark->configuration,
+    };
+    uint32_t trailing = (uint32_t)(mark->index - keep_from + 1);
+    int rv =
+        r->alone ? driver_compact(r->driver, r->now.elapsed_ms, &driver_mark, trailing) : HF_OK;
+    if (rv != HF_OK) return rv;
+    wal_remove_before(r->wal, keep_from);
+    entries_forget(&r->entries, keep_from);
+    return HF_OK;
+}
+
 int replica_checkpoint(struct replica *r, bool now_please)
 {
+    /* whom it waits for may have caught up, and no flush may come that would show it */
+    int rv = trail_is_full(r) ? shorten_log(r) : HF_OK;
+    if (rv != HF_OK) return rv;
     if (!may_begin(r)) return HF_OK;
     bool large = store_active_bytes(r->store) >= r->limits.checkpoint_bytes;
     bool old = r->now.elapsed_ms - r->changed_ms >= r->limits.checkpoint_age_ms;
@@ -92,7 +123,7 @@ int replica_checkpoint(struct replica *r, bool now_please)
         .configuration = buffer_slice(&r->configuration),
     };
     HF_ASSERT(mark.index <= wal_durable_index(r->wal));
-    int rv = store_checkpoint(r->store, &mark);
+    rv = store_checkpoint(r->store, &mark);
     if (rv != HF_OK) return rv;
     r->checkpoint_index = mark.index;
     r->flush_ready = true;
@@ -121,34 +152,6 @@ bool replica_checkpoint_wanted(struct replica *r, struct replica_now now, int *s
     *status = replica_checkpoint(r, true);
     return *status == HF_OK &&
            (store_is_flushing(r->store) || r->checkpoint_index < r->applied_index);
-}
-
-/* Alone, libraft is told, so that it forgets as well. With other members it is not: it would then
- * want to send an image to whoever lags, and none is made. What every member holds is never asked
- * for again. */
-static int shorten_log(struct replica *r)
-{
-    const struct store_mark *mark = store_mark(r->store);
-    uint64_t keep_from = wal_trail_begin(r->wal, mark->index, r->limits.trail_bytes);
-    uint64_t held = r->alone ? keep_from : replica_held_index(r);
-    if (held < keep_from) keep_from = held;
-    if (keep_from <= 1) return HF_OK; /* all of it is trail */
-    HF_ASSERT(keep_from <= mark->index);
-    if (mark->index - keep_from >= UINT32_MAX) return HF_OK;
-
-    struct driver_mark driver_mark = {
-        .index = mark->index,
-        .term = mark->term,
-        .configuration_index = mark->configuration_index,
-        .configuration = mark->configuration,
-    };
-    uint32_t trailing = (uint32_t)(mark->index - keep_from + 1);
-    int rv =
-        r->alone ? driver_compact(r->driver, r->now.elapsed_ms, &driver_mark, trailing) : HF_OK;
-    if (rv != HF_OK) return rv;
-    wal_remove_before(r->wal, keep_from);
-    entries_forget(&r->entries, keep_from);
-    return HF_OK;
 }
 
 int replica_flush_done(struct replica *r, struct replica_now now, int status)

@@ -110,6 +110,9 @@ static void draw_limits(struct swarm *w, struct prng *p)
     w->segment_bytes = (uint32_t)magnitude(p, 128, 2048) * 512; /* 64 KiB to 1 MiB */
     l->batch_bytes_max = (uint32_t)magnitude(p, 1024, 16 * 1024);
     l->trail_bytes = magnitude(p, 1, 16) * w->segment_bytes;
+    /* A server with rot stays away for good, and the others would refuse work at the bound. */
+    bool bound = coin(p) && w->fault_mean_ns[FAULT_ROT] == 0;
+    if (bound) l->trail_bytes_max = l->trail_bytes + magnitude(p, 4, 64) * w->segment_bytes;
 }
 
 static void draw_weather(struct swarm *w, struct prng *p)
