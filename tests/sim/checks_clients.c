@@ -95,14 +95,24 @@ static void look_at_read(struct sim_task *t, const struct call *call)
     }
 }
 
+/* Released for good: an acquire that timed out here may have been counted there, and is given back
+ * by an ABANDON that comes later. */
+static bool is_free_now(const struct sim_task *t, const struct call *call)
+{
+    struct msg_release_reply reply;
+    if (t->op != OP_CODE_RELEASE || t->count != 0) return false;
+    int rv = codec_decode(&msg_release_reply_type, buffer_slice(&call->reply), NULL, &reply);
+    if (rv != HF_OK) sim_fail("an answer to RELEASE does not read back");
+    return reply.count_left == 0;
+}
+
 void checks_answered(struct sim_task *t, const struct call *call)
 {
     look_up(t, call);
     if (call->verdict != HF_OK || call->cancelling) return;
     if (is_read(t)) look_at_read(t, call);
     struct check_lock *lock = lock_of(t);
-    if (t->op == OP_CODE_RELEASE && t->count == 0 && t->mode == MODE_EXCLUSIVE &&
-        t->token > lock->released_token)
+    if (t->mode == MODE_EXCLUSIVE && t->token > lock->released_token && is_free_now(t, call))
         lock->released_token = t->token;
     if (t->op == OP_CODE_COMPLETE) {
         struct check_record *record = &checks_of(t)->records[t->key];
