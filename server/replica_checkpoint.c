@@ -84,6 +84,7 @@ uint64_t replica_space_when(const struct replica *r)
 static int shorten_log(struct replica *r)
 {
     const struct store_mark *mark = store_mark(r->store);
+    if (mark->index == 0) return HF_OK; /* nothing is in the store's file yet */
     uint64_t keep_from = wal_trail_begin(r->wal, mark->index, r->limits.trail_bytes);
     uint64_t held = r->alone ? keep_from : replica_held_index(r);
     if (held < keep_from) keep_from = held;

@@ -5,9 +5,10 @@
  *     holdfast-sim --file FILE [--twice] [-q]        lines of "SEED SECONDS what it found"
  *
  * -v prints one line an event (docs/testing.md explains the columns), --from leaves out those
- * before that true time; --twice runs each seed a second time and compares the digests; -q prints
- * the sum alone. The last line says seed, digest, simulated seconds, ops, faults, leader changes.
- * Exit code 1: a claim failed, and the output says how to repeat it; 64: wrong arguments. */
+ * before that true time; --idle is an idle cluster of three, the leader of which dies so often;
+ * --twice runs each seed a second time and compares the digests; -q prints the sum alone. The last
+ * line says seed, digest, simulated seconds, ops, faults, leader changes. Exit code 1: a claim
+ * failed, and the output says how to repeat it; 64: wrong arguments. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include "tests/sim/failure.h"
 #include "tests/sim/sim.h"
 
-enum { SECONDS_DEFAULT = 60, LINE_BYTES = 512, EXIT_USAGE = 64 };
+enum { SECONDS_DEFAULT = 60, LINE_BYTES = 512, EXIT_USAGE = 64, ELECTION_MS_MAX = 1500 };
 
 struct arguments {
     uint64_t first;   /* seed */
@@ -52,6 +53,21 @@ static void print_result(uint64_t seed, const struct sim_result *r)
     fflush(stdout);
 }
 
+/* An idle cluster's time goes on over leader changes: each costs the election and the grace, and
+ * not what has passed since the last entry. */
+static void look_at_time(const struct sim_result *r, bool quiet)
+{
+    int64_t late_ms = (int64_t)(r->simulated_ns / 1000000) - (int64_t)r->cluster_ms;
+    int64_t most_ms =
+        (int64_t)(r->leader_changes + 1) * (REPLICA_LIMITS_DEFAULT.grace_ms + ELECTION_MS_MAX);
+    if (!quiet)
+        printf("cluster time %" PRIu64 " ms, %" PRIu64 " leader changes: %" PRId64 " ms late\n",
+               r->cluster_ms, r->leader_changes, late_ms);
+    if (late_ms < 0 || late_ms > most_ms)
+        sim_fail("cluster time is %" PRId64 " ms late after %" PRIu64 " leader changes", late_ms,
+                 r->leader_changes);
+}
+
 static void run_seed(const struct arguments *a, uint64_t seed, uint64_t seconds, struct sum *sum)
 {
     struct sim_options options = a->options;
@@ -67,6 +83,7 @@ static void run_seed(const struct arguments *a, uint64_t seed, uint64_t seconds,
                      again.digest);
     }
     if (!a->quiet) print_result(seed, &result);
+    if (options.idle) look_at_time(&result, a->quiet);
     sum->seeds++;
     sum->simulated_ns += result.simulated_ns;
     sum->ops += result.counts.ops;
@@ -96,7 +113,7 @@ static void run_file(const struct arguments *a, struct sum *sum)
 static _Noreturn void explain(void)
 {
     fprintf(stderr, "usage: holdfast-sim SEED | --seeds A..B | --file FILE [--seconds S] "
-                    "[--nodes N] [--twice] [-v [--from S]] [-q]\n");
+                    "[--nodes N] [--idle DEATHS] [--twice] [-v [--from S]] [-q]\n");
     exit(EXIT_USAGE);
 }
 
@@ -132,6 +149,9 @@ static void read_arguments(struct arguments *a, char **argv)
             a->options.seconds = number(*++arg);
         } else if (slice_equal(word, slice_of("--nodes"))) {
             a->options.node_count = (uint32_t)number(*++arg);
+        } else if (slice_equal(word, slice_of("--idle"))) {
+            a->options.idle = true;
+            a->options.deaths = (uint32_t)number(*++arg);
         } else if (slice_equal(word, slice_of("--from"))) {
             a->options.from_ns = number(*++arg) * 1000000000;
         } else if (slice_equal(word, slice_of("--seeds"))) {

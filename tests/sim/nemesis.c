@@ -119,6 +119,17 @@ static bool rot(struct sim *sim, struct sim_node *n)
     return true;
 }
 
+static bool kill_leader(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        struct sim_node *n = &sim->nodes[i];
+        if (n->state != NODE_UP || replica_role(n->replica) != DRIVER_LEADER) continue;
+        end_server(sim, n, END_KILLED);
+        return true;
+    }
+    return false;
+}
+
 static bool hurt_server(struct sim *sim, enum fault_kind kind)
 {
     struct sim_node *n = draw_node(sim);
@@ -215,6 +226,7 @@ static bool apply(struct sim *sim, enum fault_kind kind)
 {
     switch (kind) {
     case FAULT_POWER: return cut_power(sim);
+    case FAULT_LEADER: return kill_leader(sim);
     case FAULT_CLIENT_PAUSE:
     case FAULT_CLIENT_DEATH: return hurt_client(sim, kind);
     case FAULT_PARTITION: return partition(sim);

@@ -90,6 +90,8 @@ static void begin(struct sim *sim, const struct sim_options *options)
     sim->trace.from_ns = options->from_ns;
     failure_begin(options->seed, options->seconds, options->node_count, &sim->trace);
     swarm_draw(&sim->swarm, options->seed, options->node_count);
+    sim->idle = options->idle;
+    if (options->idle) swarm_make_idle(&sim->swarm, options->seconds, options->deaths);
     network_init(&sim->network, &sim->events, &sim->trace,
                  swarm_seed(options->seed, PURPOSE_NETWORK, 0));
     sim->network.wake_cb = wake;
@@ -123,6 +125,8 @@ static void end(struct sim *sim)
 
 static void begin_calm(struct sim *sim)
 {
+    sim->over = sim->idle;
+    if (sim->over) return;
     sim->calm = true;
     sim->calm_ns = sim->trace.now_ns;
     trace_line(&sim->trace, 'x', 0, "calm", "%s", "");
@@ -241,11 +245,22 @@ static void dispatch(struct sim *sim, const struct event *event)
     }
 }
 
+static uint64_t cluster_time(const struct sim *sim)
+{
+    uint64_t time_ms = 0;
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        const struct replica *r = sim->nodes[i].replica;
+        if (r != NULL && r->leads && r->clock.time_ms > time_ms) time_ms = r->clock.time_ms;
+    }
+    return time_ms;
+}
+
 static void fill_result(const struct sim *sim, struct sim_result *result)
 {
     const struct history *h = &sim->history;
     *result = (struct sim_result){
         .digest = sim->trace.digest,
+        .cluster_ms = cluster_time(sim),
         .simulated_ns = sim->trace.now_ns,
         .leader_changes = sim->checks.leader_count > 0 ? sim->checks.leader_count - 1 : 0,
         .entries = h->count,

@@ -36,6 +36,7 @@ struct sim {
     struct sim_node nodes[SIM_NODES_MAX];       /* node_count of them */
     struct sim_client clients[SIM_CLIENTS_MAX]; /* client_count of them */
     bool calm;                                  /* no more faults */
+    bool idle;                                  /* as the options say: ends without a calm */
     bool over;                                  /* everything has come right */
     uint64_t calm_ns;                           /* since when */
     struct sim_counts counts;                   /* for people */
@@ -45,11 +46,14 @@ struct sim_options {
     uint64_t seed;
     uint64_t seconds;    /* of storm */
     uint32_t node_count; /* 0 = drawn */
+    bool idle;           /* swarm_make_idle() */
+    uint32_t deaths;     /* of leaders, when idle */
     uint64_t from_ns;    /* lines only from then on */
     bool verbose;        /* lines at all */
 };
 
 struct sim_result {
+    uint64_t cluster_ms;     /* cluster time of the last leader, at the end */
     uint64_t digest;         /* over everything */
     uint64_t simulated_ns;   /* true time at the end */
     uint64_t leader_changes; /* terms that had a leader, less the first */

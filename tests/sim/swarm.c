@@ -12,9 +12,9 @@ static const uint64_t SEC = 1000000000;
 const char *fault_name(enum fault_kind kind)
 {
     static const char *const names[FAULT_COUNT] = {
-        "kill",         "power",     "pause", "stall", "client-pause",
-        "client-death", "partition", "reset", "clog",  "slow-disk",
-        "disk-error",   "disk-full", "rot",   "rate",  "wall"};
+        "kill",      "power", "pause", "stall",     "client-pause", "client-death",
+        "partition", "reset", "clog",  "slow-disk", "disk-error",   "disk-full",
+        "rot",       "rate",  "wall",  "leader"};
     HF_ASSERT(kind < FAULT_COUNT);
     return names[kind];
 }
@@ -54,6 +54,7 @@ static void draw_faults(struct swarm *w, struct prng *p)
         [FAULT_PARTITION] = 8, [FAULT_RESET] = 2,        [FAULT_CLOG] = 5,
         [FAULT_SLOW_DISK] = 8, [FAULT_DISK_ERROR] = 20,  [FAULT_DISK_FULL] = 15,
         [FAULT_ROT] = 40,      [FAULT_RATE] = 10,        [FAULT_WALL] = 10,
+        [FAULT_LEADER] = 10,
     };
     bool calm = prng_below(p, 20) == 0; /* now and then nothing at all goes wrong */
     for (unsigned kind = 0; kind < FAULT_COUNT; kind++) {
@@ -148,4 +149,24 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count)
     draw_work(w, &p);
     draw_limits(w, &p);
     draw_weather(w, &p);
+}
+
+void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
+{
+    HF_ASSERT(seconds > 0);
+    for (unsigned i = 0; i < FAULT_COUNT; i++) w->fault_mean_ns[i] = 0;
+    for (unsigned i = 0; i < SCRIPT_COUNT; i++) w->script_weight[i] = 0;
+    if (leader_deaths > 0) w->fault_mean_ns[FAULT_LEADER] = seconds * SEC / (leader_deaths + 1);
+    w->script_weight[SCRIPT_EXCLUSIVE] = 1;
+    w->node_count = 3;
+    w->client_count = w->task_count = 1;
+    w->think_ns = 3600 * SEC;
+    w->ttl_ms_min = w->ttl_ms_max = TTL_MS_MAX;
+    w->limits = REPLICA_LIMITS_DEFAULT;
+    w->limits.reserve_percent = 0;
+    w->limits.reserve_bytes_min = w->limits.reserve_bytes_max = 256 * 1024;
+    w->rates_right = true;
+    w->rate_ppm_max = 0;
+    w->audit_ns = seconds * SEC / 20;
+    w->buggify_mask = 0;
 }

@@ -35,6 +35,7 @@ enum fault_kind {
     FAULT_ROT,          /* a bit of its files changes: a minority of servers at most */
     FAULT_RATE,         /* a clock's rate changes */
     FAULT_WALL,         /* a wall clock is set */
+    FAULT_LEADER,       /* the leader's process dies */
     FAULT_COUNT,        /* how many there are */
 };
 
@@ -85,6 +86,11 @@ struct swarm {
 
 /** Draw. \param node_count  0 = drawn, too. */
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count);
+
+/** Make it an idle cluster of three instead: right clocks, one client that asks for something about
+ * every half an hour, and nothing goes wrong but that the leader dies, so many times in `seconds`.
+ */
+void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths);
 
 /** A seed for one purpose of a run, so that what one part draws moves no other's draws. */
 uint64_t swarm_seed(uint64_t seed, uint32_t purpose, uint32_t index);
