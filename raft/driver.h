@@ -25,6 +25,8 @@
  *     configuration at the index of the first entry);
  *   - a configuration that must be committed because the next one arrives is told as committed
  *     first (else a rollback would go back too far);
+ *   - the answer to a vote is kept from libraft unless this server is a candidate (it would read
+ *     another state's memory, and might leave its term for one that was only asked about);
  *   - a submit into an idle pipe goes out at once, also to a peer that missed a heartbeat;
  *   - a lone voter opens a new term before it leads: libraft would let it go on in its old term,
  *     where it may have sent entries that a crash took from its own disk. */

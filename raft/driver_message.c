@@ -323,6 +323,10 @@ int driver_receive(struct driver *d, uint64_t now_ms, const struct message *m)
     if (rv != HF_OK) return rv;
     if (m->type == MESSAGE_APPEND) return receive_append(d, m);
     if (m->type == MESSAGE_APPEND_RESULT && is_stale_rejection(d, m)) return HF_OK;
+    /* libraft looks at a candidate's state before it looks whether it is one: a late answer to a
+     * pre-vote, which names the next term, may then depose a leader. It has no use but for a
+     * candidate. */
+    if (m->type == MESSAGE_VOTE_RESULT && d->raft.state != RAFT_CANDIDATE) return HF_OK;
     /* there is nobody to hand over to a lone voter, which must open its terms itself */
     if (m->type == MESSAGE_TIMEOUT_NOW && d->lone_voter) return HF_OK;
 

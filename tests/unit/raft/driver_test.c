@@ -252,6 +252,31 @@ static void test_a_submit_into_an_idle_pipe_goes_out_at_once(void **state)
     rig_close(&rig);
 }
 
+/* A late answer to a pre-vote names a term that was only asked about: a leader stays one, and a
+ * follower in its term. */
+static void test_late_answers_to_votes_move_nobody(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 3);
+    rig_start(&rig);
+    for (int elected = 0; elected < 2; elected++) {
+        if (elected == 1) rig_elect(&rig);
+        enum driver_state before = driver_state(rig.driver);
+        uint64_t term = driver_term(rig.driver);
+        for (unsigned bits = 0; bits < 4; bits++) {
+            struct message m = {
+                .type = MESSAGE_VOTE_RESULT, .peer = 3, .address = "n3", .term = term + 1};
+            m.vote_result.granted = (bits & 1) != 0;
+            m.vote_result.pre_vote = (bits & 2) != 0;
+            assert_int_equal(driver_receive(rig.driver, rig.now_ms, &m), HF_OK);
+            assert_int_equal(driver_state(rig.driver), before);
+            assert_true(driver_term(rig.driver) == term);
+        }
+    }
+    rig_close(&rig);
+}
+
 /* A vote is on disk before the answer leaves, and is not given twice in a term. */
 static void test_a_vote_is_durable_before_it_is_told(void **state)
 {
@@ -495,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_a_start_at_a_mark_applies_what_follows),
         cmocka_unit_test(test_a_log_that_does_not_fit_is_refused),
         cmocka_unit_test(test_a_submit_into_an_idle_pipe_goes_out_at_once),
+        cmocka_unit_test(test_late_answers_to_votes_move_nobody),
         cmocka_unit_test(test_a_vote_is_durable_before_it_is_told),
         cmocka_unit_test(test_a_configuration_inside_an_append_rolls_back),
         cmocka_unit_test(test_a_rollback_goes_back_one_configuration_only),
