@@ -54,8 +54,7 @@ void driver_send(struct driver *d, const struct raft_message *from)
         m.term = from->append_entries_result.term;
         m.append_result.rejected_index = from->append_entries_result.rejected;
         /* libraft leaves it unset when it answers an older term's leader: no bytes of our stack */
-        m.append_result.last_index =
-            d->older_term ? 0 : from->append_entries_result.last_log_index;
+        m.append_result.last_index = d->older_term ? 0 : from->append_entries_result.last_log_index;
         m.append_result.features = from->append_entries_result.features;
         m.append_result.capacity = from->append_entries_result.capacity;
         break;
