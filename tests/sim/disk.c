@@ -202,6 +202,7 @@ static int file_write(struct disk *disk, struct disk_file *file, uint64_t offset
                       struct slice bytes)
 {
     struct sim_disk *d = self(disk);
+    if (d->power_gone) return HF_EIO;
     d->write_count += 1;
     if (fails(&d->write_fails_in)) {
         /* a failed write may have written some of its sectors */
@@ -221,7 +222,7 @@ static int file_write(struct disk *disk, struct disk_file *file, uint64_t offset
 
 static int file_allocate(struct disk *disk, struct disk_file *file, uint64_t bytes)
 {
-    return grow(self(disk), file->inode, bytes);
+    return self(disk)->power_gone ? HF_EIO : grow(self(disk), file->inode, bytes);
 }
 
 static void settle(struct sim_inode *inode)
@@ -238,12 +239,23 @@ static void settle(struct sim_inode *inode)
     inode->synced_size = inode->size;
 }
 
+static bool power_is_gone(struct sim_disk *d)
+{
+    if (!d->power_fails) return false;
+    if (d->power_syncs > 0) {
+        d->power_syncs--;
+        return false;
+    }
+    d->power_gone = true;
+    return true;
+}
+
 static int file_sync(struct disk *disk, struct disk_file *file)
 {
     struct sim_disk *d = self(disk);
     d->sync_count += 1;
     if (fails(&d->sync_fails_in)) return HF_EIO;
-    if (d->power_fails) return HF_EIO; /* what would come next is not done any more */
+    if (power_is_gone(d)) return HF_EIO;
     settle(file->inode);
     return HF_OK;
 }
@@ -252,6 +264,7 @@ static int name_rename(struct disk *disk, const char *from, const char *to)
 {
     struct sim_disk *d = self(disk);
     struct sim_name *found = find(&d->current, from);
+    if (d->power_gone) return HF_EIO;
     if (found == NULL) return HF_ENOTFOUND;
     note_change(d, from, to, found->inode);
     return HF_OK;
@@ -260,6 +273,7 @@ static int name_rename(struct disk *disk, const char *from, const char *to)
 static int name_remove(struct disk *disk, const char *name)
 {
     struct sim_disk *d = self(disk);
+    if (d->power_gone) return HF_EIO;
     if (find(&d->current, name) == NULL) return HF_ENOTFOUND;
     note_change(d, name, "", NULL);
     count_bytes(d);
@@ -269,7 +283,7 @@ static int name_remove(struct disk *disk, const char *name)
 static int names_sync(struct disk *disk)
 {
     struct sim_disk *d = self(disk);
-    if (d->power_fails) return HF_EIO;
+    if (power_is_gone(d)) return HF_EIO;
     for (size_t i = 0; i < d->change_count; i++) change_names(&d->durable, &d->changes[i]);
     d->change_count = 0;
     return HF_OK;
@@ -352,7 +366,7 @@ static void tear(struct sim_disk *d, struct sim_inode *inode)
 void sim_disk_crash(struct sim_disk *d)
 {
     HF_ASSERT(d->open_count == 0);
-    d->power_fails = false;
+    d->power_fails = d->power_gone = false;
     for (size_t i = 0; i < d->change_count; i++) {
         if (prng_below(&d->random, 2) == 0) change_names(&d->durable, &d->changes[i]);
     }

@@ -48,8 +48,9 @@ struct sim_disk {
     uint64_t write_fails_in;         /**< the n-th write from now fails with HF_EIO; 0 = none */
     uint64_t sync_fails_in;          /**< the same for syncs */
     uint64_t read_fails_in;          /**< the same for reads */
-    bool power_fails;                /**< the power is going: syncs do nothing and fail,
-                                          until sim_disk_crash() */
+    bool power_fails;                /**< the power goes while something is done: only so many... */
+    uint64_t power_syncs;            /**< ... syncs still succeed, and the next one fails */
+    bool power_gone;                 /**< it has: nothing has an effect until sim_disk_crash() */
     uint64_t write_count;            /**< writes so far */
     uint64_t sync_count;             /**< syncs of files so far */
 };

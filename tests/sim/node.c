@@ -18,6 +18,7 @@ enum {
     SLOW_FACTOR = 100,
     FLUSH_FACTOR = 4,
     NS_PER_MS = 1000000,
+    POWER_SYNCS_MOST = 3,
     SYNC_NS_MAX = 600000000,
     PASS_NS = 20000, /* what a pass takes at least: a loop that spins gets on all the same */
 };
@@ -152,8 +153,11 @@ static void end_job(struct sim_node *n, unsigned lane, enum node_end how)
     bool never_began = how == END_KILLED && prng_below(&n->random, 4) == 0;
     if (!n->job_ran[lane] && never_began) {
         job->status = HF_EIO; /* or its outcome would be taken for one */
+        disk_close(&n->disk.disk, job->sealed);
+        job->sealed = NULL;
     } else if (!n->job_ran[lane]) {
         n->disk.power_fails = how == END_POWER;
+        n->disk.power_syncs = prng_below(&n->random, POWER_SYNCS_MOST);
         wal_job_run(&n->disk.disk, job);
     }
     n->job_ran[lane] = false;
