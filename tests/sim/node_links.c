@@ -205,10 +205,22 @@ static int read_end(struct sim_node *n, struct stream_end *e)
     return HF_OK;
 }
 
+/* A kernel shows sockets in any order: after a pause the oldest need not be the first. */
+static void shuffle(struct sim_node *n, struct list *ready, unsigned count)
+{
+    for (uint64_t turns = count > 1 ? prng_below(&n->random, count) : 0; turns > 0; turns--) {
+        struct list *first = ready->next;
+        list_remove(first);
+        list_push_back(ready, first);
+    }
+}
+
 int node_read_links(struct sim_node *n)
 {
+    struct list *ready = &net(n)->ready[n->index];
     unsigned count = 0; /* what comes back because a read was short is the next pass's */
-    LIST_FOR(item, &net(n)->ready[n->index]) count++;
+    LIST_FOR(item, ready) count++;
+    shuffle(n, ready, count);
     for (; count > 0; count--) {
         struct stream_end *e = network_next_ready(net(n), n->index);
         if (e == NULL) return HF_OK;

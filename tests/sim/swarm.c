@@ -104,8 +104,8 @@ static void draw_limits(struct swarm *w, struct prng *p)
     if (coin(p)) l->checkpoint_bytes = magnitude(p, 4096, 1024 * 1024);
     l->checkpoint_bytes_max = l->checkpoint_bytes * between(p, 2, 8);
     if (coin(p)) {
-        l->heartbeat_ms = (uint32_t)between(p, 10, 60);
-        l->election_ms = l->heartbeat_ms * (uint32_t)between(p, 5, 10);
+        l->heartbeat_ms = (uint32_t)between(p, 10, 80);
+        l->election_ms = l->heartbeat_ms * (uint32_t)between(p, 5, 15);
         l->ping_ms = (uint32_t)between(p, 20, 200);
     }
     w->segment_bytes = (uint32_t)magnitude(p, 128, 2048) * 512; /* 64 KiB to 1 MiB */
