@@ -18,15 +18,13 @@
  * disk: the caller ends the process.
  *
  * Rules that libraft does not keep by itself, each with a test that fails without it:
- *   - entries that precede a follower's commit index are cut off before libraft sees them (below
- *     its mark it would answer so that the leader never sends again, or read out of bounds; above
- *     it, take its commit index back);
+ *   - entries that precede a follower's commit index are cut off before libraft sees them (it would
+ *     answer so that the leader never sends again, read out of bounds, or commit less than before);
  *   - an append is fed in pieces that begin at each configuration (libraft books every
  *     configuration at the index of the first entry);
  *   - a configuration that must be committed because the next one arrives is told as committed
  *     first (else a rollback would go back too far);
- *   - the answer to a vote is kept from libraft unless this server is a candidate (it would read
- *     another state's memory, and might leave its term for one that was only asked about);
+ *   - only a candidate's libraft sees answers to votes (a late pre-vote's may depose a leader);
  *   - a submit into an idle pipe goes out at once, also to a peer that missed a heartbeat;
  *   - a lone voter opens a new term before it leads: libraft would let it go on in its old term,
  *     where it may have sent entries that a crash took from its own disk. */
