@@ -85,7 +85,8 @@ static int shorten_log(struct replica *r)
 {
     const struct store_mark *mark = store_mark(r->store);
     if (mark->index == 0) return HF_OK; /* nothing is in the store's file yet */
-    uint64_t keep_from = wal_trail_begin(r->wal, mark->index, r->limits.trail_bytes);
+    uint64_t trail_bytes = wal_has_room(r->wal) ? r->limits.trail_bytes : 0;
+    uint64_t keep_from = wal_trail_begin(r->wal, mark->index, trail_bytes);
     uint64_t held = r->alone ? keep_from : replica_held_index(r);
     if (held < keep_from) keep_from = held;
     if (keep_from <= 1) return HF_OK; /* all of it is trail */
@@ -109,8 +110,10 @@ static int shorten_log(struct replica *r)
 
 int replica_checkpoint(struct replica *r, bool now_please)
 {
-    /* whom it waits for may have caught up, and no flush may come that would show it */
-    int rv = trail_is_full(r) ? shorten_log(r) : HF_OK;
+    /* Whom it waits for may have caught up, and no flush may come that would show it: without room
+     * nothing is appended, so nothing is applied. */
+    bool tight = trail_is_full(r) || !wal_has_room(r->wal);
+    int rv = tight ? shorten_log(r) : HF_OK;
     if (rv != HF_OK) return rv;
     if (!may_begin(r)) return HF_OK;
     bool large = store_active_bytes(r->store) >= r->limits.checkpoint_bytes;
