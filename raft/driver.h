@@ -22,12 +22,12 @@
  *     answer so that the leader never sends again, read out of bounds, or commit less than before);
  *   - an append is fed in pieces that begin at each configuration (libraft books every
  *     configuration at the index of the first entry);
- *   - a configuration that must be committed because the next one arrives is told as committed
- *     first (else a rollback would go back too far);
+ *   - a configuration that must be committed because the next one arrives is told so first;
  *   - only a candidate's libraft sees answers to votes (a late pre-vote's may depose a leader);
  *   - a submit into an idle pipe goes out at once, also to a peer that missed a heartbeat;
  *   - a lone voter opens a new term before it leads: libraft would let it go on in its old term,
- *     where it may have sent entries that a crash took from its own disk. */
+ *     where it may have sent entries that a crash took from its own disk;
+ *   - whoever refuses a pre-vote for an older term says its own (else two may block each other). */
 #ifndef RAFT_DRIVER_H
 #define RAFT_DRIVER_H
 

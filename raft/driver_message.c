@@ -68,6 +68,9 @@ void driver_send(struct driver *d, const struct raft_message *from)
     case RAFT_REQUEST_VOTE_RESULT:
         m.term = from->request_vote_result.term;
         m.vote_result.granted = from->request_vote_result.vote_granted;
+        /* libraft says the asked term even if ours is later: then whoever has the longer log, and
+         * is needed for a majority, would never come to a term that we can vote in */
+        if (!m.vote_result.granted && m.term < d->term) m.term = d->term;
         m.vote_result.pre_vote = from->request_vote_result.pre_vote;
         m.vote_result.features = from->request_vote_result.features;
         m.vote_result.capacity = from->request_vote_result.capacity;

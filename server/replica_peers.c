@@ -81,7 +81,10 @@ static int take_message(struct replica *r, const struct message *m)
         bare.append.count = 0;
         bare.append.entries = NULL;
     }
-    if (entries && !wal_has_room(r->wal)) m = &bare;
+    if (entries && !wal_has_room(r->wal)) {
+        m = &bare;
+        (void)replica_has_space(r); /* looks again: nobody else may, while no leader is ready */
+    }
     int rv = driver_receive(r->driver, r->now.elapsed_ms, m);
     if (rv == HF_ETOOBUSY && entries) rv = driver_receive(r->driver, r->now.elapsed_ms, &bare);
     return rv;

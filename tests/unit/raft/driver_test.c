@@ -302,6 +302,41 @@ static void test_a_vote_is_durable_before_it_is_told(void **state)
     rig_close(&rig);
 }
 
+/* A server that is ahead in terms and behind in its log can be elected by nobody; the other one
+ * must hear of the later term, or they refuse each other for ever. */
+static void test_a_refused_pre_vote_tells_of_the_later_term(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 3);
+    rig.term = 35;
+    rig_start(&rig);
+    struct message ask = {.type = MESSAGE_VOTE, .peer = 2, .address = "n2", .term = 5};
+    ask.vote.last_index = 9;
+    ask.vote.last_term = 4;
+    ask.vote.pre_vote = true;
+    assert_int_equal(driver_receive(rig.driver, rig.now_ms, &ask), HF_OK);
+    const struct message *answer = rig_last(&rig, MESSAGE_VOTE_RESULT);
+    assert_true(answer->vote_result.pre_vote && !answer->vote_result.granted);
+    assert_true(answer->term == 35 && rig.term == 35 && rig.voted_for == 0);
+    rig_close(&rig);
+}
+
+/* And who asks goes on from there. */
+static void test_a_later_term_in_a_refusal_is_taken(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 3);
+    rig_start(&rig);
+    while (rig_last(&rig, MESSAGE_VOTE) == NULL) rig_timeout(&rig);
+    struct message answer = {.type = MESSAGE_VOTE_RESULT, .peer = 2, .address = "n2", .term = 35};
+    answer.vote_result.pre_vote = true;
+    assert_int_equal(driver_receive(rig.driver, rig.now_ms, &answer), HF_OK);
+    assert_true(rig.term == 35 && rig.voted_for == 0);
+    rig_close(&rig);
+}
+
 /* Each configuration of an append is booked at its own index: when it is truncated, the one before
  * it is in force again. Fed to libraft in one piece it would stay. */
 static void test_a_configuration_inside_an_append_rolls_back(void **state)
@@ -522,6 +557,8 @@ int main(void)
         cmocka_unit_test(test_a_submit_into_an_idle_pipe_goes_out_at_once),
         cmocka_unit_test(test_late_answers_to_votes_move_nobody),
         cmocka_unit_test(test_a_vote_is_durable_before_it_is_told),
+        cmocka_unit_test(test_a_refused_pre_vote_tells_of_the_later_term),
+        cmocka_unit_test(test_a_later_term_in_a_refusal_is_taken),
         cmocka_unit_test(test_a_configuration_inside_an_append_rolls_back),
         cmocka_unit_test(test_a_rollback_goes_back_one_configuration_only),
         cmocka_unit_test(test_an_append_below_the_mark_is_anchored_at_it),
