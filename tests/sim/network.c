@@ -312,6 +312,10 @@ void network_event(struct network *n, const struct event *event)
 void network_host_up(struct network *n, uint32_t host)
 {
     n->up[host] = true;
+}
+
+void network_host_on(struct network *n, uint32_t host)
+{
     n->off[host] = false;
     LIST_FOR(item, &n->used)
     {

@@ -104,7 +104,10 @@ void network_init(struct network *n, struct events *events, struct trace *trace,
 /** Free. */
 void network_close_all(struct network *n);
 
-/** A process listens there now: connections of an earlier life are answered with a reset. */
+/** The machine has power: what comes for connections of an earlier life is reset. */
+void network_host_on(struct network *n, uint32_t host);
+
+/** A process listens there now. */
 void network_host_up(struct network *n, uint32_t host);
 
 /** Its process is gone, and with it its ends. \param power  so is the machine: nobody is told. */

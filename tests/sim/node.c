@@ -107,6 +107,7 @@ void node_start(struct sim_node *n)
 {
     HF_ASSERT(n->state == NODE_DOWN);
     struct refusal why = {{0}};
+    network_host_on(&n->sim->network, n->index); /* whether the process starts or not */
     int rv = door_init(&n->door, "holdfast-sim");
     HF_ASSERT(rv == HF_OK);
     n->life++;
