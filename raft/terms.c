@@ -28,8 +28,9 @@ void terms_append(struct terms *t, uint64_t term)
     if (term != last) {
         if (t->count == t->capacity) {
             t->capacity = t->capacity == 0 ? FIRST_CAPACITY : t->capacity * 2;
-            t->runs = realloc(t->runs, t->capacity * sizeof *t->runs);
-            HF_ASSERT(t->runs != NULL);
+            struct terms_run *runs = realloc(t->runs, t->capacity * sizeof *runs);
+            HF_ASSERT(runs != NULL);
+            t->runs = runs;
         }
         t->runs[t->count++] = (struct terms_run){.first = t->next, .term = term};
     }
