@@ -51,3 +51,12 @@ void buffer_consume(struct buffer *b, size_t bytes)
     if (bytes < b->size) memmove(b->data, b->data + bytes, b->size - bytes);
     b->size -= bytes;
 }
+
+void buffer_empty(struct buffer *b, size_t bytes_kept)
+{
+    size_t bytes_max = b->bytes_max;
+    buffer_clear(b);
+    if (b->capacity <= bytes_kept) return;
+    buffer_close(b);
+    buffer_init(b, bytes_max);
+}

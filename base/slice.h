@@ -90,6 +90,9 @@ static inline void buffer_clear(struct buffer *b)
     b->size = 0;
 }
 
+/** Forget the contents, and give the memory back if it is more than `bytes_kept`. */
+void buffer_empty(struct buffer *b, size_t bytes_kept);
+
 /* Big-endian integers: the byte order of the wire, the log and the store's keys. */
 static inline void put_u16(uint8_t *p, uint16_t v)
 {

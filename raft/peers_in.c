@@ -210,15 +210,6 @@ static int take_frames(struct peers *p, struct peer_in *in, struct slice bytes, 
     return HF_OK;
 }
 
-/* Memory for the usual frames is kept, that of a large one is given back. */
-static void empty(struct buffer *b)
-{
-    buffer_clear(b);
-    if (b->capacity <= BYTES_KEPT) return;
-    buffer_close(b);
-    buffer_init(b, PEER_FRAME_BYTES_MAX);
-}
-
 /* Add to the frame that is half here what it lacks, and no more; take it once it is whole. */
 static int take_part(struct peers *p, struct peer_in *in, struct slice *bytes)
 {
@@ -235,7 +226,7 @@ static int take_part(struct peers *p, struct peer_in *in, struct slice *bytes)
     int rv = take_frames(p, in, buffer_slice(&in->in), &used);
     if (used == 0) return rv;
     HF_ASSERT(used == in->in.size);
-    empty(&in->in);
+    buffer_empty(&in->in, BYTES_KEPT);
     return rv;
 }
 

@@ -5,19 +5,10 @@
 
 enum { BYTES_KEPT = 16 * 1024 }; /* of an emptied buffer */
 
-static void shrink(struct buffer *b)
-{
-    size_t bytes_max = b->bytes_max;
-    buffer_clear(b);
-    if (b->capacity <= BYTES_KEPT) return;
-    buffer_close(b);
-    buffer_init(b, bytes_max);
-}
-
 static void written(uv_write_t *write, int failed)
 {
     struct outlet *o = HF_CONTAINER_OF(write, struct outlet, write);
-    shrink(&o->sending);
+    buffer_empty(&o->sending, BYTES_KEPT);
     o->unsent_bytes = 0;
     o->sent_cb(o, failed != 0);
 }
@@ -43,7 +34,7 @@ bool outlet_send(struct outlet *o, uv_stream_t *stream, struct buffer *out)
     if (sent < 0 && sent != UV_EAGAIN) return false;
     if (sent < 0 || (size_t)sent < out->size)
         return send_later(o, stream, out, sent < 0 ? 0 : (size_t)sent);
-    shrink(out);
+    buffer_empty(out, BYTES_KEPT);
     return true;
 }
 

@@ -65,7 +65,7 @@ const char *replica_shortage(const struct replica *r)
 {
     if (!wal_has_room(r->wal)) return "no disk space for the log's next segment";
     if (trail_is_full(r)) return "the log has its largest size: a member is away that will need it";
-    if (r->leads && replica_members_short(r)) return "a majority of the members is short of space";
+    if (r->leads && r->members_short) return "a majority of the members is short of space";
     if (!r->disk_full) return NULL;
     if (r->flush_retry_ms != 0) return "no disk space for the store's flush";
     if (!store_has_room(r->store)) return "the store has its largest size: see --map-gib";

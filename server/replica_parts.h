@@ -88,6 +88,7 @@ struct replica {
     uint64_t recorded_index;     /**< the configuration all of whose incarnations are recorded */
     uint64_t hand_over_until_ms; /**< not tried any longer then; 0 = not tried */
     struct member_state members[CONFIGURATION_SERVERS_MAX]; /**< the others */
+    bool members_short; /**< a majority of the voters, as far as they said, is short of space */
 
     /* the state and its mark */
     uint64_t applied_index;       /**< last entry in the machine */
@@ -153,9 +154,6 @@ uint64_t replica_time_to_lead(const struct replica *r);
 /** Entries before this one are on every member's disk: the log is not needed before it. 0 = not
  * known. */
 uint64_t replica_held_index(struct replica *r);
-
-/** True if a majority of the voters, as far as they said, is short of space. */
-bool replica_members_short(const struct replica *r);
 
 /* replica_write.c */
 

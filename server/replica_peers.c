@@ -35,6 +35,23 @@ static struct member_state *member_of(struct replica *r, uint64_t id)
     return free_place;
 }
 
+/* Looked at when something was said, not for each request that wants to know. */
+static void count_short(struct replica *r)
+{
+    struct configuration_server servers[CONFIGURATION_SERVERS_MAX];
+    size_t count = read_members(r, servers);
+    uint32_t voters = 0;
+    uint32_t short_of_space = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (servers[i].role != SERVER_VOTER) continue;
+        voters += 1;
+        for (unsigned k = 0; k < HF_ARRAY_COUNT(r->members); k++) {
+            if (r->members[k].id == servers[i].id) short_of_space += r->members[k].space_short;
+        }
+    }
+    r->members_short = short_of_space * 2 > voters;
+}
+
 static int take_ping(struct replica *r, const struct message *m)
 {
     uint64_t term = driver_term(r->driver);
@@ -62,7 +79,10 @@ static int take_ping(struct replica *r, const struct message *m)
 static int take_pong(struct replica *r, const struct message *m)
 {
     struct member_state *member = member_of(r, m->peer);
-    if (member != NULL) member->space_short = m->pong.space_short;
+    if (member != NULL && member->space_short != m->pong.space_short) {
+        member->space_short = m->pong.space_short;
+        count_short(r);
+    }
     if (!r->leads || m->term != driver_term(r->driver)) return HF_OK;
     struct slice configuration = {0};
     (void)driver_configuration(r->driver, &configuration);
@@ -231,22 +251,6 @@ uint64_t replica_held_index(struct replica *r)
     return r->held_index;
 }
 
-bool replica_members_short(const struct replica *r)
-{
-    struct configuration_server servers[CONFIGURATION_SERVERS_MAX];
-    size_t count = read_members(r, servers);
-    uint32_t voters = 0;
-    uint32_t short_of_space = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (servers[i].role != SERVER_VOTER) continue;
-        voters += 1;
-        for (unsigned k = 0; k < HF_ARRAY_COUNT(r->members); k++) {
-            if (r->members[k].id == servers[i].id) short_of_space += r->members[k].space_short;
-        }
-    }
-    return short_of_space * 2 > voters;
-}
-
 /* ------------------------------------------------------------------ who is there */
 
 int replica_open_peers(struct replica *r, uint64_t seed)
@@ -275,6 +279,7 @@ void replica_follow_members(struct replica *r)
     r->alone = count == 1 && servers[0].id == r->vote.state.node_id;
     r->members_index = index;
     replica_size_ring(r);
+    count_short(r);
 }
 
 const char *replica_client_of(const struct replica *r, uint64_t id)

@@ -87,7 +87,7 @@ static int admit_numbered(struct replica *r, const struct replica_caller *caller
  * the log is in its last segment. Contract, 9. */
 static bool has_space_for(struct replica *r, const struct op_info *info)
 {
-    if (replica_has_space(r) && !replica_members_short(r)) return true;
+    if (replica_has_space(r) && !r->members_short) return true;
     return (info->traits & OP_PARKS) == 0 && wal_has_room(r->wal);
 }
 
