@@ -1,7 +1,7 @@
-/* The store in memory (storage/store_memory.h). `live` is what readers see; a checkpoint copies it
- * into `frozen`, a flush declares that durable, and a crash makes the durable copy live again.
- * The undo list keeps the row that each change displaced (or that there was none), newest first.
- * Failure modes: memory alone. */
+/* The store in memory (storage/store_memory.h). One ordered table is what readers see. Each change
+ * since the last flush is kept, oldest first, with the row that it displaced: going back through
+ * them leads to the savepoint, or to the flushed state that a crash leaves; a flush that is done
+ * forgets those in front of its checkpoint. Failure modes: memory alone. */
 #include "storage/store_memory.h"
 
 #include <stdlib.h>
@@ -12,36 +12,41 @@
 #include "storage/store_ops.h"
 #include "storage/treap.h"
 
-/* A whole state: rows, counts, digest, and what it stands for. */
-struct image {
-    struct treap rows;                      /**< owned */
+/* What a whole state sums up to, and stands for. */
+struct summary {
     uint64_t counts[STORE_TABLE_COUNT_MAX]; /**< rows by table */
     struct hash128 digest;                  /**< sum of the rows' hashes */
     struct store_mark mark;                 /**< its configuration lies in `configuration` */
     uint8_t *configuration;                 /**< owned; NULL = empty */
 };
 
-struct undo {
-    struct undo *older;    /**< the change before this one */
-    struct treap_row *old; /**< the row that was displaced, owned; NULL = there was none */
-    uint8_t table;         /**< of the key */
-    size_t key_bytes;      /**< bytes of the key */
-    uint8_t key[];         /**< the key that was changed */
+/* One of the two rows is there. Their key is the change's: a row that came is in the table, or was
+ * displaced by a later change, which is never forgotten before this one. */
+struct change {
+    struct treap_row *old;   /**< the row that went, owned; NULL = there was none */
+    struct treap_row *fresh; /**< the row that came, borrowed; NULL = there is none */
 };
 
 struct store_memory {
-    struct store store;    /**< the interface; first */
-    struct image live;     /**< what readers see; its mark is the last one reported done */
-    struct image frozen;   /**< the flushing generation, valid while `flushing` */
-    struct image durable;  /**< what a crash goes back to, if no flushed generation is newer */
-    struct undo *undo;     /**< newest change since the savepoint; NULL outside */
-    uint64_t active_bytes; /**< keys and values written since the last checkpoint */
-    bool flushing;         /**< between checkpoint and flush_done */
-    bool flushed;          /**< flush_run() wrote `frozen` */
-    unsigned fail_count;   /**< flushes that are still to fail */
-    int fail_status;       /**< and with what */
-    bool no_room;          /**< store_has_room() is false */
+    struct store store;     /**< the interface; first */
+    struct treap rows;      /**< what readers see */
+    struct summary live;    /**< of it; its mark is the last one reported done */
+    struct summary frozen;  /**< of the flushing generation, valid while `flushing` */
+    struct summary durable; /**< what a crash goes back to, if no flushed generation is newer */
+    struct change *changes; /**< owned; all since `durable`, oldest first */
+    size_t change_count;    /**< of them */
+    size_t change_places;   /**< allocated */
+    size_t frozen_count;    /**< changes that `frozen` has; 0 unless flushing */
+    size_t savepoint_count; /**< changes that the savepoint keeps */
+    uint64_t active_bytes;  /**< keys and values written since the last checkpoint */
+    bool flushing;          /**< between checkpoint and flush_done */
+    bool flushed;           /**< flush_run() wrote `frozen` */
+    unsigned fail_count;    /**< flushes that are still to fail */
+    int fail_status;        /**< and with what */
+    bool no_room;           /**< store_has_room() is false */
 };
+
+enum { CHANGES_LEAST = 64 };
 
 /* What a cursor's private words hold. */
 struct position {
@@ -59,14 +64,13 @@ static const struct store_memory *memory_of_const(const struct store *s)
     return (const struct store_memory *)(const void *)s;
 }
 
-static void image_clear(struct image *i)
+static void summary_clear(struct summary *u)
 {
-    treap_clear(&i->rows);
-    free(i->configuration);
-    *i = (struct image){0};
+    free(u->configuration);
+    *u = (struct summary){0};
 }
 
-static int image_set_mark(struct image *i, const struct store_mark *mark)
+static int summary_set_mark(struct summary *u, const struct store_mark *mark)
 {
     size_t size = mark->configuration.size;
     uint8_t *copy = NULL;
@@ -75,27 +79,30 @@ static int image_set_mark(struct image *i, const struct store_mark *mark)
         if (copy == NULL) return HF_ENOMEM;
         memcpy(copy, mark->configuration.data, size);
     }
-    free(i->configuration);
-    i->configuration = copy;
-    i->mark = *mark;
-    i->mark.configuration = slice_make(copy, size);
+    free(u->configuration);
+    u->configuration = copy;
+    u->mark = *mark;
+    u->mark.configuration = slice_make(copy, size);
     return HF_OK;
 }
 
-/* Make the empty `to` equal to `from`. */
-static int image_copy(struct image *to, const struct image *from)
+/* Counts and digest alone. */
+static void summary_add(struct summary *u, const struct treap_row *row)
 {
-    HF_ASSERT(to->rows.root == NULL);
-    int rv = treap_copy(&to->rows, &from->rows);
-    if (rv != HF_OK) return rv;
-    memcpy(to->counts, from->counts, sizeof to->counts);
-    to->digest = from->digest;
-    return image_set_mark(to, &from->mark);
+    u->counts[row->table] += 1;
+    u->digest = digest_add(u->digest, row->hash);
+}
+
+static void summary_sub(struct summary *u, const struct treap_row *row)
+{
+    HF_ASSERT(u->counts[row->table] >= 1);
+    u->counts[row->table] -= 1;
+    u->digest = digest_sub(u->digest, row->hash);
 }
 
 static int get(struct store *s, uint8_t table, struct slice key, struct slice *value)
 {
-    const struct treap_row *row = treap_find(&memory_of(s)->live.rows, table, key);
+    const struct treap_row *row = treap_find(&memory_of(s)->rows, table, key);
     if (row == NULL) return HF_ENOTFOUND;
     *value = treap_value(row);
     return HF_OK;
@@ -105,40 +112,47 @@ static int get(struct store *s, uint8_t table, struct slice key, struct slice *v
 static struct treap_row *displace(struct store_memory *m, uint8_t table, struct slice key,
                                   struct treap_row *row)
 {
-    struct image *live = &m->live;
     struct treap_row *old =
-        row != NULL ? treap_insert(&live->rows, row) : treap_remove(&live->rows, table, key);
-    if (old != NULL) {
-        HF_ASSERT(live->counts[table] >= 1);
-        live->counts[table] -= 1;
-        live->digest = digest_sub(live->digest, old->hash);
-    }
-    if (row != NULL) {
-        live->counts[table] += 1;
-        live->digest = digest_add(live->digest, row->hash);
-    }
+        row != NULL ? treap_insert(&m->rows, row) : treap_remove(&m->rows, table, key);
+    if (old != NULL) summary_sub(&m->live, old);
+    if (row != NULL) summary_add(&m->live, row);
     return old;
 }
 
-/* A put (row given) or a del (row NULL), remembered if there is a savepoint. */
+/* A put (row given) or a del (row NULL), remembered. */
 static int change(struct store_memory *m, uint8_t table, struct slice key, struct treap_row *row)
 {
-    struct undo *undo = NULL;
-    if (m->store.in_savepoint) {
-        undo = malloc(sizeof *undo + key.size);
-        if (undo == NULL) return HF_ENOMEM;
-        *undo = (struct undo){.older = m->undo, .table = table, .key_bytes = key.size};
-        memcpy(undo->key, key.data, key.size);
+    if (m->change_count == m->change_places) {
+        size_t places = m->change_places == 0 ? CHANGES_LEAST : m->change_places * 2;
+        struct change *changes = realloc(m->changes, places * sizeof *changes);
+        if (changes == NULL) return HF_ENOMEM;
+        m->changes = changes;
+        m->change_places = places;
     }
     m->active_bytes += key.size + (row != NULL ? row->value_bytes : 0U);
-    struct treap_row *old = displace(m, table, key, row); /* from here `key` may be dangling */
-    if (undo == NULL) {
-        treap_row_free(old);
-        return HF_OK;
-    }
-    undo->old = old;
-    m->undo = undo;
+    struct treap_row *old = displace(m, table, key, row);
+    m->changes[m->change_count++] = (struct change){.old = old, .fresh = row};
     return HF_OK;
+}
+
+/* Take back all changes but the first `count`. */
+static void go_back(struct store_memory *m, size_t count)
+{
+    while (m->change_count > count) {
+        struct change c = m->changes[--m->change_count];
+        const struct treap_row *of = c.old != NULL ? c.old : c.fresh;
+        struct treap_row *fresh = displace(m, of->table, treap_key(of), c.old);
+        HF_ASSERT(fresh == c.fresh);
+        treap_row_free(fresh);
+    }
+}
+
+/* Nobody will go back behind the first `count` changes. */
+static void forget(struct store_memory *m, size_t count)
+{
+    for (size_t i = 0; i < count; i++) treap_row_free(m->changes[i].old);
+    m->change_count -= count;
+    memmove(m->changes, m->changes + count, m->change_count * sizeof *m->changes);
 }
 
 static int put(struct store *s, uint8_t table, struct slice key, struct slice value)
@@ -153,7 +167,7 @@ static int put(struct store *s, uint8_t table, struct slice key, struct slice va
 static int del(struct store *s, uint8_t table, struct slice key)
 {
     struct store_memory *m = memory_of(s);
-    if (treap_find(&m->live.rows, table, key) == NULL) return HF_ENOTFOUND;
+    if (treap_find(&m->rows, table, key) == NULL) return HF_ENOTFOUND;
     return change(m, table, key, NULL);
 }
 
@@ -162,7 +176,7 @@ static int step(struct store_cursor *c, struct slice from, bool behind, struct s
                 struct slice *value)
 {
     struct store_memory *m = memory_of(c->store);
-    struct treap_row *row = treap_from(&m->live.rows, c->table, from, behind);
+    struct treap_row *row = treap_from(&m->rows, c->table, from, behind);
     if (row == NULL || row->table != c->table) return HF_ENOTFOUND;
     struct position *p = (struct position *)(uintptr_t)c->private[0];
     HF_ASSERT(row->key_bytes <= sizeof p->key);
@@ -198,30 +212,20 @@ static void cursor_close(struct store_cursor *c)
 
 static void savepoint(struct store *s)
 {
-    HF_ASSERT(memory_of(s)->undo == NULL);
+    struct store_memory *m = memory_of(s);
+    m->savepoint_count = m->change_count;
 }
 
 static int rollback(struct store *s)
 {
     struct store_memory *m = memory_of(s);
-    while (m->undo != NULL) {
-        struct undo *u = m->undo;
-        m->undo = u->older;
-        treap_row_free(displace(m, u->table, slice_make(u->key, u->key_bytes), u->old));
-        free(u);
-    }
+    go_back(m, m->savepoint_count);
     return HF_OK;
 }
 
 static void release(struct store *s)
 {
-    struct store_memory *m = memory_of(s);
-    while (m->undo != NULL) {
-        struct undo *u = m->undo;
-        m->undo = u->older;
-        treap_row_free(u->old);
-        free(u);
-    }
+    (void)s; /* the changes stay, for a crash */
 }
 
 static struct hash128 digest(const struct store *s)
@@ -258,12 +262,11 @@ static int checkpoint(struct store *s, const struct store_mark *mark)
 {
     struct store_memory *m = memory_of(s);
     HF_ASSERT(!m->flushing);
-    int rv = image_copy(&m->frozen, &m->live);
-    if (rv == HF_OK) rv = image_set_mark(&m->frozen, mark);
-    if (rv != HF_OK) {
-        image_clear(&m->frozen);
-        return rv;
-    }
+    int rv = summary_set_mark(&m->frozen, mark);
+    if (rv != HF_OK) return rv;
+    memcpy(m->frozen.counts, m->live.counts, sizeof m->frozen.counts);
+    m->frozen.digest = m->live.digest;
+    m->frozen_count = m->change_count;
     m->flushing = true;
     m->flushed = false;
     m->active_bytes = 0;
@@ -285,11 +288,13 @@ static int flush_done(struct store *s)
 {
     struct store_memory *m = memory_of(s);
     HF_ASSERT(m->flushed);
-    int rv = image_set_mark(&m->live, &m->frozen.mark);
+    int rv = summary_set_mark(&m->live, &m->frozen.mark);
     if (rv != HF_OK) return rv;
-    image_clear(&m->durable);
+    forget(m, m->frozen_count);
+    m->frozen_count = 0;
+    summary_clear(&m->durable);
     m->durable = m->frozen;
-    m->frozen = (struct image){0};
+    m->frozen = (struct summary){0};
     m->flushing = false;
     m->flushed = false;
     return HF_OK;
@@ -297,60 +302,95 @@ static int flush_done(struct store *s)
 
 static int verify(struct store *s)
 {
-    const struct image *live = &memory_of(s)->live;
+    const struct store_memory *m = memory_of(s);
     struct hash128 sum = {0, 0};
     uint64_t counts[STORE_TABLE_COUNT_MAX] = {0};
-    struct treap_row *row = treap_from(&live->rows, 0, slice_make(NULL, 0), false);
+    struct treap_row *row = treap_from(&m->rows, 0, slice_make(NULL, 0), false);
     while (row != NULL) {
         struct hash128 hash = row_hash(row->table, treap_key(row), treap_value(row));
         if (!row_hash_equal(hash, row->hash)) return HF_ECORRUPT;
         sum = digest_add(sum, hash);
         counts[row->table] += 1;
-        row = treap_from(&live->rows, row->table, treap_key(row), true);
+        row = treap_from(&m->rows, row->table, treap_key(row), true);
     }
-    if (memcmp(counts, live->counts, sizeof counts) != 0) return HF_ECORRUPT;
-    return row_hash_equal(sum, live->digest) ? HF_OK : HF_ECORRUPT;
+    if (memcmp(counts, m->live.counts, sizeof counts) != 0) return HF_ECORRUPT;
+    return row_hash_equal(sum, m->live.digest) ? HF_OK : HF_ECORRUPT;
+}
+
+/* Fill `to` with the rows as they were after the first `count` changes. On failure what is there
+ * is the caller's to free. */
+static int rows_at(const struct store_memory *m, size_t count, struct treap *to)
+{
+    int rv = treap_copy(to, &m->rows);
+    for (size_t i = m->change_count; rv == HF_OK && i-- > count;) {
+        const struct treap_row *old = m->changes[i].old;
+        const struct treap_row *of = old != NULL ? old : m->changes[i].fresh;
+        struct treap_row *row = NULL;
+        if (old != NULL) row = treap_row_new(old->table, treap_key(old), treap_value(old));
+        if (old != NULL && row == NULL) return HF_ENOMEM;
+        treap_row_free(row != NULL ? treap_insert(to, row)
+                                   : treap_remove(to, of->table, treap_key(of)));
+    }
+    return rv;
+}
+
+static int write_image(const struct summary *u, const struct treap *rows, store_sink_cb sink_cb,
+                       void *data)
+{
+    struct mark_row mark = {.mark = u->mark, .digest = u->digest};
+    memcpy(mark.counts, u->counts, sizeof mark.counts);
+    int rv = image_write_start(&mark, sink_cb, data);
+    if (rv != HF_OK) return rv;
+    const struct treap_row *row = treap_from(rows, 0, slice_make(NULL, 0), false);
+    while (row != NULL) {
+        rv = image_write_row(row->table, treap_key(row), treap_value(row), sink_cb, data);
+        if (rv != HF_OK) return rv;
+        row = treap_from(rows, row->table, treap_key(row), true);
+    }
+    return image_write_end(sink_cb, data);
 }
 
 /* The newest flushed state: what a crash would go back to. */
 static int export(struct store *s, store_sink_cb sink_cb, void *data, uint64_t *index)
 {
     const struct store_memory *m = memory_of(s);
-    const struct image *from = m->flushing && m->flushed ? &m->frozen : &m->durable;
-    struct mark_row mark = {.mark = from->mark, .digest = from->digest};
-    memcpy(mark.counts, from->counts, sizeof mark.counts);
-    int rv = image_write_start(&mark, sink_cb, data);
-    if (rv != HF_OK) return rv;
-    const struct treap_row *row = treap_from(&from->rows, 0, slice_make(NULL, 0), false);
-    while (row != NULL) {
-        rv = image_write_row(row->table, treap_key(row), treap_value(row), sink_cb, data);
-        if (rv != HF_OK) return rv;
-        row = treap_from(&from->rows, row->table, treap_key(row), true);
-    }
+    bool newer = m->flushing && m->flushed;
+    const struct summary *from = newer ? &m->frozen : &m->durable;
+    struct treap rows = {NULL};
+    int rv = rows_at(m, newer ? m->frozen_count : 0, &rows);
+    if (rv == HF_OK) rv = write_image(from, &rows, sink_cb, data);
+    treap_clear(&rows);
     *index = from->mark.index;
-    return image_write_end(sink_cb, data);
+    return rv;
 }
+
+/* Where an import lands. */
+struct landing {
+    struct treap rows;
+    struct summary summary;
+};
 
 static int import_row(uint8_t table, struct slice key, struct slice value, struct hash128 hash,
                       void *data)
 {
-    struct image *to = data;
+    struct landing *to = data;
     struct treap_row *row = treap_row_new(table, key, value);
     if (row == NULL) return HF_ENOMEM;
     HF_ASSERT(row_hash_equal(row->hash, hash));
     treap_row_free(treap_insert(&to->rows, row));
-    to->counts[table] += 1;
-    to->digest = digest_add(to->digest, hash);
+    summary_add(&to->summary, row);
     return HF_OK;
 }
 
 static void close_memory(struct store *s)
 {
     struct store_memory *m = memory_of(s);
-    release(s);
-    image_clear(&m->live);
-    image_clear(&m->frozen);
-    image_clear(&m->durable);
+    forget(m, m->change_count);
+    free(m->changes);
+    treap_clear(&m->rows);
+    summary_clear(&m->live);
+    summary_clear(&m->frozen);
+    summary_clear(&m->durable);
     free(m);
 }
 
@@ -397,13 +437,26 @@ int store_memory_crash(struct store *s)
         int rv = flush_done(s);
         if (rv != HF_OK) return rv;
     }
-    release(s);
     s->in_savepoint = false;
-    image_clear(&m->frozen);
-    image_clear(&m->live);
+    go_back(m, 0);
+    HF_ASSERT(row_hash_equal(m->live.digest, m->durable.digest));
+    summary_clear(&m->frozen);
+    m->frozen_count = 0;
     m->flushing = false;
     m->active_bytes = 0;
-    return image_copy(&m->live, &m->durable);
+    return summary_set_mark(&m->live, &m->durable.mark);
+}
+
+/* Read an image into an empty landing. */
+static int land(store_source_cb source_cb, void *data, struct landing *to)
+{
+    struct mark_row mark;
+    struct buffer mark_bytes;
+    buffer_init(&mark_bytes, MARK_ROW_BYTES_MAX);
+    int rv = image_read(source_cb, data, import_row, to, &mark_bytes, &mark);
+    if (rv == HF_OK) rv = summary_set_mark(&to->summary, &mark.mark);
+    buffer_close(&mark_bytes);
+    return rv;
 }
 
 int store_memory_import(struct store *s, store_source_cb source_cb, void *data)
@@ -411,20 +464,21 @@ int store_memory_import(struct store *s, store_source_cb source_cb, void *data)
     HF_ASSERT(s->magic == STORE_MAGIC);
     HF_ASSERT(s->ops == &memory_ops);
     struct store_memory *m = memory_of(s);
-    struct image image = {0};
-    struct mark_row mark;
-    struct buffer mark_bytes;
-    buffer_init(&mark_bytes, MARK_ROW_BYTES_MAX);
-    int rv = image_read(source_cb, data, import_row, &image, &mark_bytes, &mark);
-    if (rv == HF_OK) rv = image_set_mark(&image, &mark.mark);
-    buffer_close(&mark_bytes);
+    struct landing to = {{NULL}, {{0}, {0, 0}, {0}, NULL}};
+    int rv = land(source_cb, data, &to);
     if (rv != HF_OK) {
-        image_clear(&image);
+        treap_clear(&to.rows);
+        summary_clear(&to.summary);
         return rv;
     }
-    m->flushing = false;
-    image_clear(&m->durable);
-    m->durable = image;
+    forget(m, m->change_count);
+    treap_clear(&m->rows);
+    m->rows = to.rows;
+    summary_clear(&m->durable);
+    m->durable = to.summary;
+    memcpy(m->live.counts, to.summary.counts, sizeof m->live.counts);
+    m->live.digest = to.summary.digest;
+    m->flushed = false;
     return store_memory_crash(s);
 }
 

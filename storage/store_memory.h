@@ -1,6 +1,6 @@
 /* The store in memory: the simulation's, and the oracle of the LMDB store's differential test. It
  * is deliberately the simplest thing that keeps the interface's promises: one ordered table with
- * everything in it, and at a checkpoint a copy of the whole of it. */
+ * everything in it, and a list of what each change displaced. */
 #ifndef STORAGE_STORE_MEMORY_H
 #define STORAGE_STORE_MEMORY_H
 

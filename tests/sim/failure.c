@@ -10,34 +10,45 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "tests/sim/trace.h"
+#include "tests/sim/sim.h"
 
 enum { MESSAGE_BYTES = 256 };
 
 static struct {
-    uint64_t seed;
-    uint64_t seconds;
-    uint32_t nodes;
+    const struct sim_options *options;
     const struct trace *trace;
 } run;
 
-void failure_begin(uint64_t seed, uint64_t seconds, uint32_t nodes, const struct trace *trace)
+void failure_begin(const struct sim_options *options, const struct trace *trace)
 {
-    run.seed = seed;
-    run.nodes = nodes;
-    run.seconds = seconds;
+    run.options = options;
     run.trace = trace;
+}
+
+static uint64_t seed_of_run(void)
+{
+    return run.options != NULL ? run.options->seed : 0;
+}
+
+/* The option, if it was given. */
+static void add_option(char *out, size_t bytes, const char *name, uint64_t value)
+{
+    size_t size = strlen(out);
+    if (value != 0) (void)snprintf(out + size, bytes - size, " %s %" PRIu64, name, value);
 }
 
 static int describe(char *out, size_t bytes)
 {
     uint64_t now_ns = run.trace != NULL ? run.trace->now_ns : 0;
-    char nodes[32] = "";
-    if (run.nodes != 0) (void)snprintf(nodes, sizeof nodes, " --nodes %" PRIu32, run.nodes);
+    char options[MESSAGE_BYTES / 2] = "";
+    if (run.options != NULL) {
+        add_option(options, sizeof options, "--seconds", run.options->seconds);
+        add_option(options, sizeof options, "--nodes", run.options->node_count);
+        add_option(options, sizeof options, "--clients", run.options->client_count);
+    }
     return snprintf(out, bytes,
-                    "\n  at %" PRIu64 ".%09" PRIu64 " s; repeat: holdfast-sim %" PRIu64
-                    " --seconds %" PRIu64 "%s -v\n",
-                    now_ns / 1000000000, now_ns % 1000000000, run.seed, run.seconds, nodes);
+                    "\n  at %" PRIu64 ".%09" PRIu64 " s; repeat: holdfast-sim %" PRIu64 "%s -v\n",
+                    now_ns / 1000000000, now_ns % 1000000000, seed_of_run(), options);
 }
 
 void sim_fail(const char *format, ...)
@@ -47,7 +58,7 @@ void sim_fail(const char *format, ...)
     va_start(args, format);
     (void)describe(where, sizeof where);
     fflush(stdout);
-    fprintf(stderr, "seed %" PRIu64 " FAILED: ", run.seed);
+    fprintf(stderr, "seed %" PRIu64 " FAILED: ", seed_of_run());
     vfprintf(stderr, format, args);
     fprintf(stderr, "%s", where);
     va_end(args);
@@ -57,8 +68,8 @@ void sim_fail(const char *format, ...)
 static void on_signal(int number)
 {
     char message[MESSAGE_BYTES];
-    int size =
-        snprintf(message, sizeof message, "seed %" PRIu64 " FAILED: signal %d", run.seed, number);
+    int size = snprintf(message, sizeof message, "seed %" PRIu64 " FAILED: signal %d",
+                        seed_of_run(), number);
     HF_ASSERT(size > 0);
     size += describe(message + size, sizeof message - (size_t)size);
     fflush(stdout); /* the process is lost anyway, its last lines need not be */

@@ -6,11 +6,11 @@
 
 #include <stdint.h>
 
+struct sim_options;
 struct trace;
 
-/** A run begins. \param trace  borrowed until the next one. \param nodes  as asked for; 0 = drawn.
- */
-void failure_begin(uint64_t seed, uint64_t seconds, uint32_t nodes, const struct trace *trace);
+/** A run begins. \param options, trace  borrowed until the next one. */
+void failure_begin(const struct sim_options *options, const struct trace *trace);
 
 /** A claim does not hold. */
 _Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

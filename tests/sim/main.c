@@ -1,7 +1,7 @@
 /* holdfast-sim: run seeds.
  *
- *     holdfast-sim SEED [--seconds S] [--nodes N] [-v] [--from SECONDS] [--twice]
- *     holdfast-sim --seeds A..B [--seconds S] [--nodes N] [--twice] [-q]
+ *     holdfast-sim SEED [--seconds S] [--nodes N] [--clients N] [-v] [--from SECONDS] [--twice]
+ *     holdfast-sim --seeds A..B [--seconds S] [--nodes N] [--clients N] [--twice] [-q]
  *     holdfast-sim --file FILE [--twice] [-q]        lines of "SEED SECONDS what it found"
  *
  * -v prints one line an event (docs/testing.md explains the columns), --from leaves out those
@@ -113,7 +113,7 @@ static void run_file(const struct arguments *a, struct sum *sum)
 static _Noreturn void explain(void)
 {
     fprintf(stderr, "usage: holdfast-sim SEED | --seeds A..B | --file FILE [--seconds S] "
-                    "[--nodes N] [--idle DEATHS] [--twice] [-v [--from S]] [-q]\n");
+                    "[--nodes N] [--clients N] [--idle DEATHS] [--twice] [-v [--from S]] [-q]\n");
     exit(EXIT_USAGE);
 }
 
@@ -149,6 +149,8 @@ static void read_arguments(struct arguments *a, char **argv)
             a->options.seconds = number(*++arg);
         } else if (slice_equal(word, slice_of("--nodes"))) {
             a->options.node_count = (uint32_t)number(*++arg);
+        } else if (slice_equal(word, slice_of("--clients"))) {
+            a->options.client_count = (uint32_t)number(*++arg);
         } else if (slice_equal(word, slice_of("--idle"))) {
             a->options.idle = true;
             a->options.deaths = (uint32_t)number(*++arg);
@@ -166,7 +168,9 @@ static void read_arguments(struct arguments *a, char **argv)
         }
         if (*arg == NULL) explain();
     }
-    if (!any || a->options.node_count > SIM_NODES_MAX || a->options.seconds == 0) explain();
+    if (!any || a->options.node_count > SIM_NODES_MAX || a->options.seconds == 0 ||
+        a->options.client_count > SIM_CLIENTS_MAX)
+        explain();
 }
 
 int main(int argc, char **argv)

@@ -88,8 +88,8 @@ static void begin(struct sim *sim, const struct sim_options *options)
     sim->seed = options->seed;
     sim->trace.verbose = options->verbose;
     sim->trace.from_ns = options->from_ns;
-    failure_begin(options->seed, options->seconds, options->node_count, &sim->trace);
-    swarm_draw(&sim->swarm, options->seed, options->node_count);
+    failure_begin(options, &sim->trace);
+    swarm_draw(&sim->swarm, options->seed, options->node_count, options->client_count);
     sim->idle = options->idle;
     if (options->idle) swarm_make_idle(&sim->swarm, options->seconds, options->deaths);
     network_init(&sim->network, &sim->events, &sim->trace,

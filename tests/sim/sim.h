@@ -18,7 +18,7 @@
 
 struct sim_counts {
     uint64_t events;                   /* taken from the heap */
-    uint64_t ops;                      /* calls of clients that were answered OK */
+    uint64_t ops;                      /* calls of clients that the state machine answered */
     uint64_t faults;                   /* that had an effect */
     uint64_t fault_kinds[FAULT_COUNT]; /* of each kind */
 };
@@ -44,12 +44,13 @@ struct sim {
 
 struct sim_options {
     uint64_t seed;
-    uint64_t seconds;    /* of storm */
-    uint32_t node_count; /* 0 = drawn */
-    bool idle;           /* swarm_make_idle() */
-    uint32_t deaths;     /* of leaders, when idle */
-    uint64_t from_ns;    /* lines only from then on */
-    bool verbose;        /* lines at all */
+    uint64_t seconds;      /* of storm */
+    uint32_t node_count;   /* 0 = drawn */
+    uint32_t client_count; /* 0 = drawn */
+    bool idle;             /* swarm_make_idle() */
+    uint32_t deaths;       /* of leaders, when idle */
+    uint64_t from_ns;      /* lines only from then on */
+    bool verbose;          /* lines at all */
 };
 
 struct sim_result {

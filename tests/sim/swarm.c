@@ -64,9 +64,10 @@ static void draw_faults(struct swarm *w, struct prng *p)
     }
 }
 
-static void draw_work(struct swarm *w, struct prng *p)
+static void draw_work(struct swarm *w, uint32_t client_count, struct prng *p)
 {
     w->client_count = (uint32_t)between(p, 2, 10);
+    if (client_count != 0) w->client_count = client_count;
     w->task_count = (uint32_t)between(p, 1, SIM_TASKS_MAX);
     w->lock_count = (uint32_t)magnitude(p, 1, SIM_LOCKS_MAX);
     w->record_count = (uint32_t)magnitude(p, 1, SIM_RECORDS_MAX);
@@ -77,7 +78,10 @@ static void draw_work(struct swarm *w, struct prng *p)
     }
     if (w->script_weight[SCRIPT_CLOSE] > 1) w->script_weight[SCRIPT_CLOSE] = 1;
     if (!any || coin(p)) w->script_weight[SCRIPT_EXCLUSIVE] += 8;
-    w->think_ns = magnitude(p, 10 * MS, 500 * MS);
+    /* A busy run takes as long as twenty, and mostly shows the same again: few are. */
+    bool busy = prng_below(p, 16) == 0;
+    uint64_t least_ns = w->client_count * w->task_count * (busy ? 5 : 12) * MS;
+    w->think_ns = magnitude(p, least_ns, 3 * least_ns + 200 * MS);
     w->hold_ns = magnitude(p, 1 * MS, 400 * MS);
     w->wait_ms = magnitude(p, 10, 10000);
     w->body_bytes = (uint32_t)magnitude(p, 1, 2048);
@@ -123,7 +127,7 @@ static void draw_weather(struct swarm *w, struct prng *p)
     w->loop_ns = magnitude(p, 10 * US, 1 * MS);
     w->sync_ns = magnitude(p, 50 * US, 2 * MS);
     w->sync_jitter_ns = magnitude(p, 50 * US, 10 * MS);
-    w->audit_ns = magnitude(p, 1 * SEC, 20 * SEC);
+    w->audit_ns = magnitude(p, 2 * SEC, 60 * SEC);
     w->delay_ns_max = magnitude(p, 50 * US, 8 * MS);
     w->ways.jitter_ns = magnitude(p, 20 * US, 4 * MS);
     if (coin(p)) w->ways.spike_ppm = (uint32_t)magnitude(p, 10, 5000);
@@ -137,7 +141,7 @@ static void draw_weather(struct swarm *w, struct prng *p)
         if (coin(p)) w->buggify_mask |= UINT64_C(1) << i;
 }
 
-void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count)
+void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count)
 {
     static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
     struct prng p;
@@ -146,7 +150,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count)
     w->node_count = counts[prng_below(&p, HF_ARRAY_COUNT(counts))];
     if (node_count != 0) w->node_count = node_count;
     draw_faults(w, &p);
-    draw_work(w, &p);
+    draw_work(w, client_count, &p);
     draw_limits(w, &p);
     draw_weather(w, &p);
 }

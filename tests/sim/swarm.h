@@ -84,8 +84,8 @@ struct swarm {
     uint64_t buggify_mask;                /* points that are on */
 };
 
-/** Draw. \param node_count  0 = drawn, too. */
-void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count);
+/** Draw. \param node_count, client_count  0 = drawn, too. */
+void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count);
 
 /** Make it an idle cluster of three instead: right clocks, one client that asks for something about
  * every half an hour, and nothing goes wrong but that the leader dies, so many times in `seconds`.
