@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "base/planted.h"
 #include "base/status.h"
 
 enum { INDEX_BITS = 12, KIND_BITS = 4, ID_SHIFT = INDEX_BITS + KIND_BITS };
@@ -218,6 +219,11 @@ static int write_call(struct core *c, struct call *call, uint64_t now_ns)
         int rv = core_write_request(c, OP_CODE_CANCEL, id, true, &cancel);
         if (rv == HF_OK) call->cancel_id = id;
         return rv;
+    }
+    if (planted(RETRY_UNDER_NEW_NUMBER) && !list_empty(&call->seq_link)) {
+        list_remove(&call->seq_link);
+        c->numbered_count -= 1;
+        call->seq = 0;
     }
     if (call->seq == 0 && (call->op->traits & OP_NUMBERED) != 0) {
         call->seq = ++c->session.seq_last;

@@ -4,6 +4,7 @@
  * early, never late. A loss that a server tells ends the grant here, is remembered while an answer
  * may still bring its token, and is acknowledged with the next KEEP; an answer that says `more`
  * moves no deadline, as the rest may name any grant. docs/contract.md, sections 3 and 11. */
+#include "base/planted.h"
 #include "client/core.h"
 
 #include <stdlib.h>
@@ -240,7 +241,7 @@ static void renewed(struct core *c, uint64_t send_ns)
 
 static void take_keep(struct core *c, const struct msg_keep_reply *keep, uint64_t now_ns)
 {
-    uint64_t send_ns = c->session.send_ns;
+    uint64_t send_ns = planted(LEASE_FROM_ANSWER) ? now_ns : c->session.send_ns;
     bool again = keep->lost.count > 0 || keep->more != 0;
     take_losses(c, keep, now_ns);
     if (keep->more == 0) {
@@ -416,6 +417,7 @@ static void send_keep(struct core *c, uint64_t now_ns)
     s->keep_timeout_ns = now_ns + core_link_patience_ns(c);
     if (core_write_request(c, OP_CODE_KEEP, s->keep_id, true, &keep) != HF_OK)
         core_link_down(c, HF_ENOMEM, true, now_ns);
+    if (planted(RENEWED_BY_SENDING)) renewed(c, now_ns);
 }
 
 void core_session_tick(struct core *c, uint64_t now_ns)

@@ -3,6 +3,12 @@ option(HF_WERROR "Treat warnings as errors (the presets for development do)" OFF
 set(HF_SANITIZE "" CACHE STRING "Sanitizers to build with, as -fsanitize takes them")
 option(HF_SIM "Build holdfast-sim, the simulation of the whole system" ON)
 option(HF_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
+option(HF_PLANTED "Build with the planted bugs of base/planted_bugs.h; for tests alone" OFF)
+if(HF_PLANTED AND CMAKE_BUILD_TYPE STREQUAL "Release")
+    message(FATAL_ERROR
+        "HF_PLANTED makes programs that break their promises when they are told to. It is not for "
+        "a release: cmake --preset planted.")
+endif()
 
 include(CheckCCompilerFlag)
 include(CheckPIESupported)
@@ -16,6 +22,9 @@ target_compile_definitions(holdfast_options INTERFACE _DEFAULT_SOURCE)
 target_compile_options(holdfast_options INTERFACE
     -Wall -Wextra -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes
     -fno-omit-frame-pointer -fstack-protector-strong)
+if(HF_PLANTED)
+    target_compile_definitions(holdfast_options INTERFACE HF_PLANTED)
+endif()
 if(HF_WERROR)
     target_compile_options(holdfast_options INTERFACE -Werror)
 endif()

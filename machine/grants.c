@@ -3,6 +3,7 @@
  * Failure modes: rows that contradict each other are HF_ECORRUPT. */
 #include "machine/grants.h"
 
+#include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
@@ -87,6 +88,7 @@ int holder_find(struct machine *m, struct slice name, const struct row_lock *loc
     struct row_grant grant;
     int rv = grant_get(m, lock->fencing_token, &grant);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+    if (planted(OWNERS_AS_ONE)) owner = grant.owner;
     if (grant.session != session || grant.owner != owner) return HF_ENOTFOUND;
     *token = lock->fencing_token;
     return HF_OK;
@@ -228,7 +230,8 @@ static void remember_loss(const struct machine *m, uint64_t token, const struct 
 {
     uint64_t *delay_ms = grant->mode == MODE_EXCLUSIVE ? &lock->delay_ms : &lock->shared_delay_ms;
     uint64_t until_ms = state_later(m, grant->delay_ms);
-    if (grant->delay_ms != 0 && until_ms > *delay_ms) *delay_ms = until_ms;
+    bool delayed = grant->delay_ms != 0 && !planted(DELAY_IGNORED);
+    if (delayed && until_ms > *delay_ms) *delay_ms = until_ms;
     lock->kept_ms = state_later(m, LOST_LOCK_KEPT_MS);
     lock->last_token = token;
     lock->last_reason = reason;
@@ -255,6 +258,7 @@ static int free_lock(struct machine *m, uint64_t token, const struct row_grant *
     }
     if (is_involuntary(reason)) remember_loss(m, token, grant, reason, &lock);
     rv = lock_put(m, name, &lock);
+    if (planted(WAITERS_NOT_SERVED) && reason == END_EXPIRED) return rv;
     return rv == HF_OK && lock.queue_length > 0 ? serve_mark(m, TABLE_LOCKS, name) : rv;
 }
 
@@ -270,6 +274,10 @@ int grant_end(struct machine *m, uint64_t token, const struct row_grant *grant,
     if (rv == HF_OK && grant->hold_until_ms != 0)
         rv = deadline_del(m, grant->hold_until_ms, DEADLINE_HOLD, row_key_slice(&key));
     if (rv == HF_OK) rv = count_grant(m, grant, -1);
+    if (planted(TOKEN_REUSED) && reason == END_RELEASED && token == m->meta.token_counter) {
+        m->meta.token_counter -= 1;
+        m->meta_changed = true;
+    }
     if (rv == HF_OK && (reason == END_HOLD_MAX || reason == END_FORCED))
         rv = session_lose(m, grant->session, token, reason);
     return rv == HF_OK ? free_lock(m, token, grant, reason) : rv;

@@ -7,6 +7,7 @@
  * client that its work was protected. */
 #include "machine/locks.h"
 
+#include "base/planted.h"
 #include "machine/grants.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
@@ -91,10 +92,11 @@ static int acquire_again(struct machine *m, const struct msg_acquire *acquire, u
     struct row_grant grant;
     int rv = grant_get(m, token, &grant);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
-    HF_ASSERT(grant.owner == acquire->owner);
+    HF_ASSERT(grant.owner == acquire->owner || planted(OWNERS_AS_ONE));
     HF_ASSERT(grant_has_name(&grant, acquire->names.items[0]));
 
-    if (acquire->reentrant == 1 && grant.mode == acquire->mode) {
+    bool other = planted(OWNERS_AS_ONE) && grant.owner != acquire->owner;
+    if ((acquire->reentrant == 1 || other) && grant.mode == acquire->mode) {
         if (grant.count >= REENTRANCE_MAX) return reply_set(out, OP_CODE_ACQUIRE, HF_EQUOTA, NULL);
         grant.count += 1;
         rv = grant_put(m, token, &grant);
@@ -177,7 +179,8 @@ int lock_acquire(struct machine *m, const struct op_context *ctx, const void *re
 
     if (session_load(&m->session) >= SESSION_NAMES_MAX)
         return reply_set(out, OP_CODE_ACQUIRE, HF_EQUOTA, NULL);
-    if (lock.queue_length == 0 && lock_is_grantable(m, &lock, acquire->mode))
+    bool first = lock.queue_length == 0 || planted(WAITER_OVERTAKEN);
+    if (first && lock_is_grantable(m, &lock, acquire->mode))
         return grant_now(m, ctx, acquire, &lock, out);
     if (acquire->wait_ms == 0) return tell_refused(m, name, &lock, acquire->mode, out);
     return wait_in_queue(m, ctx, acquire, &lock, out);
@@ -225,6 +228,10 @@ int lock_release(struct machine *m, const struct op_context *ctx, const void *re
     if (state_token_is_future(m, token))
         return reply_complain(out, OP_CODE_RELEASE, "this fencing token was never issued");
 
+    struct row_lock lock;
+    if (planted(STALE_RELEASE_FREES) && release->name.size != 0 &&
+        lock_get(m, release->name, &lock) == HF_OK && lock.fencing_token != 0)
+        token = lock.fencing_token;
     struct row_grant grant;
     int rv = grant_get(m, token, &grant);
     if (rv == HF_ENOTFOUND) return release_nothing(m, release, out);
@@ -235,7 +242,7 @@ int lock_release(struct machine *m, const struct op_context *ctx, const void *re
         return reply_set(out, OP_CODE_RELEASE, HF_ENOTOWNER, NULL);
 
     struct msg_release_reply reply = {.count_left = grant.count - 1};
-    grant.count -= 1;
+    grant.count = planted(FIRST_RELEASE_FREES) ? 0 : grant.count - 1;
     rv = grant.count > 0 ? grant_put(m, token, &grant) : grant_end(m, token, &grant, END_RELEASED);
     return rv == HF_OK ? reply_set(out, OP_CODE_RELEASE, HF_OK, &reply) : rv;
 }
@@ -301,7 +308,9 @@ static int serve_head(struct machine *m, struct slice name, struct row_lock *loc
     if (rv == HF_OK) rv = parked_request(m, &p, &acquire);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
     lock->queue_first = p.row.ticket;
-    if (!lock_is_grantable(m, lock, acquire.mode)) return HF_OK;
+    bool grantable = lock_is_grantable(m, lock, acquire.mode);
+    if (planted(SHARED_BESIDE_EXCLUSIVE) && acquire.mode == MODE_SHARED) grantable = true;
+    if (!grantable) return HF_OK;
     if (m->grants_left == 0) return HF_ETOOBUSY;
 
     struct grant_request request = {

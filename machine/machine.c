@@ -10,6 +10,7 @@
  * the middle of an entry and must not be used or flushed. */
 #include <stdlib.h>
 
+#include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/dispatch.h"
 #include "machine/replies.h"
@@ -219,7 +220,8 @@ static int apply_to_session(struct machine *m, const struct decoded *d)
     rv = replies_acknowledge(m, d->envelope.session, &m->session, &d->envelope);
     if (rv != HF_OK) return rv;
     /* RESUME renews when it has proved its secret; KEEP is nothing but a renewal. */
-    bool renews = d->envelope.renews != 0 && d->ctx.op != OP_CODE_RESUME;
+    bool renews =
+        d->envelope.renews != 0 && d->ctx.op != OP_CODE_RESUME && !planted(REQUESTS_RENEW_NOTHING);
     if (renews || d->ctx.op == OP_CODE_KEEP)
         m->session.expires_ms = state_later(m, m->session.ttl_ms);
     rv = d->envelope.seq != 0 ? apply_numbered(m, d) : run_handler(m, d);

@@ -3,6 +3,7 @@
  * that no move can forget it. */
 #include "machine/record.h"
 
+#include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
@@ -15,7 +16,8 @@ int record_get(struct machine *m, struct slice key, struct row_record *row)
 
 uint64_t record_reaped_at(const struct row_record *row)
 {
-    bool lapsed_unmarked = row->state == RECORD_RUNNING && row->lapsed && !row->marked;
+    bool unmarked = !row->marked || planted(MARKED_REAPED);
+    bool lapsed_unmarked = row->state == RECORD_RUNNING && row->lapsed && unmarked;
     bool ended =
         row->state == RECORD_DONE || row->state == RECORD_FAILED || row->state == RECORD_RETRYABLE;
     if (!ended && !lapsed_unmarked) return UINT64_MAX;
@@ -112,7 +114,8 @@ int record_start(struct machine *m, struct slice key, struct row_record *row,
     const struct msg_begin *request = call->request;
     row->state = RECORD_RUNNING;
     row->lapsed = 0;
-    row->fencing_token = state_issue_token(m);
+    bool keeps = row->attempt > 0 && planted(TAKEOVER_KEEPS_TOKEN);
+    if (!keeps) row->fencing_token = state_issue_token(m);
     row->attempt = row->attempt < UINT32_MAX ? row->attempt + 1 : UINT32_MAX;
     row->session = call->session;
     row->bound = request->lease_ms == 0;
@@ -159,7 +162,8 @@ int record_stop(struct machine *m, struct slice key, struct row_record *row,
 /* The order of contract, 6: an open mark of an effect that must not be repeated decides first. */
 static enum record_state state_after_lease(const struct row_record *row)
 {
-    if (row->external == MARK_ONCE || row->takeover == TAKEOVER_MANUAL) return RECORD_UNKNOWN;
+    bool once = row->external == MARK_ONCE && !planted(MARK_IGNORED);
+    if (once || row->takeover == TAKEOVER_MANUAL) return RECORD_UNKNOWN;
     if (row->takeover == TAKEOVER_AUTO) return RECORD_RUNNING;
     return row->marked ? RECORD_UNKNOWN : RECORD_FAILED;
 }

@@ -1,5 +1,6 @@
 /* What ends an attempt from outside, and what ends a record: its own lease, its session, ABANDON;
  * retention, then a tombstone, so that a late repeat is refused and not run again, then nothing. */
+#include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/record.h"
 
@@ -57,7 +58,8 @@ int record_attempt_due(struct machine *m, struct slice id)
     int rv = find_due(m, id, DEADLINE_ATTEMPT, &row);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
     HF_ASSERT(row.state == RECORD_RUNNING && !row.bound);
-    if (row.lease_until_ms > state_now(m)) return record_put(m, id, &row);
+    bool extended = row.lease_until_ms > state_now(m) && !planted(EXTEND_OVERLOOKED);
+    if (extended) return record_put(m, id, &row);
     return record_lease_end(m, id, &row);
 }
 

@@ -3,6 +3,7 @@
  * client does wrong (a reused number, an acknowledged one) is an answer. */
 #include "machine/replies.h"
 
+#include "base/planted.h"
 #include "machine/sessions.h"
 
 enum {
@@ -256,7 +257,8 @@ static int cancel_unseen(struct machine *m, uint64_t session, const struct row_s
     if (s->unacked_count >= CANCELLED_MAX) return reply_set(out, OP_CODE_CANCEL, HF_EUNACKED, NULL);
     struct reply_out answer = parked_reply(m);
     int rv = reply_set(&answer, 0, HF_ECANCELLED, NULL);
-    if (rv == HF_OK) rv = reply_store(m, session, seq, 0, NULL, &answer);
+    if (rv == HF_OK && !planted(CANCEL_FORGOTTEN))
+        rv = reply_store(m, session, seq, 0, NULL, &answer);
     return rv == HF_OK ? tell_cancelled(out, 0) : rv;
 }
 

@@ -4,8 +4,10 @@
  * was lost can be sent again; KEEP changes one row; RESUME proves the secret from another
  * connection; CLOSE ends the session as expiry does, but its grants are given back, not lost.
  * Failure modes: a wrong secret, a session that has ended. */
+#include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/grants.h"
+#include "machine/replies.h"
 #include "machine/sessions.h"
 
 /* ------------------------------------------------------------------ OPEN */
@@ -166,6 +168,11 @@ int session_resume(struct machine *m, const struct op_context *ctx, const void *
     if (m->session.ended != 0) return session_tell_ended(&m->session, OP_CODE_RESUME, out);
 
     m->session.expires_ms = state_later(m, m->session.ttl_ms);
+    if (planted(ANSWERS_PER_CONNECTION)) {
+        m->session.unacked_count = m->session.unacked_bytes = 0;
+        rv = replies_forget(m, m->session_id);
+        if (rv != HF_OK) return rv;
+    }
     if (!slice_equal(info.peer, ctx->envelope->peer)) {
         struct row_key key = row_key_u64(m->session_id);
         info.peer = ctx->envelope->peer;

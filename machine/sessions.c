@@ -6,6 +6,7 @@
  * that late calls are told why and when, and retries get the replies they were given. */
 #include "machine/sessions.h"
 
+#include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/parked.h"
 #include "machine/replies.h"
@@ -185,7 +186,8 @@ int session_due(struct machine *m, struct slice id)
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
     struct row_session *s = &m->session;
     HF_ASSERT(s->ended == 0);
-    if (s->expires_ms > state_now(m)) { /* renewed since the row was put */
+    bool renewed = s->expires_ms > state_now(m) && !planted(RENEWAL_OVERLOOKED);
+    if (renewed) { /* since the row was put */
         s->deadline_ms = s->expires_ms;
         rv = deadline_put(m, s->deadline_ms, DEADLINE_SESSION, id);
     } else {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/planted.h"
 #include "base/status.h"
 #include "raft/configuration.h"
 #include "raft/driver_private.h"
@@ -45,7 +46,9 @@ static int take_term_and_vote(struct driver *d)
     uint64_t voted_for = raft_voted_for(&d->raft);
     if (term == d->term && voted_for == d->voted_for) return HF_OK;
     if (term < d->term) return driver_fault(d, HF_EINTERNAL, "the term fell");
-    int rv = d->config.ports.persist_term_vote(d->config.ports.data, term, voted_for);
+    int rv = HF_OK;
+    if (voted_for != 0 || !planted(TERM_NOT_SAVED))
+        rv = d->config.ports.persist_term_vote(d->config.ports.data, term, voted_for);
     if (rv != HF_OK) return driver_fault(d, rv, "term and vote could not be saved");
     d->changed |= term != d->term;
     d->term = term;
@@ -197,7 +200,10 @@ int driver_feed_committed(struct driver *d, uint64_t index, struct slice bytes)
 
 static int apply_committed(struct driver *d)
 {
-    while (d->applied_index < d->commit_index) {
+    uint64_t last = d->commit_index;
+    if (planted(APPLIED_BEFORE_COMMIT) && raft_state(&d->raft) == RAFT_LEADER)
+        last = d->durable_index;
+    while (d->applied_index < last) {
         uint64_t index = d->applied_index + 1;
         if (!entries_has(d->entries, index)) {
             return driver_fault(d, HF_EINTERNAL, "a committed entry is not in memory");
@@ -381,8 +387,9 @@ enum driver_state driver_state(const struct driver *d)
 
 bool driver_is_ready(const struct driver *d)
 {
-    return driver_state(d) == DRIVER_LEADER && d->term_start_index != 0 &&
-           d->applied_index >= d->term_start_index && d->fault == HF_OK;
+    bool committed = d->applied_index >= d->term_start_index || planted(READY_BEFORE_OWN_ENTRY);
+    return driver_state(d) == DRIVER_LEADER && d->term_start_index != 0 && committed &&
+           d->fault == HF_OK;
 }
 
 uint64_t driver_term_start(const struct driver *d)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/planted.h"
 #include "base/status.h"
 #include "raft/configuration.h"
 #include "raft/driver.h"
@@ -55,6 +56,8 @@ void driver_send(struct driver *d, const struct raft_message *from)
         m.append_result.rejected_index = from->append_entries_result.rejected;
         /* libraft leaves it unset when it answers an older term's leader: no bytes of our stack */
         m.append_result.last_index = d->older_term ? 0 : from->append_entries_result.last_log_index;
+        if (planted(ACK_AT_LAST_INDEX) && m.append_result.rejected_index == 0)
+            m.append_result.last_index = entries_last(d->entries);
         m.append_result.features = from->append_entries_result.features;
         m.append_result.capacity = from->append_entries_result.capacity;
         break;
@@ -217,6 +220,8 @@ static int receive_piece(struct driver *d, const struct message *m, const struct
 {
     HF_ASSERT(count <= DRIVER_INFLIGHT_MAX);
     uint64_t previous_term = from == 0 ? a->previous_term : a->entries[from - 1].term;
+    if (planted(CONFLICT_UNCHECKED) && entries_has(d->entries, a->previous_index + from))
+        previous_term = entries_term(d->entries, a->previous_index + from);
     if (count > 0 && a->entries[from].type == LOG_CHANGE) {
         int rv = commit_older_change(d, m, a->entries[from].index, previous_term);
         if (rv != HF_OK) return rv;

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/planted.h"
 #include "base/status.h"
 
 /* One sector: check of what follows up to RECORD_END, magic, version, fields, zeros. */
@@ -82,7 +83,7 @@ static int write_slot(struct disk *d, struct disk_file *file, const struct vote_
     memcpy(bytes + DISK_SECTOR_BYTES, bytes, DISK_SECTOR_BYTES);
     int rv =
         disk_write(d, file, sequence % SLOT_COUNT * SLOT_BYTES, slice_make(bytes, sizeof bytes));
-    if (rv != HF_OK) return rv;
+    if (rv != HF_OK || planted(VOTE_NOT_SYNCED)) return rv;
     return disk_sync(d, file);
 }
 

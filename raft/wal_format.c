@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/planted.h"
 #include "base/status.h"
 
 /* Sector 0: tag, check of the next 64 bytes, magic, version, then the head's fields. */
@@ -268,6 +269,7 @@ static bool parse_record(struct slice bytes, size_t *at, uint32_t *chain, struct
     if (size > LOG_ENTRY_BYTES_MAX) return false;
     if (bytes.size - *at - WAL_RECORD_HEAD_BYTES < size) return false;
     uint32_t check = crc32c(0, head + 4, WAL_RECORD_HEAD_BYTES - 4 + (size_t)size);
+    if (planted(TORN_AS_DATA)) check = get_u32(head);
     if (get_u32(head) != check || get_u32(head + 4) != *chain) return false;
     if (!record_type_is_known(head[12]) || !all_zero(head + 13, 3)) return false;
     *record = (struct wal_record){
@@ -325,7 +327,7 @@ static enum wal_verdict scan_group(struct wal_scan *s, uint32_t sector)
             return bad(s, sector + i, WAL_ROT);
         }
     }
-    if (hole) return judge_hole(s, sector, sector + (uint32_t)sectors);
+    if (hole && !planted(TORN_AS_DATA)) return judge_hole(s, sector, sector + (uint32_t)sectors);
     if (!gather(s, sector, (uint32_t)sectors, record_bytes)) return bad(s, sector, WAL_ROT);
     if (!hand_out(s, sector, record_bytes, count)) return bad(s, sector, WAL_ROT);
     s->end_sector = sector + (uint32_t)sectors;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/planted.h"
 #include "base/status.h"
 #include "raft/wal.h"
 #include "raft/wal_private.h"
@@ -300,7 +301,7 @@ static int scan_segment(struct opening *o, const struct found_segment *f,
         .scratch = scratch,
     };
     enum wal_verdict verdict = wal_scan_run(&s);
-    *torn = verdict == WAL_TORN;
+    *torn = verdict == WAL_TORN || (verdict == WAL_ROT && next == NULL && planted(ROT_CUT));
     if (s.status != HF_OK || (verdict != WAL_CLEAN && !*torn)) {
         return refuse_verdict(o, f->number, &s, verdict);
     }

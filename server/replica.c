@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/planted.h"
 #include "base/status.h"
 #include "raft/configuration.h"
 #include "raft/directory.h"
@@ -330,7 +331,9 @@ int replica_log_progress(struct replica *r, struct replica_now now)
 {
     r->now = now;
     int rv = note_newest_segment(r);
-    if (rv == HF_OK) rv = driver_persisted(r->driver, now.elapsed_ms, wal_durable_index(r->wal));
+    uint64_t durable = wal_durable_index(r->wal);
+    if (planted(ACK_BEFORE_WRITTEN)) durable = wal_last_index(r->wal);
+    if (rv == HF_OK) rv = driver_persisted(r->driver, now.elapsed_ms, durable);
     if (rv == HF_OK && r->paused && !replica_generations_full(r)) {
         r->paused = false;
         rv = driver_resume(r->driver, now.elapsed_ms);

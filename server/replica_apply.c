@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/planted.h"
 #include "base/status.h"
 #include "server/replica_parts.h"
 
@@ -123,6 +124,7 @@ int replica_apply(void *data, const struct log_entry *entry)
     }
     if (entry->type == LOG_COMMAND) rv = apply_command(r, entry);
     if (entry->type == LOG_CHANGE) rv = remember_configuration(r, entry);
+    if (rv == HF_OK && planted(MARK_BEHIND_STORE)) rv = replica_checkpoint(r, false);
     if (rv != HF_OK) return rv;
     if (r->applied_index == r->checkpoint_index) r->changed_ms = r->now.elapsed_ms;
     r->applied_index = entry->index;
@@ -201,6 +203,7 @@ static int serve_list(struct replica *r, struct list *reads, uint32_t *left)
         struct waiting_read *read = HF_CONTAINER_OF(link, struct waiting_read, link);
         if (read->index == 0) read->index = driver_commit_index(r->driver);
         bool waits = r->applied_index < read->index || r->rounds.confirmed < read->round;
+        if (planted(READ_UNCONFIRMED)) waits = r->applied_index < read->index;
         if (leads && (waits || *left == 0)) return HF_OK;
         int rv = leads ? serve_one(r, read) : replica_refuse(r, &read->caller, HF_ENOTLEADER);
         list_remove(&read->link);

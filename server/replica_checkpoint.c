@@ -10,6 +10,7 @@
  * there is space again is looked up when somebody wants it, once a second: nothing else may be
  * written that would show it. */
 #include "base/buggify.h"
+#include "base/planted.h"
 #include "base/status.h"
 #include "server/replica_parts.h"
 
@@ -23,8 +24,8 @@ bool replica_generations_full(const struct replica *r)
 /* A full generation may not go past the log's durable end either: wait, it is being written. */
 static bool may_begin(const struct replica *r)
 {
-    return !store_is_flushing(r->store) && r->applied_index > r->checkpoint_index &&
-           r->applied_index <= wal_durable_index(r->wal);
+    bool durable = r->applied_index <= wal_durable_index(r->wal) || planted(STORE_PAST_LOG);
+    return !store_is_flushing(r->store) && r->applied_index > r->checkpoint_index && durable;
 }
 
 /* What must stay free on a disk: deleting takes space, too, before it gives some back. */
@@ -87,7 +88,8 @@ static int shorten_log(struct replica *r)
     if (mark->index == 0) return HF_OK; /* nothing is in the store's file yet */
     uint64_t trail_bytes = wal_has_room(r->wal) ? r->limits.trail_bytes : 0;
     uint64_t keep_from = wal_trail_begin(r->wal, mark->index, trail_bytes);
-    uint64_t held = r->alone ? keep_from : replica_held_index(r);
+    bool all_hold_it = r->alone || planted(LOG_CUT_TOO_FAR);
+    uint64_t held = all_hold_it ? keep_from : replica_held_index(r);
     if (held < keep_from) keep_from = held;
     if (keep_from <= 1) return HF_OK; /* all of it is trail */
     HF_ASSERT(keep_from <= mark->index);
@@ -126,7 +128,7 @@ int replica_checkpoint(struct replica *r, bool now_please)
         .configuration_index = r->configuration_index,
         .configuration = buffer_slice(&r->configuration),
     };
-    HF_ASSERT(mark.index <= wal_durable_index(r->wal));
+    HF_ASSERT(mark.index <= wal_durable_index(r->wal) || planted(STORE_PAST_LOG));
     rv = store_checkpoint(r->store, &mark);
     if (rv != HF_OK) return rv;
     r->checkpoint_index = mark.index;

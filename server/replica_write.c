@@ -12,6 +12,7 @@
  * is in the log; a copy of a request that was taken before passes, or is told class 2. Leadership
  * lost with entries in flight: class 2. */
 #include "base/buggify.h"
+#include "base/planted.h"
 #include "base/status.h"
 #include "server/replica_parts.h"
 
@@ -160,6 +161,7 @@ static uint16_t flags_for_ops(const struct replica *r)
     uint64_t due_ms = machine_next_deadline_ms(r->machine);
     uint64_t time_ms = r->clock.time_ms;
     bool overdue = due_ms < time_ms && time_ms - due_ms >= OVERDUE_MS_MAX;
+    if (planted(SWEEP_BEFORE_RENEWALS)) overdue = true;
     return overdue ? 0 : ENTRY_HOLDS_SWEEP;
 }
 
@@ -167,7 +169,7 @@ static uint16_t flags_for_ops(const struct replica *r)
 static int submit(struct replica *r, struct batch *batch, uint16_t flags)
 {
     uint64_t index = 0;
-    uint64_t time_ms = r->clock.time_ms;
+    uint64_t time_ms = planted(OWN_CLOCK_IN_LOG) ? r->now.elapsed_ms : r->clock.time_ms;
     uint32_t op_count = batch->count;
     if (time_ms < r->proposed_time_ms) time_ms = r->proposed_time_ms;
     entry_close(&batch->entry, flags, time_ms, r->now.wall_ms);
