@@ -15,7 +15,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/planted.h"
 #include "base/slice.h"
+#include "base/status.h"
 #include "tests/sim/failure.h"
 #include "tests/sim/sim.h"
 
@@ -134,12 +136,27 @@ static void read_range(struct arguments *a, char *text)
     a->last = number(dots + 2);
 }
 
+/* The word that chooses a planted bug, in a build that has them. */
+static bool is_planted(char **arg)
+{
+#ifdef HF_PLANTED
+    if (!slice_equal(slice_of(arg[0]), slice_of("--planted"))) return false;
+    if (arg[1] == NULL || planted_choose(arg[1]) != HF_OK) explain();
+    return true;
+#else
+    (void)arg;
+    return false;
+#endif
+}
+
 static void read_arguments(struct arguments *a, char **argv)
 {
     bool any = false;
     for (char **arg = argv + 1; *arg != NULL; arg++) {
         struct slice word = slice_of(*arg);
-        if (slice_equal(word, slice_of("-v"))) {
+        if (is_planted(arg)) {
+            arg++;
+        } else if (slice_equal(word, slice_of("-v"))) {
             a->options.verbose = true;
         } else if (slice_equal(word, slice_of("-q"))) {
             a->quiet = true;
