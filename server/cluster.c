@@ -9,13 +9,13 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "raft/configuration.h"
-#include "server/config.h"
+#include "server/address.h"
 
 __attribute__((format(printf, 2, 3))) static int complain(char *sentence, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(sentence, CONFIG_SENTENCE_BYTES, format, args);
+    vsnprintf(sentence, CLUSTER_SENTENCE_BYTES, format, args);
     va_end(args);
     return HF_EINVAL;
 }
@@ -25,7 +25,7 @@ __attribute__((format(printf, 2, 3))) static int complain(char *sentence, const 
 static int parse_member(const char *text, size_t bytes, struct cluster_member *member,
                         char *sentence)
 {
-    char host[CONFIG_ADDRESS_BYTES];
+    char host[ADDRESS_TEXT_BYTES];
     uint16_t port = 0;
     uint64_t id = 0;
     size_t at = 0;
@@ -37,8 +37,8 @@ static int parse_member(const char *text, size_t bytes, struct cluster_member *m
         member->id = id;
         memcpy(member->address, text + at + 1, address_bytes);
         member->address[address_bytes] = '\0';
-        well = config_split_address(member->address, host, &port) == HF_OK && port != 0 &&
-               config_plain_address(member->address, member->address) == HF_OK;
+        well = address_split(member->address, host, &port) == HF_OK && port != 0 &&
+               address_plain(member->address, member->address) == HF_OK;
     }
     if (well) return HF_OK;
     return complain(sentence,
@@ -90,7 +90,7 @@ const struct cluster_member *cluster_find(const struct cluster *cluster, uint64_
 
 void cluster_id(const struct cluster *cluster, const char *name, uint8_t *id)
 {
-    char text[CLUSTER_NAME_BYTES + CLUSTER_MEMBERS_MAX * (CLUSTER_ADDRESS_BYTES + 24)];
+    char text[CLUSTER_NAME_BYTES + CLUSTER_MEMBERS_MAX * (ADDRESS_TEXT_BYTES + 24)];
     HF_ASSERT(cluster->count >= 1);
     HF_ASSERT(strlen(name) < CLUSTER_NAME_BYTES);
     int size = snprintf(text, sizeof text, "%s", name);

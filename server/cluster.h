@@ -9,19 +9,19 @@
 
 #include "base/assert.h"
 #include "base/slice.h"
-#include "protocol/limits.h"
+#include "server/address.h"
 
 enum {
     CLUSTER_MEMBERS_MAX = 7, /* more voters make every commit slower, and none safer */
-    CLUSTER_ADDRESS_BYTES = ADDRESS_BYTES_MAX + 1,
     CLUSTER_TEXT_BYTES = 2048,
     CLUSTER_NAME_BYTES = 64,
+    CLUSTER_SENTENCE_BYTES = 512,
 };
 
 struct cluster_member {
-    uint64_t id;                         /**< from 1 */
-    char address[CLUSTER_ADDRESS_BYTES]; /**< "host:port" for the others, as
-                                              config_plain_address() writes it */
+    uint64_t id;                      /**< from 1 */
+    char address[ADDRESS_TEXT_BYTES]; /**< "host:port" for the others, as
+                                              address_plain() writes it */
 };
 
 struct cluster {
@@ -30,7 +30,7 @@ struct cluster {
 };
 
 /** Read the text. \param sentence Out on failure: what is wrong with it, room for
- * CONFIG_SENTENCE_BYTES. \retval HF_EINVAL */
+ * CLUSTER_SENTENCE_BYTES. \retval HF_EINVAL */
 HF_MUST_USE
 int cluster_parse(const char *text, struct cluster *cluster, char *sentence);
 

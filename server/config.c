@@ -1,7 +1,6 @@
 /* See server/config.h. One table names every setting for the flags, the file and the checks. */
 #include "server/config.h"
 
-#include <arpa/inet.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 
 #include "base/status.h"
 #include "raft/driver.h"
+#include "server/address.h"
 
 enum kind { KIND_TEXT, KIND_U64, KIND_U32, KIND_SWITCH, KIND_LEVEL };
 
@@ -244,12 +244,12 @@ static int read_flag(struct reading *r, int argc, char **argv, int *at, const ch
 
 static int check_address(struct reading *r, const char *flag, const char *address)
 {
-    char host[CONFIG_ADDRESS_BYTES];
+    char host[ADDRESS_TEXT_BYTES];
     uint16_t port = 0;
-    if (config_split_address(address, host, &port) != HF_OK)
+    if (address_split(address, host, &port) != HF_OK)
         return complain(r, "%s must be a numeric HOST:PORT such as 127.0.0.1:7420, not \"%s\"",
                         flag, address);
-    if (!config_is_loopback(host) && !r->config->insecure)
+    if (!address_is_loopback(host) && !r->config->insecure)
         return complain(r,
                         "%s is not a loopback address and nothing would be encrypted: "
                         "give --insecure if that is what you want%s",
@@ -260,12 +260,12 @@ static int check_address(struct reading *r, const char *flag, const char *addres
 /* What other machines are told, or told to reach: it has to lead here from there. */
 static int check_reachable(struct reading *r, const char *flag, const char *address)
 {
-    char host[CONFIG_ADDRESS_BYTES];
+    char host[ADDRESS_TEXT_BYTES];
     uint16_t port = 0;
     int rv = check_address(r, flag, address);
     if (rv != HF_OK) return rv;
-    rv = config_split_address(address, host, &port);
-    if (rv == HF_OK && !config_is_any(host)) return HF_OK;
+    rv = address_split(address, host, &port);
+    if (rv == HF_OK && !address_is_any(host)) return HF_OK;
     return complain(r, "%s %s cannot be reached from elsewhere: name this server's own address",
                     flag, address);
 }
@@ -284,12 +284,12 @@ static int check_name(struct reading *r)
 static int check_peer(struct reading *r, const struct cluster_member *self)
 {
     struct config *c = r->config;
-    char host[CONFIG_ADDRESS_BYTES];
+    char host[ADDRESS_TEXT_BYTES];
     uint16_t port = 0;
     if (c->peer[0] == '\0') snprintf(c->peer, sizeof c->peer, "%s", self->address);
     int rv = check_address(r, "--peer", c->peer);
     if (rv != HF_OK) return rv;
-    rv = config_split_address(c->peer, host, &port);
+    rv = address_split(c->peer, host, &port);
     if (rv == HF_OK && port != 0) return HF_OK;
     return complain(r, "--peer %s: the other servers must know the port%s", c->peer, "");
 }
@@ -354,63 +354,4 @@ int config_read(int argc, char **argv, struct config *c, char *sentence)
     while (rv == HF_OK && at < argc) rv = read_flag(&r, argc, argv, &at, &file);
     if (rv == HF_OK && file != NULL) rv = read_file(&r, file);
     return rv == HF_OK ? check(&r) : rv;
-}
-
-/* ------------------------------------------------------------------ addresses */
-
-int config_split_address(const char *address, char *host, uint16_t *port)
-{
-    const char *colon = strrchr(address, ':');
-    uint64_t number = 0;
-    if (colon == NULL || colon == address) return HF_EINVAL;
-    if (!parse_number(colon + 1, 0, UINT16_MAX, &number)) return HF_EINVAL;
-
-    const char *begin = address;
-    size_t bytes = (size_t)(colon - address);
-    if (*begin == '[') { /* [::1]:7420 */
-        if (bytes < 3 || begin[bytes - 1] != ']') return HF_EINVAL;
-        begin += 1;
-        bytes -= 2;
-    }
-    if (bytes >= CONFIG_ADDRESS_BYTES) return HF_EINVAL;
-    memcpy(host, begin, bytes);
-    host[bytes] = '\0';
-    if (strcmp(host, "localhost") == 0) snprintf(host, CONFIG_ADDRESS_BYTES, "127.0.0.1");
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, host, &v4) != 1 && inet_pton(AF_INET6, host, &v6) != 1) return HF_EINVAL;
-    *port = (uint16_t)number;
-    return HF_OK;
-}
-
-int config_plain_address(const char *address, char *text)
-{
-    char host[CONFIG_ADDRESS_BYTES];
-    char plain[INET6_ADDRSTRLEN] = "";
-    uint16_t port = 0;
-    struct in6_addr bytes;
-    int rv = config_split_address(address, host, &port);
-    if (rv != HF_OK) return rv;
-    int family = strchr(host, ':') != NULL ? AF_INET6 : AF_INET;
-    if (inet_pton(family, host, &bytes) != 1) return HF_EINVAL;
-    if (inet_ntop(family, &bytes, plain, sizeof plain) == NULL) return HF_EINVAL;
-    snprintf(text, CONFIG_ADDRESS_BYTES, family == AF_INET6 ? "[%s]:%u" : "%s:%u", plain,
-             (unsigned)port);
-    return HF_OK;
-}
-
-bool config_is_any(const char *host)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, host, &v4) == 1) return v4.s_addr == htonl(INADDR_ANY);
-    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
-}
-
-bool config_is_loopback(const char *host)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, host, &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
-    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }

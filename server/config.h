@@ -10,12 +10,12 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "protocol/limits.h"
+#include "server/address.h"
 #include "server/cluster.h"
 
 enum {
     CONFIG_PATH_BYTES = 4096,
-    CONFIG_ADDRESS_BYTES = ADDRESS_BYTES_MAX + 1,
-    CONFIG_SENTENCE_BYTES = 512,
+    CONFIG_SENTENCE_BYTES = CLUSTER_SENTENCE_BYTES,
 };
 
 enum config_command { CONFIG_RUN, CONFIG_INIT, CONFIG_HELP, CONFIG_VERSION };
@@ -31,8 +31,8 @@ enum {
 struct config {
     enum config_command command;           /**< what to do */
     char data[CONFIG_PATH_BYTES];          /**< the data directory; not empty with RUN and INIT */
-    char client[CONFIG_ADDRESS_BYTES];     /**< "host:port" to listen on for clients */
-    char peer[CONFIG_ADDRESS_BYTES];       /**< "host:port" to listen on for other servers */
+    char client[ADDRESS_TEXT_BYTES];       /**< "host:port" to listen on for clients */
+    char peer[ADDRESS_TEXT_BYTES];         /**< "host:port" to listen on for other servers */
     char cluster_text[CLUSTER_TEXT_BYTES]; /**< --cluster as it was told; empty = a lone server */
     char cluster_name[CLUSTER_NAME_BYTES]; /**< --cluster-name */
     struct cluster cluster;                /**< the text, read */
@@ -51,22 +51,6 @@ struct config {
  * \retval HF_EINVAL the sentence says why. */
 HF_MUST_USE
 int config_read(int argc, char **argv, struct config *c, char *sentence);
-
-/** Split "host:port", "[v6]:port" or "localhost:port". \param host  Out: room for
- * CONFIG_ADDRESS_BYTES; a numeric address. \param port  Out: 0 = draw one. \retval HF_EINVAL */
-HF_MUST_USE
-int config_split_address(const char *address, char *host, uint16_t *port);
-
-/** The one way to write an address: "host:port", "[v6]:port", whatever way it was told.
- * \param text  Out: room for CONFIG_ADDRESS_BYTES; may be `address`. \retval HF_EINVAL */
-HF_MUST_USE
-int config_plain_address(const char *address, char *text);
-
-/** True for 127.0.0.0/8 and ::1. \param host  numeric. */
-bool config_is_loopback(const char *host);
-
-/** True for 0.0.0.0 and ::, which one can bind, but not reach. \param host  numeric. */
-bool config_is_any(const char *host);
 
 /** The text of --help. Static. */
 const char *config_help(void);

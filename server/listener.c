@@ -61,9 +61,9 @@ int listener_open(struct listener *l, struct loop *loop, const char *address,
 {
     *l =
         (struct listener){.loop = loop, .connections_max = connections_max, .accept_cb = accept_cb};
-    char host[CONFIG_ADDRESS_BYTES];
+    char host[ADDRESS_TEXT_BYTES];
     uint16_t port = 0;
-    int rv = config_split_address(address, host, &port);
+    int rv = address_split(address, host, &port);
     HF_ASSERT(rv == HF_OK); /* the configuration was checked */
     rv = uv_tcp_init(&loop->uv, &l->tcp);
     HF_ASSERT(rv == 0);

@@ -21,10 +21,10 @@ struct listener {
     uint64_t complained_ms;                /**< when a refused connection was last logged */
     uint64_t refused_count;                /**< not accepted, or closed at once */
     bool open;                             /**< between open and close */
-    char address[CONFIG_ADDRESS_BYTES];    /**< "host:port" as bound */
+    char address[ADDRESS_TEXT_BYTES];      /**< "host:port" as bound */
 };
 
-/** Bind and listen. \param address  as config_split_address() takes it; port 0 draws one.
+/** Bind and listen. \param address  as address_split() takes it; port 0 draws one.
  * \param accept_cb  called for each connection; keeps connection_count.
  * \param sentence  Out on failure: room for CONFIG_SENTENCE_BYTES. \retval HF_EINVAL */
 HF_MUST_USE

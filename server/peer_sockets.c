@@ -229,9 +229,9 @@ static void connected(uv_connect_t *connect, int failed)
 
 static int parse_address(const char *text, struct sockaddr_storage *address)
 {
-    char host[CONFIG_ADDRESS_BYTES];
+    char host[ADDRESS_TEXT_BYTES];
     uint16_t port = 0;
-    if (config_split_address(text, host, &port) != HF_OK) return UV_EINVAL;
+    if (address_split(text, host, &port) != HF_OK) return UV_EINVAL;
     int rv = uv_ip4_addr(host, port, (struct sockaddr_in *)address);
     return rv == 0 ? rv : uv_ip6_addr(host, port, (struct sockaddr_in6 *)address);
 }

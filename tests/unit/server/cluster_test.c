@@ -156,7 +156,7 @@ static void test_id_of_the_longest_texts_is_made(void **state)
     name[sizeof name - 1] = '\0';
     for (uint32_t i = 0; i < c.count; i++) {
         c.members[i].id = (uint64_t)INT64_MAX - i;
-        memset(c.members[i].address, 'a', CLUSTER_ADDRESS_BYTES - 1);
+        memset(c.members[i].address, 'a', ADDRESS_TEXT_BYTES - 1);
     }
     cluster_id(&c, name, id);
 }

@@ -194,13 +194,13 @@ static void test_plain_address_is_one_spelling(void **state)
         {"[0:0::1]:7420", "[::1]:7420"},      {"[2001:DB8::A]:1", "[2001:db8::a]:1"},
     };
     for (size_t i = 0; i < HF_ARRAY_COUNT(pairs); i++) {
-        char text[CONFIG_ADDRESS_BYTES];
+        char text[ADDRESS_TEXT_BYTES];
         snprintf(text, sizeof text, "%s", pairs[i][0]);
-        assert_int_equal(config_plain_address(text, text), HF_OK);
+        assert_int_equal(address_plain(text, text), HF_OK);
         assert_string_equal(text, pairs[i][1]);
     }
-    char text[CONFIG_ADDRESS_BYTES];
-    assert_int_equal(config_plain_address("name:1", text), HF_EINVAL);
+    char text[ADDRESS_TEXT_BYTES];
+    assert_int_equal(address_plain("name:1", text), HF_EINVAL);
 }
 
 int main(void)
