@@ -70,35 +70,24 @@ static void tell_changes(struct loop *l)
 
 /* ------------------------------------------------------------------ stopping */
 
-/* Once a pass while stopping: what is in flight is answered, then SHUTDOWN, then the store's
- * flush; then the end. */
+/* Once a pass while stopping. */
 static void go_on_stopping(struct loop *l, struct replica_now now)
 {
-    if (now.elapsed_ms >= l->stop_ms) {
+    enum stopping_state state = STOPPING_GOES_ON;
+    loop_must(stopping_pass(&l->stopping, l->replica, &l->door, now, &state), "stopping");
+    if (state == STOPPING_LATE) {
         log_warn("stopped", "how=\"time is up; the log holds what the store does not\"");
         _exit(EXIT_SUCCESS);
     }
-    if (!replica_is_idle(l->replica)) return;
-    int status = HF_OK;
-    if (!l->handed_over && replica_hand_over(l->replica, now, &status)) return;
-    loop_must(status, "handing leadership over");
-    l->handed_over = true;
-    if (!l->said_goodbye) {
-        l->said_goodbye = true;
-        door_say_goodbye(&l->door);
-    }
-    bool wanted = replica_checkpoint_wanted(l->replica, now, &status);
-    loop_must(status, "the last checkpoint");
-    if (!wanted && l->listener.connection_count == 0) uv_stop(&l->uv);
+    if (state == STOPPING_DONE) uv_stop(&l->uv);
 }
 
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct loop *l = handle->data;
-    if (l->stop_ms != 0) return;
+    if (stopping_begun(&l->stopping)) return;
     log_info("stopping", "signal=%s", signum == SIGTERM ? "TERM" : "INT");
-    l->stop_ms = clock_elapsed_ms(&l->clock) + LOOP_STOP_MS_MAX;
-    replica_stop(l->replica);
+    stopping_begin(&l->stopping, l->replica, loop_now(l));
     listener_close(&l->listener);
 }
 
@@ -131,7 +120,7 @@ static void end_pass(uv_check_t *handle)
     struct replica_now now = loop_now(l);
     door_tick(&l->door, now);
     loop_must(replica_pass_end(l->replica, now), "the replica");
-    if (l->stop_ms != 0) go_on_stopping(l, now);
+    if (stopping_begun(&l->stopping)) go_on_stopping(l, now);
     wal_threads_kick(&l->wal_threads);
     if (!l->flushing && replica_flush_wanted(l->replica, now)) {
         l->flushing = true;
@@ -148,8 +137,9 @@ static void arm_timer(uv_prepare_t *handle)
     struct loop *l = handle->data;
     uint64_t wake_ms = replica_next_wake(l->replica);
     uint64_t door_ms = door_next_wake(&l->door);
+    uint64_t stop_ms = stopping_next_wake(&l->stopping);
     if (door_ms < wake_ms) wake_ms = door_ms;
-    if (l->stop_ms != 0 && l->stop_ms < wake_ms) wake_ms = l->stop_ms;
+    if (stop_ms < wake_ms) wake_ms = stop_ms;
     if (wake_ms == UINT64_MAX) {
         uv_timer_stop(&l->timer);
         return;

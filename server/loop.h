@@ -7,7 +7,7 @@
  *
  * Failure modes: any fault ends the process at once with code 74 and one line that says which;
  * nothing is retried and nothing more is answered. A stop (SIGTERM, SIGINT) answers what is in
- * flight, says SHUTDOWN, flushes the store and ends, within STOP_MS_MAX. */
+ * flight and ends within a limit (server/stopping.h). */
 #ifndef SERVER_LOOP_H
 #define SERVER_LOOP_H
 
@@ -24,8 +24,9 @@
 #include "server/listener.h"
 #include "server/peer_sockets.h"
 #include "server/replica.h"
+#include "server/stopping.h"
 
-enum { LOOP_READ_BYTES = 64 * 1024, LOOP_STOP_MS_MAX = 5000 };
+enum { LOOP_READ_BYTES = 64 * 1024 };
 
 struct loop {
     uv_loop_t uv;                         /**< the one loop */
@@ -43,14 +44,12 @@ struct loop {
     struct data_dir *dir;                 /**< borrowed */
     const struct config *config;          /**< borrowed */
     struct clock clock;                   /**< the kernel's */
-    uint64_t stop_ms;                     /**< when a stop has to be over; 0 = not stopping */
+    struct stopping stopping;             /**< begun by a signal */
     uint64_t stall_count;                 /**< stalls logged so far */
     enum driver_state role;               /**< as last logged */
     uint64_t leader;                      /**< likewise: its id, 0 = none */
-    bool handed_over;                     /**< while stopping: leadership needs no more care */
     const char *shortage;                 /**< of space, as last logged; static */
     bool ready;                           /**< the ready line was written */
-    bool said_goodbye;                    /**< SHUTDOWN was told */
     bool flushing;                        /**< the flusher runs */
     uint8_t read_buffer[LOOP_READ_BYTES]; /**< every connection's, for the length of a callback */
 };

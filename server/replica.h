@@ -197,8 +197,9 @@ void replica_stop(struct replica *r);
 /** True when nothing that was taken is under way (parked requests do not count). */
 bool replica_is_idle(const struct replica *r);
 
-/** Begin a checkpoint now if there is something to write; for a graceful stop. \return true while
- * the store's file does not hold all that was applied. \retval faults in *status. */
+/** Have the store's file hold what was applied when this was called first; for a graceful stop.
+ * What is applied later is the log's alone, or a stop would have no end under load.
+ * \return true while that is not so. \retval faults in *status. */
 bool replica_checkpoint_wanted(struct replica *r, struct replica_now now, int *status);
 
 /** True if this server leads and serves, or knows who does. */

@@ -8,7 +8,10 @@
  * Failure modes: a full disk keeps the generation and is tried again every second, meanwhile new
  * work that takes space is refused; two full generations pause the applying of entries. Whether
  * there is space again is looked up when somebody wants it, once a second: nothing else may be
- * written that would show it. */
+ * written that would show it.
+ *
+ * A stop flushes what was applied when it came to that, and no more: under load there is always a
+ * little more, and the others' entries come for as long as this server stands in their way. */
 #include "base/buggify.h"
 #include "base/planted.h"
 #include "base/status.h"
@@ -120,7 +123,9 @@ int replica_checkpoint(struct replica *r, bool now_please)
     if (!may_begin(r)) return HF_OK;
     bool large = store_active_bytes(r->store) >= r->limits.checkpoint_bytes;
     bool old = r->now.elapsed_ms - r->changed_ms >= r->limits.checkpoint_age_ms;
-    if (!large && !old && !now_please && !HF_BUGGIFY(EARLY_CHECKPOINT)) return HF_OK;
+    bool due = large || old || HF_BUGGIFY(EARLY_CHECKPOINT);
+    if (r->last_index != 0) due = false; /* a stop asks itself */
+    if (!due && !now_please) return HF_OK;
 
     struct store_mark mark = {
         .index = r->applied_index,
@@ -141,7 +146,7 @@ int replica_checkpoint(struct replica *r, bool now_please)
 uint64_t replica_checkpoint_when(const struct replica *r)
 {
     if (r->flush_ready) return r->flush_retry_ms;
-    if (!may_begin(r)) return UINT64_MAX;
+    if (r->last_index != 0 || !may_begin(r)) return UINT64_MAX;
     return r->changed_ms + r->limits.checkpoint_age_ms;
 }
 
@@ -155,9 +160,11 @@ bool replica_flush_wanted(struct replica *r, struct replica_now now)
 bool replica_checkpoint_wanted(struct replica *r, struct replica_now now, int *status)
 {
     r->now = now;
-    *status = replica_checkpoint(r, true);
+    *status = HF_OK;
+    if (r->last_index == 0) r->last_index = r->applied_index;
+    if (r->checkpoint_index < r->last_index) *status = replica_checkpoint(r, true);
     return *status == HF_OK &&
-           (store_is_flushing(r->store) || r->checkpoint_index < r->applied_index);
+           (store_is_flushing(r->store) || store_mark(r->store)->index < r->last_index);
 }
 
 int replica_flush_done(struct replica *r, struct replica_now now, int status)

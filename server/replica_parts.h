@@ -97,6 +97,8 @@ struct replica {
     struct buffer configuration;  /**< owned: its bytes */
     uint64_t checkpoint_index;    /**< mark of the newest generation that is flushing or flushed */
     uint64_t changed_ms;          /**< when the first entry after it was applied */
+    uint64_t last_index;          /**< a stop waits for the flush of what was applied up to here;
+                                       0 = it does not wait yet */
     bool flush_ready;             /**< a generation waits for store_flush_run() */
     uint64_t flush_retry_ms;      /**< not before; after a full disk */
     bool disk_full;               /**< a flush found no space, or the reserve is reached */

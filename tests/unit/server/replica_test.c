@@ -411,6 +411,31 @@ static void test_stopping_server_answers_what_it_took(void **state)
     client_close(&c);
 }
 
+/* Under load there is always a little more to flush: a stop does not wait for that. */
+static void test_last_flush_holds_what_was_applied_when_it_began(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+    client_connect(&c, w);
+    client_begin_session(&c, 10000);
+    replica_stop(w->replica);
+    int status = HF_OK;
+    uint64_t applied = w->replica->applied_index;
+    assert_true(replica_checkpoint_wanted(w->replica, w->now, &status));
+    assert_true(replica_flush_wanted(w->replica, w->now));
+    world_run(w, 12000); /* the session ends: one more entry */
+    assert_true(w->replica->applied_index > applied);
+    assert_true(replica_checkpoint_wanted(w->replica, w->now, &status));
+    assert_int_equal(store_flush_run(w->store), HF_OK);
+    assert_int_equal(replica_flush_done(w->replica, w->now, HF_OK), HF_OK);
+    assert_false(replica_checkpoint_wanted(w->replica, w->now, &status));
+    assert_int_equal(status, HF_OK);
+    assert_int_equal(store_mark(w->store)->index, applied);
+    world_settle(w); /* and nothing makes it begin another one by itself */
+    assert_false(store_is_flushing(w->store));
+    client_close(&c);
+}
+
 #define WORLD_TEST(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void)
@@ -433,6 +458,7 @@ int main(void)
         WORLD_TEST(test_too_many_unacked_spares_what_frees),
         WORLD_TEST(test_repeated_request_is_not_refused_for_load),
         WORLD_TEST(test_stopping_server_answers_what_it_took),
+        WORLD_TEST(test_last_flush_holds_what_was_applied_when_it_began),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
