@@ -10,6 +10,7 @@
 #ifndef TESTS_SIM_CHECKS_H
 #define TESTS_SIM_CHECKS_H
 
+#include "server/stopping.h"
 #include "tests/sim/history.h"
 
 struct sim;
@@ -48,6 +49,9 @@ void checks_close(struct checks *k);
 /** A server has begun a life; a server has ended a pass. */
 void checks_node_started(struct sim_node *n);
 void checks_node(struct sim_node *n);
+
+/** A server's orderly stop is over, or its time is. */
+void checks_node_stopped(const struct sim_node *n, enum stopping_state how);
 
 /** All servers that run stand at the same entry, with the same state. */
 bool checks_converged(const struct sim *sim);

@@ -6,6 +6,11 @@
 #include "tests/sim/failure.h"
 #include "tests/sim/sim.h"
 
+enum {
+    LAST_FLUSHES_MAX = 2,   /* one that was under way, and the stop's own */
+    PASS_LATE_MS_MAX = 200, /* BUGGIFY makes passes late */
+};
+
 static void apply_seen(struct sim_node *n)
 {
     const struct replica *r = n->replica;
@@ -101,12 +106,27 @@ static void look_at_progress(struct sim_node *n)
     seen->time_ms = time_ms;
 }
 
+/* A stop's parts end within their limits. */
+static void look_at_stop(const struct sim_node *n)
+{
+    const struct replica *r = n->replica;
+    uint64_t now_ms = node_now(n).elapsed_ms;
+    if (!stopping_begun(&n->stop) || now_ms >= n->stop.until_ms) return;
+    bool hands_over = !n->stop.handed_over && replica_is_idle(r) && r->hand_over_until_ms != 0;
+    if (hands_over && now_ms >= r->hand_over_until_ms)
+        sim_fail("server %u still hands over, %" PRIu64 " ms too late", n->index + 1,
+                 now_ms - r->hand_over_until_ms);
+    if (n->last_flushes > LAST_FLUSHES_MAX)
+        sim_fail("server %u stops, and flushes for the %uth time", n->index + 1, n->last_flushes);
+}
+
 void checks_node(struct sim_node *n)
 {
     look_at_vote(n);
     apply_seen(n);
     look_at_leader(n);
     look_at_progress(n);
+    look_at_stop(n);
 }
 
 void checks_node_started(struct sim_node *n)
@@ -118,6 +138,25 @@ void checks_node_started(struct sim_node *n)
     if (n->replica->applied_index == n->seen.applied)
         history_at(&n->sim->history, n->index, n->seen.applied, store_digest(n->store));
     checks_node(n);
+}
+
+void checks_node_stopped(const struct sim_node *n, enum stopping_state how)
+{
+    const struct replica *r = n->replica;
+    uint64_t held_ns = n->held_ns > n->busy_ns ? n->held_ns : n->busy_ns;
+    uint64_t late_ms = node_now(n).elapsed_ms - n->stop.until_ms;
+    trace_line(&n->sim->trace, 'n', n->index + 1, "stop", "%s%s",
+               how == STOPPING_DONE ? "as asked" : "time is up",
+               n->stop.handed_over ? "" : ", not handed over");
+    if (how == STOPPING_LATE && late_ms > PASS_LATE_MS_MAX &&
+        n->sim->trace.now_ns - held_ns > PASS_LATE_MS_MAX * UINT64_C(1000000))
+        sim_fail("server %u stops %" PRIu64 " ms too late", n->index + 1, late_ms);
+    if (how == STOPPING_LATE) return;
+    if (n->flushing || store_mark(n->store)->index < r->last_index || r->last_index == 0)
+        sim_fail("server %u ended in order, and its store does not hold what it had applied",
+                 n->index + 1);
+    if (!replica_is_idle(r) || !list_empty(&n->door.connections))
+        sim_fail("server %u ended in order, and left requests or clients behind", n->index + 1);
 }
 
 bool checks_converged(const struct sim *sim)

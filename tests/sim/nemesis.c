@@ -69,6 +69,24 @@ void nemesis_server_ended(struct sim *sim, struct sim_node *n)
         push(sim, EVENT_RESTART, n->index, n->life, draw_ms(sim, 20, 5000));
 }
 
+void nemesis_server_stopped(struct sim *sim, struct sim_node *n)
+{
+    push(sim, EVENT_RESTART, n->index, n->life, sim->calm ? 0 : draw_ms(sim, 20, 5000));
+}
+
+/* One that runs is told to stop in order; sometimes all are. */
+static bool stop_servers(struct sim *sim)
+{
+    bool all = draw(sim, 6) == 0;
+    const struct sim_node *one = draw_node(sim);
+    if (one == NULL) return false;
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        struct sim_node *n = &sim->nodes[i];
+        if (n->state == NODE_UP && (all || n == one)) node_stop(n);
+    }
+    return true;
+}
+
 static bool cut_power(struct sim *sim)
 {
     bool all = draw(sim, 4) == 0;
@@ -227,6 +245,7 @@ static bool apply(struct sim *sim, enum fault_kind kind)
     switch (kind) {
     case FAULT_POWER: return cut_power(sim);
     case FAULT_LEADER: return kill_leader(sim);
+    case FAULT_STOP: return stop_servers(sim);
     case FAULT_CLIENT_PAUSE:
     case FAULT_CLIENT_DEATH: return hurt_client(sim, kind);
     case FAULT_PARTITION: return partition(sim);

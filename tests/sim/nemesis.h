@@ -25,6 +25,9 @@ void nemesis_heal(struct sim *sim, const struct event *event);
 /** A server has ended with code 74: it comes again, or stays away until the end. */
 void nemesis_server_ended(struct sim *sim, struct sim_node *n);
 
+/** A server has ended in order: it comes again. */
+void nemesis_server_stopped(struct sim *sim, struct sim_node *n);
+
 /** Nothing goes wrong any more, and what did is mended. */
 void nemesis_stop(struct sim *sim);
 

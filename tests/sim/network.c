@@ -244,7 +244,7 @@ static void accept_stream(struct network *n, struct stream *s)
 {
     struct stream_end *e = &s->ends[1];
     if (n->off[e->host] || chance(n, n->ways.dial_lost_ppm)) return; /* the dialler gives up */
-    if (!n->up[e->host]) {
+    if (!n->up[e->host] || (n->shut[e->host] && s->use == STREAM_CLIENT)) {
         push_chunk(n, s, 0, CHUNK_RESET, 0);
         return;
     }
@@ -312,6 +312,19 @@ void network_event(struct network *n, const struct event *event)
 void network_host_up(struct network *n, uint32_t host)
 {
     n->up[host] = true;
+    n->shut[host] = false;
+}
+
+void network_host_shut(struct network *n, uint32_t host)
+{
+    n->shut[host] = true;
+    LIST_FOR_SAFE(item, &n->used)
+    {
+        struct stream *s = HF_CONTAINER_OF(item, struct stream, link);
+        const struct stream_end *e = &s->ends[1];
+        bool waits = e->open && e->host == host && e->owner == NULL && s->use == STREAM_CLIENT;
+        if (waits) network_close(n, s, 1, true);
+    }
 }
 
 void network_host_on(struct network *n, uint32_t host)

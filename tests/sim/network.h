@@ -87,6 +87,7 @@ struct network {
     uint32_t cut[NETWORK_HOSTS_MAX];            /* bit `to`: nothing from `from` gets there */
     uint64_t clog_ns[NETWORK_HOSTS_MAX];        /* nothing from this host arrives before */
     bool up[NETWORK_HOSTS_MAX];                 /* a process listens there, running or not */
+    bool shut[NETWORK_HOSTS_MAX];               /* but takes no more clients in */
     bool off[NETWORK_HOSTS_MAX];                /* no power: not even a reset comes back */
     struct list ready[NETWORK_HOSTS_MAX];       /* of struct stream_end */
     struct list used;                           /* of struct stream */
@@ -109,6 +110,9 @@ void network_host_on(struct network *n, uint32_t host);
 
 /** A process listens there now. */
 void network_host_up(struct network *n, uint32_t host);
+
+/** Its process listens for clients no longer: those that it has not accepted are reset. */
+void network_host_shut(struct network *n, uint32_t host);
 
 /** Its process is gone, and with it its ends. \param power  so is the machine: nobody is told. */
 void network_host_down(struct network *n, uint32_t host, bool power);

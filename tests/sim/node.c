@@ -132,6 +132,8 @@ void node_start(struct sim_node *n)
     door_set_replica(&n->door, n->replica);
     n->state = NODE_UP;
     n->paused = false;
+    n->stop = (struct stopping){0};
+    n->last_flushes = 0;
     n->busy_ns = 0;
     n->wake_ns = UINT64_MAX;
     n->flushing = false;
@@ -145,7 +147,8 @@ void node_start(struct sim_node *n)
 
 /* ------------------------------------------------------------------ the end */
 
-/* What a job had done when the process ended: nothing, all of it, or what the power left of it. */
+/* What a job had done when the process ended: nothing, all of it, or what the power left of it. Who
+ * ends in order waits for it. */
 static void end_job(struct sim_node *n, unsigned lane, enum node_end how)
 {
     struct wal_job *job = n->jobs[lane];
@@ -168,7 +171,7 @@ static void end_job(struct sim_node *n, unsigned lane, enum node_end how)
 
 void node_die(struct sim_node *n, enum node_end how)
 {
-    static const char *const words[] = {"killed", "power", "fault"};
+    static const char *const words[] = {"killed", "power", "fault", "stopped"};
     HF_ASSERT(n->state == NODE_UP);
     trace_line(&n->sim->trace, 'n', n->index + 1, words[how], "applied %" PRIu64,
                n->replica->applied_index);
@@ -206,10 +209,22 @@ static void take_fault(struct sim_node *n, int rv)
     nemesis_server_ended(n->sim, n);
 }
 
+void node_stop(struct sim_node *n)
+{
+    HF_ASSERT(n->state == NODE_UP);
+    if (stopping_begun(&n->stop)) return;
+    trace_line(&n->sim->trace, 'n', n->index + 1, "stopping", "role %d",
+               (int)replica_role(n->replica));
+    stopping_begin(&n->stop, n->replica, node_now(n));
+    network_host_shut(&n->sim->network, n->index);
+    node_wake(n, true_now(n));
+}
+
 void node_pause(struct sim_node *n, bool paused)
 {
     HF_ASSERT(n->state == NODE_UP);
     n->paused = paused;
+    n->held_ns = true_now(n);
     if (!paused) node_wake(n, true_now(n));
 }
 
@@ -285,6 +300,7 @@ static int take_back_jobs(struct sim_node *n)
     if (rv == HF_OK && any) rv = replica_log_progress(n->replica, node_now(n));
     if (rv != HF_OK || !n->flush_ran) return rv;
     n->flushing = n->flush_ran = false;
+    if (n->stop.said_goodbye && n->flush_status == HF_OK) n->last_flushes++;
     return replica_flush_done(n->replica, node_now(n), n->flush_status);
 }
 
@@ -311,17 +327,28 @@ static void count_vote_syncs(struct sim_node *n)
     }
 }
 
-static int run_pass(struct sim_node *n)
+/* The last connection was closed: that is a turn of libuv's loop, too. */
+static void turn_again(struct sim_node *n, bool had_clients)
 {
+    if (stopping_begun(&n->stop) && had_clients && list_empty(&n->door.connections))
+        node_wake(n, true_now(n) + PASS_NS);
+}
+
+static int run_pass(struct sim_node *n, enum stopping_state *stop)
+{
+    bool had_clients = !list_empty(&n->door.connections);
     int rv = node_read_links(n);
     if (rv == HF_OK) rv = take_back_jobs(n);
     if (rv != HF_OK) return rv;
     door_tick(&n->door, node_now(n));
     rv = replica_pass_end(n->replica, node_now(n));
-    if (rv != HF_OK) return rv;
+    if (rv == HF_OK && stopping_begun(&n->stop))
+        rv = stopping_pass(&n->stop, n->replica, &n->door, node_now(n), stop);
+    if (rv != HF_OK || *stop == STOPPING_LATE) return rv;
     hand_out_jobs(n);
     count_vote_syncs(n);
     if (n->busy_ns <= true_now(n)) node_write_links(n); /* else what it has to say comes later */
+    turn_again(n, had_clients);
     return HF_OK;
 }
 
@@ -333,7 +360,9 @@ static void arm(struct sim_node *n)
     }
     uint64_t wake_ms = replica_next_wake(n->replica);
     uint64_t door_ms = door_next_wake(&n->door);
+    uint64_t stop_ms = stopping_next_wake(&n->stop);
     if (door_ms < wake_ms) wake_ms = door_ms;
+    if (stop_ms < wake_ms) wake_ms = stop_ms;
     if (wake_ms == UINT64_MAX) return;
     uint64_t at_ns = sim_clock_true(&n->clock, wake_ms * NS_PER_MS);
     if (HF_BUGGIFY(LATE_PASS)) at_ns += prng_below(&n->random, UINT64_C(150) * NS_PER_MS);
@@ -350,11 +379,18 @@ void node_event(struct sim_node *n, const struct event *event)
         node_wake(n, n->busy_ns);
         return;
     }
-    int rv = run_pass(n);
+    enum stopping_state stop = STOPPING_GOES_ON;
+    int rv = run_pass(n, &stop);
     if (rv != HF_OK) {
         take_fault(n, rv);
         return;
     }
     checks_node(n);
+    if (stop != STOPPING_GOES_ON) {
+        checks_node_stopped(n, stop);
+        node_die(n, stop == STOPPING_DONE ? END_STOPPED : END_KILLED);
+        nemesis_server_stopped(n->sim, n);
+        return;
+    }
     arm(n);
 }

@@ -8,6 +8,7 @@
 
 #include "server/door.h"
 #include "server/replica_parts.h"
+#include "server/stopping.h"
 #include "tests/sim/clock.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/network.h"
@@ -20,7 +21,7 @@ enum node_state {
     NODE_OUT,  /* its files are damaged: it refuses to start, as it should */
 };
 
-enum node_end { END_KILLED, END_POWER, END_FAULT };
+enum node_end { END_KILLED, END_POWER, END_FAULT, END_STOPPED };
 
 /* What was seen of a server, for claims about what never goes back. */
 struct node_seen {
@@ -50,7 +51,10 @@ struct sim_node {
     uint64_t wake_ns;        /* a pass is due then; UINT64_MAX: none is */
     uint64_t wake_stamp;     /* of that event */
     uint64_t busy_ns;        /* the loop is held up until then */
-    bool paused;             /* stopped: nothing runs but what the kernel does */
+    uint64_t held_ns;        /* it was paused until then */
+    bool paused;             /* held: nothing runs but what the kernel does */
+    struct stopping stop;    /* begun: it was told to end in order */
+    uint32_t last_flushes;   /* done since that said goodbye */
     struct wal_job *jobs[2]; /* handed out, by lane */
     bool job_ran[2];         /* and done */
     bool flushing;           /* likewise: the store's */
@@ -94,7 +98,10 @@ void node_start(struct sim_node *n);
 /** The process ends. */
 void node_die(struct sim_node *n, enum node_end how);
 
-/** Stop it, or let it go on. */
+/** Tell it to end in order, as SIGTERM does; twice is once. */
+void node_stop(struct sim_node *n);
+
+/** Hold it, or let it go on. */
 void node_pause(struct sim_node *n, bool paused);
 
 /** A pass is due at `at_ns` at the latest. */

@@ -36,6 +36,7 @@ enum fault_kind {
     FAULT_RATE,         /* a clock's rate changes */
     FAULT_WALL,         /* a wall clock is set */
     FAULT_LEADER,       /* the leader's process dies */
+    FAULT_STOP,         /* a server is told to end in order, or all are */
     FAULT_COUNT,        /* how many there are */
 };
 
