@@ -1,6 +1,7 @@
 /* See server/config.h. One table names every setting for the flags, the file and the checks. */
 #include "server/config.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,9 +314,12 @@ static int check_cluster(struct reading *r)
     const struct cluster_member *self = cluster_find(&c->cluster, c->id);
     if (c->id == 0)
         return complain(r, "--cluster wants --id N: which of its servers is this one?%s%s", "", "");
-    if (self == NULL)
-        return complain(r, "--id names a server that is not in --cluster %s%s", c->cluster_text,
-                        "");
+    if (self == NULL) {
+        char id[24];
+        snprintf(id, sizeof id, "%" PRIu64, c->id);
+        return complain(r, "--cluster has no server of --id %s: list every server, this one too%s",
+                        id, "");
+    }
     return check_peer(r, self);
 }
 

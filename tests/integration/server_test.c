@@ -372,7 +372,7 @@ static void test_wrong_settings_are_one_sentence_and_64(void **state)
         {"--cluster-name blue", "--cluster-name goes with --cluster"},
         {"--new-cluster", "--new-cluster goes with --cluster"},
         {"--cluster 1=127.0.0.1:1", "wants --id"},
-        {"--id 3 --cluster 1=127.0.0.1:1,2=127.0.0.1:2", "not in --cluster"},
+        {"--id 3 --cluster 1=127.0.0.1:1,2=127.0.0.1:2", "no server of --id 3"},
         {"--id 1 --cluster 1=127.0.0.1:1,2=localhost", "\"2=localhost\" is not ID=HOST:PORT"},
         {"--id 1 --cluster 1=127.0.0.1:1,1=127.0.0.1:2", "server 1 twice"},
         {"--id 1 --cluster 1=127.0.0.1:1,2=127.0.0.1:1", "127.0.0.1:1 to two servers"},
