@@ -13,10 +13,11 @@
 
 static const char *const IDS[CLUSTER_PROCESSES] = {"1", "2", "3"};
 
-void cluster_process_init(struct cluster_process *c)
+void cluster_process_init(struct cluster_process *c, unsigned count)
 {
-    *c = (struct cluster_process){0};
-    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) {
+    HF_ASSERT(count == 1 || count == CLUSTER_PROCESSES);
+    *c = (struct cluster_process){.count = count};
+    for (unsigned i = 0; i < c->count; i++) {
         const char *comma = i > 0 ? "," : "";
         size_t at = strlen(c->list);
         server_process_init(&c->servers[i]);
@@ -33,6 +34,8 @@ void cluster_process_set_arguments(struct cluster_process *c, unsigned i, bool i
     const char **extra = c->servers[i].extra;
     *extra++ = "--segment-mib";
     *extra++ = "4";
+    *extra = NULL;
+    if (c->count == 1) return;
     *extra++ = "--id";
     *extra++ = IDS[i];
     *extra++ = "--cluster";
@@ -48,7 +51,7 @@ void cluster_process_set_arguments(struct cluster_process *c, unsigned i, bool i
 bool cluster_process_start(struct cluster_process *c)
 {
     bool good = true;
-    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) {
+    for (unsigned i = 0; i < c->count; i++) {
         struct server_process *s = &c->servers[i];
         if (s->pid != 0) continue;
         if (s->extra[0] == NULL) {
@@ -59,8 +62,7 @@ bool cluster_process_start(struct cluster_process *c)
             server_process_spawn(s);
         }
     }
-    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++)
-        good = server_process_await(&c->servers[i]) && good;
+    for (unsigned i = 0; i < c->count; i++) good = server_process_await(&c->servers[i]) && good;
     return good;
 }
 
@@ -88,7 +90,7 @@ unsigned cluster_process_leader(const struct cluster_process *c)
 {
     struct cluster_status s;
     for (uint64_t until = now_ms() + CLUSTER_LEADER_MS_MAX; now_ms() < until; sleep_ms(5)) {
-        for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) {
+        for (unsigned i = 0; i < c->count; i++) {
             if (cluster_process_status(c, i, &s) && s.leader == i + 1) return i;
         }
     }
@@ -103,7 +105,7 @@ static bool same_entry(const struct cluster_process *c, bool *same_state)
     struct cluster_status s, first = {0};
     bool any = false;
     *same_state = true;
-    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) {
+    for (unsigned i = 0; i < c->count; i++) {
         if (c->servers[i].pid == 0) continue;
         if (!cluster_process_status(c, i, &s)) return false;
         if (!any) first = s;
@@ -126,7 +128,7 @@ bool cluster_process_agree(const struct cluster_process *c)
         if (!same_state) fprintf(stderr, "the servers' states differ at the same entry\n");
         return same_state;
     }
-    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) {
+    for (unsigned i = 0; i < c->count; i++) {
         struct cluster_status s = {0};
         bool answers = cluster_process_status(c, i, &s);
         fprintf(stderr,
@@ -139,19 +141,19 @@ bool cluster_process_agree(const struct cluster_process *c)
 
 void cluster_process_kill(struct cluster_process *c)
 {
-    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) {
+    for (unsigned i = 0; i < c->count; i++) {
         if (c->servers[i].pid != 0) kill(c->servers[i].pid, SIGKILL);
     }
-    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) server_process_kill(&c->servers[i]);
+    for (unsigned i = 0; i < c->count; i++) server_process_kill(&c->servers[i]);
 }
 
 bool cluster_process_stop(struct cluster_process *c)
 {
     bool good = true;
-    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) {
+    for (unsigned i = 0; i < c->count; i++) {
         if (c->servers[i].pid != 0) kill(c->servers[i].pid, SIGTERM);
     }
-    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) {
+    for (unsigned i = 0; i < c->count; i++) {
         if (c->servers[i].pid == 0) continue;
         int code = server_process_stop(&c->servers[i]);
         if (code != 0) fprintf(stderr, "server %u ended with %d\n", i + 1, code);
@@ -162,5 +164,5 @@ bool cluster_process_stop(struct cluster_process *c)
 
 void cluster_process_close(struct cluster_process *c, bool keep)
 {
-    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) server_process_close(&c->servers[i], keep);
+    for (unsigned i = 0; i < c->count; i++) server_process_close(&c->servers[i], keep);
 }

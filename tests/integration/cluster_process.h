@@ -1,5 +1,6 @@
-/* Three real holdfastd of one cluster for tests, each on a directory and ports of its own. They
- * are made at the first start; later starts go without --new-cluster, as an operator's should. */
+/* Three real holdfastd of one cluster for tests, or a lone one, each on a directory and ports of
+ * its own. They are made at the first start; later starts go without --new-cluster, as an
+ * operator's should. */
 #ifndef TESTS_INTEGRATION_CLUSTER_PROCESS_H
 #define TESTS_INTEGRATION_CLUSTER_PROCESS_H
 
@@ -11,6 +12,7 @@
 enum { CLUSTER_PROCESSES = 3, CLUSTER_LEADER_MS_MAX = 20000 };
 
 struct cluster_process {
+    unsigned count;                                   /**< servers: 3, or 1 without --cluster */
     struct server_process servers[CLUSTER_PROCESSES]; /**< number 0 has the id 1, and so on */
     uint16_t peer_ports[CLUSTER_PROCESSES];           /**< where each listens for the others */
     const char *election_ms;                          /**< --election-ms; NULL = the default */
@@ -27,8 +29,9 @@ struct cluster_status {
     uint8_t digest[16];    /**< of its state */
 };
 
-/** Make folders and draw ports; starts nothing. Aborts the test on failure. */
-void cluster_process_init(struct cluster_process *c);
+/** Make folders and draw ports; starts nothing. Aborts the test on failure.
+ * \param count  CLUSTER_PROCESSES or 1. */
+void cluster_process_init(struct cluster_process *c, unsigned count);
 
 /** Start those that do not run, all at once, and wait until each is ready, at most 30 s.
  * \return false: one was not; its log was printed. */

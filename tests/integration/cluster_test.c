@@ -20,7 +20,7 @@ static struct cluster_process cluster;
 static int setup(void **state)
 {
     (void)state;
-    cluster_process_init(&cluster);
+    cluster_process_init(&cluster, CLUSTER_PROCESSES);
     return cluster_process_start(&cluster) ? 0 : -1;
 }
 

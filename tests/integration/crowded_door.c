@@ -76,7 +76,7 @@ int main(int argc, char **argv)
     static uint64_t back_ms[KILLS_MAX];
     unsigned kills = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 2;
     HF_ASSERT(kills >= 1 && kills <= KILLS_MAX);
-    cluster_process_init(&c);
+    cluster_process_init(&c, CLUSTER_PROCESSES);
     if (!cluster_process_start(&c)) return 1;
     bool good = true;
     for (unsigned k = 0; good && k < kills; k++) {

@@ -405,7 +405,7 @@ int main(int argc, char **argv)
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     static struct attack a;
     hostile_init(&a.h, 0, seed);
-    cluster_process_init(&a.cluster);
+    cluster_process_init(&a.cluster, CLUSTER_PROCESSES);
     a.cluster.election_ms = "2000"; /* a busy machine holds no elections of its own */
     if (!cluster_process_start(&a.cluster) || !learn(&a)) return 1;
     bool good = true;

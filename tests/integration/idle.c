@@ -179,7 +179,7 @@ static bool observe_cluster(unsigned seconds)
 {
     struct cluster_process c;
     struct row rows[CLUSTER_PROCESSES];
-    cluster_process_init(&c);
+    cluster_process_init(&c, CLUSTER_PROCESSES);
     if (!cluster_process_start(&c)) return false;
     for (unsigned i = 0; i < CLUSTER_PROCESSES; i++) rows[i].server = &c.servers[i];
     unsigned leader = cluster_process_leader(&c);

@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     struct grant_load load;
     HF_ASSERT(kills >= 1 && kills <= KILLS_MAX);
     prng_seed(&prng, seed);
-    cluster_process_init(&cluster);
+    cluster_process_init(&cluster, CLUSTER_PROCESSES);
     if (!cluster_process_start(&cluster)) return 1;
     grant_load_start(&load, cluster.addresses);
     bool good = true;

@@ -131,7 +131,7 @@ int main(int argc, char **argv)
     static struct rounds r;
     prng_seed(&r.prng, seed);
     find_program(r.program);
-    cluster_process_init(&r.cluster);
+    cluster_process_init(&r.cluster, CLUSTER_PROCESSES);
     bool good = cluster_process_start(&r.cluster);
     while (good && r.number < rounds && r.wrong == 0) {
         play(&r);
