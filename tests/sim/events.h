@@ -12,6 +12,7 @@ enum event_kind {
     EVENT_CHUNK,      /* the first chunk of a pipe arrives; target: stream and direction */
     EVENT_NODE,       /* a server's pass is due */
     EVENT_CLIENT,     /* a client's step is due */
+    EVENT_READER,     /* a reader's step is due */
     EVENT_JOB,        /* a job of a server's log has run; target: server and lane */
     EVENT_FLUSH,      /* the flush of a server's store has run */
     EVENT_RESTART,    /* a server is started again */

@@ -264,6 +264,7 @@ void history_entry(struct history *h, uint32_t node, const struct log_entry *ent
     apply(h, entry);
     h->entries[h->count++] =
         (struct history_index){.term = entry->term, .hash = hash, .digest = store_digest(h->store)};
+    if (h->entry_cb != NULL) h->entry_cb(h->data);
 }
 
 void history_at(const struct history *h, uint32_t node, uint64_t index, struct hash128 digest)

@@ -119,7 +119,9 @@ struct history {
     uint64_t expired_count;   /* sessions that ended by their lease */
     /* A session was found to have ended: not by CLOSE. */
     void (*expired_cb)(void *data, uint64_t session);
-    void *data; /* handed to it */
+    /* An entry was applied for the first time. */
+    void (*entry_cb)(void *data);
+    void *data; /* handed to both */
 };
 
 /** Begin with nothing committed. */

@@ -46,12 +46,12 @@ static void print_result(uint64_t seed, const struct sim_result *r)
 {
     printf("seed %" PRIu64 " digest %016" PRIx64 " seconds %" PRIu64 ".%03" PRIu64 " ops %" PRIu64
            " faults %" PRIu64 " leader-changes %" PRIu64 " servers %u clients %u entries %" PRIu64
-           " grants %" PRIu64 " completions %" PRIu64 " takeovers %" PRIu64 " expiries %" PRIu64
-           " refused-writes %" PRIu64 " events %" PRIu64 "\n",
+           " grants %" PRIu64 " reads %" PRIu64 " completions %" PRIu64 " takeovers %" PRIu64
+           " expiries %" PRIu64 " refused-writes %" PRIu64 " events %" PRIu64 "\n",
            seed, r->digest, r->simulated_ns / 1000000000, r->simulated_ns / 1000000 % 1000,
            r->counts.ops, r->counts.faults, r->leader_changes, r->node_count, r->client_count,
-           r->entries, r->grants, r->completions, r->takeovers, r->expiries, r->refused_writes,
-           r->counts.events);
+           r->entries, r->grants, r->counts.reads, r->completions, r->takeovers, r->expiries,
+           r->refused_writes, r->counts.events);
     fflush(stdout);
 }
 

@@ -56,6 +56,15 @@ static struct sim_node *draw_node(struct sim *sim)
     return NULL;
 }
 
+struct sim_node *nemesis_leader(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        struct sim_node *n = &sim->nodes[i];
+        if (n->state == NODE_UP && replica_role(n->replica) == DRIVER_LEADER) return n;
+    }
+    return NULL;
+}
+
 static void end_server(struct sim *sim, struct sim_node *n, enum node_end how)
 {
     node_die(n, how);
@@ -139,18 +148,21 @@ static bool rot(struct sim *sim, struct sim_node *n)
 
 static bool kill_leader(struct sim *sim)
 {
-    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
-        struct sim_node *n = &sim->nodes[i];
-        if (n->state != NODE_UP || replica_role(n->replica) != DRIVER_LEADER) continue;
-        end_server(sim, n, END_KILLED);
-        return true;
-    }
-    return false;
+    struct sim_node *n = nemesis_leader(sim);
+    if (n != NULL) end_server(sim, n, END_KILLED);
+    return n != NULL;
+}
+
+/* Half of them the leader: it wakes deposed, with requests before it, and does not know. */
+static struct sim_node *draw_node_to_pause(struct sim *sim)
+{
+    struct sim_node *leader = draw(sim, 2) == 0 ? nemesis_leader(sim) : NULL;
+    return leader != NULL && !leader->paused ? leader : draw_node(sim);
 }
 
 static bool hurt_server(struct sim *sim, enum fault_kind kind)
 {
-    struct sim_node *n = draw_node(sim);
+    struct sim_node *n = kind == FAULT_PAUSE ? draw_node_to_pause(sim) : draw_node(sim);
     if (n == NULL) return false;
     trace_line(&sim->trace, 'n', n->index + 1, "fault", "%s", fault_name(kind));
     switch (kind) {

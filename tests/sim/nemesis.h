@@ -31,6 +31,9 @@ void nemesis_server_stopped(struct sim *sim, struct sim_node *n);
 /** Nothing goes wrong any more, and what did is mended. */
 void nemesis_stop(struct sim *sim);
 
+/** A server that leads, or has not heard that it does not; NULL: none. */
+struct sim_node *nemesis_leader(struct sim *sim);
+
 /* nemesis_net.c */
 
 /** Cut links in one of many shapes. \return its name. */

@@ -29,6 +29,8 @@ static void draw_clients_sides(struct sim *sim, uint8_t *side, uint32_t sides)
 {
     for (uint32_t i = 0; i < sim->swarm.client_count; i++)
         side[SIM_NODES_MAX + i] = (uint8_t)draw(sim, sides);
+    for (uint32_t i = 0; i < sim->swarm.reader_count; i++)
+        side[SIM_NODES_MAX + SIM_CLIENTS_MAX + i] = (uint8_t)draw(sim, sides);
 }
 
 static void halves(struct sim *sim)
@@ -49,6 +51,28 @@ static void isolate(struct sim *sim, bool out, bool in)
         if (i == one) continue;
         if (out) network_cut(&sim->network, one, i);
         if (in) network_cut(&sim->network, i, one);
+    }
+}
+
+/* The leader, with a minority of the others or alone, on one side; all clients reach both. Some
+ * connections to it break, as those through a balancer that looks after its servers: these clients
+ * meet the next leader while others still ask the last one. */
+static void isolate_leader(struct sim *sim)
+{
+    const struct sim_node *leader = nemesis_leader(sim);
+    uint32_t count = sim->swarm.node_count;
+    uint32_t first = leader != NULL ? leader->index : draw(sim, count);
+    uint32_t with = 1 + draw(sim, (count - 1) / 2);
+    for (uint32_t a = 0; a < with; a++) {
+        for (uint32_t b = with; b < count; b++)
+            cut_both(sim, (first + a) % count, (first + b) % count);
+    }
+    struct network *n = &sim->network;
+    for (uint32_t i = 0; i < n->stream_count; i++) {
+        struct stream *s = n->streams[i];
+        if (s->ends[0].open && s->ends[1].open && s->use == STREAM_CLIENT &&
+            s->ends[1].host == first && draw(sim, 2) == 0)
+            network_break(n, s);
     }
 }
 
@@ -99,7 +123,7 @@ static void cut_client(struct sim *sim)
 
 const char *nemesis_partition(struct sim *sim)
 {
-    switch (draw(sim, 9)) {
+    switch (draw(sim, 11)) {
     case 0: isolate(sim, true, true); return "one alone";
     case 1: isolate(sim, true, false); return "one mute";
     case 2: isolate(sim, false, true); return "one deaf";
@@ -107,6 +131,8 @@ const char *nemesis_partition(struct sim *sim)
     case 4: bridge(sim); return "bridge";
     case 5: some_links(sim); return "some links";
     case 6: cut_client(sim); return "a client";
+    case 7:
+    case 8: isolate_leader(sim); return "the leader's side";
     default: halves(sim); return "halves";
     }
 }

@@ -37,6 +37,10 @@ static void wake(void *data, uint32_t host)
 {
     struct sim *sim = data;
     uint64_t now_ns = sim->trace.now_ns;
+    if (host >= SIM_NODES_MAX + SIM_CLIENTS_MAX) {
+        reader_wake(&sim->readers[host - SIM_NODES_MAX - SIM_CLIENTS_MAX], now_ns);
+        return;
+    }
     if (host >= SIM_NODES_MAX) {
         client_wake(&sim->clients[host - SIM_NODES_MAX], now_ns);
         return;
@@ -81,6 +85,15 @@ static void start_hosts(struct sim *sim)
         client_init(&sim->clients[i], sim, i);
         sim_rebirth(sim, i, prng_below(&sim->nemesis.random, 500 * MS));
     }
+    buffer_init(&sim->read_body, FRAME_BYTES_MAX);
+    for (uint32_t i = 0; i < sim->swarm.reader_count; i++) reader_init(&sim->readers[i], sim, i);
+}
+
+/* The log has one entry more. */
+static void see_entry(void *data)
+{
+    struct sim *sim = data;
+    for (uint32_t i = 0; i < sim->swarm.reader_count; i++) reader_see_entry(&sim->readers[i]);
 }
 
 static void begin(struct sim *sim, const struct sim_options *options)
@@ -99,6 +112,7 @@ static void begin(struct sim *sim, const struct sim_options *options)
     draw_delays(sim);
     history_init(&sim->history, &sim->trace);
     sim->history.expired_cb = checks_session_expired;
+    sim->history.entry_cb = see_entry;
     sim->history.data = sim;
     prng_seed(&sim->buggify.random, swarm_seed(options->seed, PURPOSE_BUGGIFY, 0));
     sim->buggify.mask = sim->swarm.buggify_mask;
@@ -113,6 +127,8 @@ static void end(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) client_close(&sim->clients[i]);
     for (uint32_t i = 0; i < sim->swarm.node_count; i++) node_close(&sim->nodes[i]);
+    for (uint32_t i = 0; i < sim->swarm.reader_count; i++) reader_close(&sim->readers[i]);
+    buffer_close(&sim->read_body);
     buggify_now = NULL;
     history_close(&sim->history);
     checks_close(&sim->checks);
@@ -229,6 +245,7 @@ static void dispatch(struct sim *sim, const struct event *event)
     case EVENT_CHUNK: network_event(&sim->network, event); break;
     case EVENT_NODE: node_event(&sim->nodes[event->target], event); break;
     case EVENT_CLIENT: client_event(&sim->clients[event->target], event); break;
+    case EVENT_READER: reader_event(&sim->readers[event->target], event); break;
     case EVENT_JOB:
         node_job_event(&sim->nodes[event->target / 2], event->target & 1, event->stamp);
         break;

@@ -13,12 +13,14 @@
 #include "tests/sim/nemesis.h"
 #include "tests/sim/network.h"
 #include "tests/sim/node.h"
+#include "tests/sim/reader.h"
 #include "tests/sim/swarm.h"
 #include "tests/sim/trace.h"
 
 struct sim_counts {
     uint64_t events;                   /* taken from the heap */
     uint64_t ops;                      /* calls of clients that the state machine answered */
+    uint64_t reads;                    /* of readers, answered and looked at */
     uint64_t faults;                   /* that had an effect */
     uint64_t fault_kinds[FAULT_COUNT]; /* of each kind */
 };
@@ -35,6 +37,8 @@ struct sim {
     struct buggify buggify;                     /* and inside of the code */
     struct sim_node nodes[SIM_NODES_MAX];       /* node_count of them */
     struct sim_client clients[SIM_CLIENTS_MAX]; /* client_count of them */
+    struct sim_reader readers[SIM_READERS_MAX]; /* reader_count of them */
+    struct buffer read_body;                    /* what the log answers to one of them */
     bool calm;                                  /* no more faults */
     bool idle;                                  /* as the options say: ends without a calm */
     bool over;                                  /* everything has come right */

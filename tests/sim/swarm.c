@@ -141,6 +141,15 @@ static void draw_weather(struct swarm *w, struct prng *p)
         if (coin(p)) w->buggify_mask |= UINT64_C(1) << i;
 }
 
+/* Apart from the rest, so that a seed without readers is what it would be without them. */
+static void draw_readers(struct swarm *w, uint64_t seed)
+{
+    struct prng p;
+    prng_seed(&p, swarm_seed(seed, PURPOSE_READERS, 0));
+    if (coin(&p)) w->reader_count = (uint32_t)between(&p, 1, SIM_READERS_MAX);
+    w->read_gap_ns = magnitude(&p, 20 * MS, 300 * MS);
+}
+
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count)
 {
     static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
@@ -153,6 +162,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
     draw_work(w, client_count, &p);
     draw_limits(w, &p);
     draw_weather(w, &p);
+    draw_readers(w, seed);
 }
 
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
@@ -164,6 +174,7 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
     w->script_weight[SCRIPT_EXCLUSIVE] = 1;
     w->node_count = 3;
     w->client_count = w->task_count = 1;
+    w->reader_count = 0;
     w->think_ns = 3600 * SEC;
     w->ttl_ms_min = w->ttl_ms_max = TTL_MS_MAX;
     w->limits = REPLICA_LIMITS_DEFAULT;

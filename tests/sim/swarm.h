@@ -14,6 +14,7 @@
 enum {
     SIM_NODES_MAX = 7,
     SIM_CLIENTS_MAX = 16,
+    SIM_READERS_MAX = 3,
     SIM_TASKS_MAX = 4, /* of one client */
     SIM_LOCKS_MAX = 16,
     SIM_RECORDS_MAX = 64,
@@ -62,6 +63,8 @@ struct swarm {
     uint32_t node_count;                  /* 1, 3, 5 or 7 */
     uint32_t client_count;                /* 2.. */
     uint32_t task_count;                  /* of each client */
+    uint32_t reader_count;                /* 0..SIM_READERS_MAX, beside the clients */
+    uint64_t read_gap_ns;                 /* between two reads of a reader, on average */
     uint32_t lock_count;                  /* names that are used: few make contention */
     uint32_t record_count;                /* keys likewise */
     uint32_t script_weight[SCRIPT_COUNT]; /* 0 = off */
@@ -107,6 +110,8 @@ enum swarm_purpose {
     PURPOSE_SECRETS,
     PURPOSE_CLOCKS,
     PURPOSE_BUGGIFY,
+    PURPOSE_READERS,
+    PURPOSE_READER,
 };
 
 #endif
