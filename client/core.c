@@ -51,7 +51,9 @@ int core_init(struct core *c, const struct core_config *config)
     c->session.keep_ns = CORE_NEVER;
     c->calls = calloc(CORE_CALLS_MAX, sizeof(struct call *));
     c->abandons = calloc(CORE_ABANDONS_MAX, sizeof(struct abandon));
-    if (c->calls != NULL && c->abandons != NULL && arena_init(&c->arena, CORE_ARENA_BYTES) == HF_OK)
+    if (c->calls != NULL && c->abandons != NULL &&
+        arena_init(&c->arena, CORE_ARENA_BYTES) == HF_OK &&
+        recorder_open(c, config->history) == HF_OK)
         return HF_OK;
     core_close(c);
     return HF_ENOMEM;
@@ -59,6 +61,7 @@ int core_init(struct core *c, const struct core_config *config)
 
 void core_close(struct core *c)
 {
+    recorder_close(c);
     for (uint32_t i = 0; c->calls != NULL && i < c->call_count; i++) {
         buffer_close(&c->calls[i]->body);
         buffer_close(&c->calls[i]->reply);
@@ -217,8 +220,10 @@ static int write_call(struct core *c, struct call *call, uint64_t now_ns)
         struct msg_cancel cancel = {.target_seq = call->seq};
         uint64_t id = core_draw_id(c, ID_CANCEL, index);
         int rv = core_write_request(c, OP_CODE_CANCEL, id, true, &cancel);
-        if (rv == HF_OK) call->cancel_id = id;
-        return rv;
+        if (rv != HF_OK) return rv;
+        call->cancel_id = id;
+        recorder_sent(c, call);
+        return HF_OK;
     }
     if (planted(RETRY_UNDER_NEW_NUMBER) && !list_empty(&call->seq_link)) {
         list_remove(&call->seq_link);
@@ -243,6 +248,7 @@ static int write_call(struct core *c, struct call *call, uint64_t now_ns)
     call->request_id = id;
     call->sent_ns = now_ns;
     call->unsure += 1;
+    recorder_sent(c, call);
     return HF_OK;
 }
 
@@ -282,6 +288,7 @@ static void send_abandons(struct core *c, uint64_t now_ns)
             return;
         }
         a->request_id = id;
+        recorder_abandon_sent(c, a);
     }
 }
 

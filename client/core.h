@@ -22,6 +22,7 @@
 #include "base/prng.h"
 #include "base/slice.h"
 #include "client/core_grants.h"
+#include "client/core_recorder.h"
 #include "protocol/frame.h"
 #include "protocol/messages.h"
 
@@ -54,6 +55,7 @@ struct core_config {
     uint32_t drift_ppm;  /**< how wrong the local clock's rate may be, below 1,000,000 */
     void (*random_cb)(void *out, size_t bytes, void *data); /**< secrets and owner ids */
     void *random_data;                                      /**< handed to it */
+    struct recorder_sink *history; /**< borrowed until core_close(); NULL = nothing is recorded */
 };
 
 /* ------------------------------------------------------------------ calls */
@@ -103,6 +105,7 @@ struct call {
     void *waiter;             /**< the shell's: who sleeps until it is finished, or NULL */
     void *output;             /**< the shell's: what a retry writes to */
     void *handle;             /**< the shell's: what it was called on */
+    struct recorder_op *recorded; /**< the recorder's, until its line is written; else NULL */
 };
 
 /* ------------------------------------------------------------------ parts */
@@ -169,9 +172,10 @@ struct session {
 };
 
 struct abandon {
-    uint64_t token;      /**< to be given back; 0 = a free place */
-    uint64_t request_id; /**< 0 = not on its way */
-    uint64_t resend_ns;  /**< not before */
+    uint64_t token;               /**< to be given back; 0 = a free place */
+    uint64_t request_id;          /**< 0 = not on its way */
+    uint64_t resend_ns;           /**< not before */
+    struct recorder_op *recorded; /**< the recorder's, likewise */
 };
 
 struct core {
@@ -180,6 +184,7 @@ struct core {
     struct link link;
     struct session session;
     struct grants grants;
+    struct recorder *recorder; /**< owned; NULL = off */
 
     struct list active;       /**< calls in the order of core_submit() */
     struct list idle;         /**< calls to be used again */

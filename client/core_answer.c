@@ -225,6 +225,7 @@ static bool final(struct core *c, struct call *call, const struct reply_frame *r
                   uint64_t now_ns)
 {
     call->flags = reply->flags;
+    recorder_answer(c, call, reply);
     if (!keep_reply(call, reply->body)) {
         core_call_over(c, call, HF_ENOMEM);
         return true;
@@ -275,6 +276,7 @@ bool core_answered(struct core *c, struct call *call, const struct reply_frame *
                    uint64_t now_ns)
 {
     call->request_id = 0;
+    recorder_hears(c, call, call->op->code, reply);
     if (call->over || call->confirming) {
         core_call_settle(c, call);
         return true;
@@ -302,7 +304,10 @@ bool core_answered(struct core *c, struct call *call, const struct reply_frame *
     case HF_ECORRUPT:
     case HF_EINTERNAL: core_call_later(c, call, CORE_RESEND_MS, now_ns); break;
     case HF_ESESSION:
-    case HF_ESESSIONUNKNOWN: expired(c, call, reply->status, now_ns); break;
+    case HF_ESESSIONUNKNOWN:
+        recorder_answer(c, call, reply);
+        expired(c, call, reply->status, now_ns);
+        break;
     default: fine = final(c, call, reply, now_ns); break;
     }
     core_session_reset_if_drained(c, now_ns);
@@ -315,6 +320,7 @@ bool core_cancelled(struct core *c, struct call *call, const struct reply_frame 
 {
     struct msg_cancel_reply cancel;
     call->cancel_id = 0;
+    recorder_hears(c, call, OP_CODE_CANCEL, reply);
     if (call->over) {
         core_call_settle(c, call);
         return true;
@@ -342,6 +348,7 @@ bool core_cancelled(struct core *c, struct call *call, const struct reply_frame 
     bool fine = true;
     if (cancel.op != call->op->code) own.status = HF_ECANCELLED; /* it never arrived */
     if (own.status == HF_ECANCELLED) {
+        recorder_canceled(c, call);
         core_call_over(c, call, HF_ECANCELLED);
     } else {
         fine = final(c, call, &own, now_ns);

@@ -53,6 +53,7 @@ static void give_call_back(struct core *c, struct call *call)
 {
     HF_ASSERT(list_empty(&call->seq_link));
     HF_ASSERT(list_empty(&call->send_link));
+    HF_ASSERT(call->recorded == NULL);
     list_remove(&call->done_link);
     list_remove(&call->link);
     empty_buffer(&call->body);
@@ -124,6 +125,7 @@ void core_submit(struct core *c, struct call *call, uint64_t deadline_ns, uint64
     call->deadline_ns = deadline_ns;
     list_push_back(&c->active, &call->link);
     c->busy_count += 1;
+    recorder_submitted(c, call);
     core_wake(c, deadline_ns);
     core_call_queue(c, call);
     core_link_advance(c, now_ns);
@@ -160,6 +162,7 @@ void core_calls_disconnected(struct core *c)
         struct abandon *a = &c->abandons[i];
         a->request_id = 0;
         if (a->resend_ns != CORE_NEVER || a->token == 0) continue;
+        recorder_abandon_over(c, a);
         a->token = 0;
         c->abandon_left -= 1;
     }
@@ -198,6 +201,7 @@ void core_call_over(struct core *c, struct call *call, int status)
 {
     HF_ASSERT(!call->over);
     HF_ASSERT(c->busy_count > 0);
+    recorder_over(c, call, status);
     call->over = true;
     call->confirming = false;
     call->status = status;

@@ -102,6 +102,7 @@ void core_abandon(struct core *c, uint64_t token, uint64_t now_ns)
     if (at == CORE_ABANDONS_MAX) return; /* likewise: as many as a session can hold wait already */
     if (at == c->abandon_count) c->abandon_count += 1;
     c->abandons[at] = (struct abandon){.token = token};
+    recorder_abandon(c, &c->abandons[at]);
     c->abandon_left += 1;
     c->abandons_due = true;
     core_wake(c, now_ns);
@@ -122,6 +123,7 @@ static void drop_abandon(struct core *c, uint32_t index)
         a->resend_ns = CORE_NEVER;
         return;
     }
+    recorder_abandon_over(c, a);
     a->token = 0;
     c->abandon_left -= 1;
     while (c->abandon_count > 0 && c->abandons[c->abandon_count - 1].token == 0)
@@ -134,6 +136,7 @@ void core_abandoned(struct core *c, uint32_t index, const struct reply_frame *re
     struct abandon *a = &c->abandons[index];
     bool wanted = a->resend_ns != CORE_NEVER;
     a->request_id = 0;
+    recorder_hears_abandon(c, a, reply);
     int status = reply->status;
     if (status == HF_ENOTLEADER) {
         core_link_redirect(c, slice_make(NULL, 0), now_ns);
@@ -142,6 +145,7 @@ void core_abandoned(struct core *c, uint32_t index, const struct reply_frame *re
         c->abandons_due = true;
         core_wake(c, a->resend_ns);
     } else {
+        recorder_abandon_answer(c, a, status);
         drop_abandon(c, index);
         /* Unwanted, it may have been asked of the session before this one. */
         if (wanted && (status == HF_ESESSION || status == HF_ESESSIONUNKNOWN))
@@ -243,6 +247,7 @@ static void take_keep(struct core *c, const struct msg_keep_reply *keep, uint64_
 {
     uint64_t send_ns = planted(LEASE_FROM_ANSWER) ? now_ns : c->session.send_ns;
     bool again = keep->lost.count > 0 || keep->more != 0;
+    recorder_kept(c, keep);
     take_losses(c, keep, now_ns);
     if (keep->more == 0) {
         renewed(c, send_ns);
@@ -269,6 +274,7 @@ void core_session_start(struct core *c, uint64_t now_ns)
     c->link.state = LINK_SESSION;
     c->link.session_id = core_draw_id(c, ID_SESSION, 0);
     s->send_ns = now_ns;
+    recorder_keep_sent(c);
     struct slice secret = slice_make(s->secret, sizeof s->secret);
     int rv;
     if (s->phase == SESSION_OPENING) {
@@ -354,6 +360,7 @@ bool core_session_started(struct core *c, const struct reply_frame *reply, uint6
     struct msg_keep_reply keep;
     c->link.session_id = 0;
     arena_reset(&c->arena);
+    recorder_hears(c, NULL, op, reply);
     switch (reply->status) {
     case HF_OK:
         if (is_open) return opened(c, reply, now_ns);
@@ -390,6 +397,7 @@ bool core_session_kept(struct core *c, const struct reply_frame *reply, uint64_t
     struct msg_keep_reply keep;
     c->session.keep_id = 0;
     arena_reset(&c->arena);
+    recorder_hears(c, NULL, OP_CODE_KEEP, reply);
     switch (reply->status) {
     case HF_OK:
         if (codec_decode(&msg_keep_reply_type, reply->body, &c->arena, &keep) != HF_OK)
@@ -414,6 +422,7 @@ static void send_keep(struct core *c, uint64_t now_ns)
     s->keep_id = core_draw_id(c, ID_KEEP, 0);
     s->send_ns = now_ns;
     s->keep_ns = CORE_NEVER;
+    recorder_keep_sent(c);
     s->keep_timeout_ns = now_ns + core_link_patience_ns(c);
     if (core_write_request(c, OP_CODE_KEEP, s->keep_id, true, &keep) != HF_OK)
         core_link_down(c, HF_ENOMEM, true, now_ns);
@@ -437,6 +446,7 @@ void core_session_end(struct core *c, int status, int reason, uint64_t now_ns)
 {
     struct session *s = &c->session;
     if (s->phase == SESSION_NONE || s->phase == SESSION_ENDED) return;
+    recorder_session_end(c, status, reason);
     s->phase = SESSION_ENDED;
     s->end_reason = reason;
     s->keep_ns = CORE_NEVER;
@@ -446,6 +456,7 @@ void core_session_end(struct core *c, int status, int reason, uint64_t now_ns)
         if (c->abandons[i].request_id != 0) {
             c->abandons[i].resend_ns = CORE_NEVER;
         } else if (c->abandons[i].token != 0) {
+            recorder_abandon_over(c, &c->abandons[i]);
             c->abandons[i].token = 0;
             c->abandon_left -= 1;
         }

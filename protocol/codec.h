@@ -103,6 +103,10 @@ int codec_first(struct slice bytes, struct slice *value);
 HF_MUST_USE
 int codec_json(const struct codec_type *type, const void *in, struct buffer *out);
 
+/** Append UTF-8 text as a JSON string, with its quotes and escapes. Errors as codec_json(). */
+HF_MUST_USE
+int codec_json_text(struct buffer *out, struct slice text);
+
 /* ------------------------------------------------------------------ describing */
 
 #define CODEC_TYPE_U64    uint64_t

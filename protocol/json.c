@@ -42,7 +42,7 @@ static const char *escape(uint8_t byte, char scratch[8])
     return scratch;
 }
 
-static int put_text(struct buffer *out, struct slice text)
+int codec_json_text(struct buffer *out, struct slice text)
 {
     int rv = put_raw(out, "\"");
     size_t plain = 0; /* start of the bytes that stand for themselves */
@@ -81,7 +81,7 @@ static int put_base64(struct buffer *out, struct slice bytes)
 static int put_status(struct buffer *out, int32_t status)
 {
     const char *word = status_name(status);
-    if (word[0] != '?') return put_text(out, slice_of(word));
+    if (word[0] != '?') return codec_json_text(out, slice_of(word));
     int rv = put_raw(out, status < 0 ? "-" : "");
     return rv == HF_OK ? put_number(out, (uint64_t)(status < 0 ? -status : status), false) : rv;
 }
@@ -95,7 +95,8 @@ static int put_item(struct buffer *out, const struct codec_field *f, const void 
         /* Items have no range of their own in the description: tokens, so far. */
         return put_number(out, ((const struct codec_u64s *)in)->items[i], true);
     }
-    if (f->kind == CODEC_STRS) return put_text(out, ((const struct codec_strs *)in)->items[i]);
+    if (f->kind == CODEC_STRS)
+        return codec_json_text(out, ((const struct codec_strs *)in)->items[i]);
     const uint8_t *items = ((const struct codec_list *)in)->items;
     return put_struct(out, f->type, items + (size_t)i * f->type->struct_bytes);
 }
@@ -118,10 +119,10 @@ static int put_value(struct buffer *out, const struct codec_field *f, const void
     switch (f->kind) {
     case CODEC_U64: return put_number(out, *(const uint64_t *)in, f->max > TIME_MS_MAX);
     case CODEC_STATUS: return put_status(out, *(const int32_t *)in);
-    case CODEC_STR: return put_text(out, *(const struct slice *)in);
+    case CODEC_STR: return codec_json_text(out, *(const struct slice *)in);
     case CODEC_BIN: {
         struct slice bytes = *(const struct slice *)in;
-        return scan_is_text(bytes) ? put_text(out, bytes) : put_base64(out, bytes);
+        return scan_is_text(bytes) ? codec_json_text(out, bytes) : put_base64(out, bytes);
     }
     case CODEC_U64S:
     case CODEC_STRS:

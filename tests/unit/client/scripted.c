@@ -16,6 +16,12 @@ static void draw(void *out, size_t bytes, void *data)
 
 void script_open(struct script *s, const char *servers, uint64_t ttl_ms)
 {
+    script_open_recorded(s, servers, ttl_ms, NULL);
+}
+
+void script_open_recorded(struct script *s, const char *servers, uint64_t ttl_ms,
+                          struct recorder_sink *history)
+{
     *s = (struct script){.now_ns = 1000 * SEC, .seed = 1};
     struct core_config config = {.servers = servers,
                                  .name = slice_of("test"),
@@ -23,7 +29,8 @@ void script_open(struct script *s, const char *servers, uint64_t ttl_ms)
                                  .margin_ms = 20,
                                  .drift_ppm = 10000,
                                  .random_cb = draw,
-                                 .random_data = s};
+                                 .random_data = s,
+                                 .history = history};
     assert_int_equal(core_init(&s->core, &config), HF_OK);
     buffer_init(&s->wire, 64 * 1024 * 1024);
     assert_int_equal(arena_init(&s->arena, 16 * 1024 * 1024), HF_OK);

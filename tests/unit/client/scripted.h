@@ -32,6 +32,10 @@ struct script {
 /** Start a core with these servers, at 1,000 s. */
 void script_open(struct script *s, const char *servers, uint64_t ttl_ms);
 
+/** The same with a history. \param history NULL = none. */
+void script_open_recorded(struct script *s, const char *servers, uint64_t ttl_ms,
+                          struct recorder_sink *history);
+
 /** Free all. */
 void script_close(struct script *s);
 

@@ -1,0 +1,443 @@
+/* The recorder's own life, and what it writes for grants rather than for calls: renewals, losses,
+ * the session's end, ABANDON. docs/history-format.md says which line each is; where what this file
+ * knows is less than that, it writes less: a lapse needs no line. */
+#include "client/core_recorder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/status.h"
+#include "client/core.h"
+
+enum { LINE_BYTES_MAX = 16 * 1024, PART_BYTES = 16 };
+
+/* ------------------------------------------------------------------ begin and end */
+
+int recorder_open(struct core *c, struct recorder_sink *sink)
+{
+    if (sink == NULL) return HF_OK;
+    struct recorder *r = calloc(1, sizeof *r);
+    if (r == NULL) return HF_ENOMEM;
+    r->sink = sink;
+    buffer_init(&r->line, LINE_BYTES_MAX);
+    if (arena_init(&r->arena, CORE_ARENA_BYTES) != HF_OK) {
+        free(r);
+        return HF_ENOMEM;
+    }
+    c->recorder = r;
+    return HF_OK;
+}
+
+void recorder_close(struct core *c)
+{
+    struct recorder *r = c->recorder;
+    if (r == NULL) return;
+    for (uint32_t i = 0; i < c->call_count; i++) {
+        struct call *call = c->calls[i];
+        if (call->recorded == NULL) continue;
+        call->unsure += 1; /* its answer may be on its way */
+        recorder_over(c, call, HF_EUNKNOWN);
+    }
+    for (uint32_t i = 0; i < c->abandon_count; i++) recorder_abandon_over(c, &c->abandons[i]);
+    arena_close(&r->arena);
+    buffer_close(&r->line);
+    free(r->grants);
+    free(r);
+    c->recorder = NULL;
+}
+
+uint64_t recorder_now(const struct recorder *r)
+{
+    return r->sink->now_cb(r->sink->data);
+}
+
+void recorder_emit(struct core *c, struct recorder_line *line)
+{
+    struct recorder *r = c->recorder;
+    line->id = ++r->sink->id_last;
+    line->client = c->config.name;
+    buffer_clear(&r->line);
+    if (recorder_line_write(&r->line, line) != HF_OK) {
+        r->sink->broken_cb(r->sink->data);
+        return;
+    }
+    r->sink->line_cb(r->sink->data, buffer_slice(&r->line));
+}
+
+/* ------------------------------------------------------------------ grants by their token */
+
+struct recorder_grant *recorder_find(const struct recorder *r, uint64_t token)
+{
+    for (uint32_t i = 0; i < r->grant_count; i++) {
+        if (r->grants[i].token == token) return &r->grants[i];
+    }
+    return NULL;
+}
+
+static bool make_room(struct recorder *r)
+{
+    if (r->grant_count < r->grant_places) return true;
+    uint32_t places = r->grant_places == 0 ? 64 : r->grant_places * 2;
+    struct recorder_grant *more = NULL;
+    if (places <= RECORDER_GRANTS_MAX) more = realloc(r->grants, places * sizeof *more);
+    if (more == NULL) return false;
+    r->grants = more;
+    r->grant_places = places;
+    return true;
+}
+
+struct recorder_grant *recorder_add(struct recorder *r, uint64_t token, struct slice key)
+{
+    HF_ASSERT(key.size <= NAME_BYTES_MAX);
+    struct recorder_grant *g = token != 0 ? recorder_find(r, token) : NULL;
+    if (g != NULL) return g;
+    if (!make_room(r)) {
+        r->sink->broken_cb(r->sink->data);
+        return NULL;
+    }
+    g = &r->grants[r->grant_count++];
+    *g = (struct recorder_grant){.token = token, .key_bytes = key.size};
+    memcpy(g->key, key.data, key.size);
+    return g;
+}
+
+void recorder_forget(struct recorder *r, uint64_t token)
+{
+    struct recorder_grant *g = recorder_find(r, token);
+    if (g != NULL) *g = r->grants[--r->grant_count];
+}
+
+/* What ends with the session. */
+static void forget_bound(struct recorder *r)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < r->grant_count; i++) {
+        if (!r->grants[i].bound) r->grants[kept++] = r->grants[i];
+    }
+    r->grant_count = kept;
+}
+
+static struct recorder_line line_of(const struct recorder_grant *g, const char *op)
+{
+    struct slice key = slice_make(g->key, g->key_bytes);
+    struct recorder_line line = {
+        .model = g->attempt ? "idem" : "lock", .op = op, .part = key, .key = key};
+    if (g->token != 0) recorder_number(&line.args, "token", g->token);
+    return line;
+}
+
+/* ------------------------------------------------------------------ calls */
+
+static struct recorder_op *make_op(struct recorder *r, uint64_t token)
+{
+    struct recorder_op *op = calloc(1, sizeof *op);
+    if (op == NULL) r->sink->broken_cb(r->sink->data);
+    const struct recorder_grant *g = token != 0 ? recorder_find(r, token) : NULL;
+    if (op != NULL) op->token = token;
+    if (op == NULL || g == NULL) return op;
+    op->owner = g->owner;
+    op->attempt = g->attempt;
+    op->key_bytes = g->key_bytes;
+    memcpy(op->key, g->key, g->key_bytes);
+    return op;
+}
+
+/* The token that a request names, or 0. */
+static uint64_t token_of(const struct call *call)
+{
+    union {
+        struct msg_release release;
+        struct msg_extend extend;
+        struct msg_checkpoint checkpoint;
+        struct msg_complete complete;
+        struct msg_resolve resolve;
+    } m;
+    switch (call->op->code) {
+    case OP_CODE_RELEASE:
+    case OP_CODE_EXTEND:
+    case OP_CODE_CHECKPOINT:
+    case OP_CODE_COMPLETE:
+    case OP_CODE_RESOLVE: break;
+    default: return 0;
+    }
+    int rv = codec_decode(call->op->request, buffer_slice(&call->body), NULL, &m);
+    HF_ASSERT(rv == HF_OK); /* our own encoding */
+    switch (call->op->code) {
+    case OP_CODE_RELEASE: return m.release.fencing_token;
+    case OP_CODE_EXTEND: return m.extend.fencing_token;
+    case OP_CODE_CHECKPOINT: return m.checkpoint.fencing_token;
+    case OP_CODE_COMPLETE: return m.complete.fencing_token;
+    default: return m.resolve.fencing_token;
+    }
+}
+
+void recorder_submitted(struct core *c, struct call *call)
+{
+    struct recorder *r = c->recorder;
+    if (r == NULL) return;
+    HF_ASSERT(call->recorded == NULL);
+    uint64_t token = token_of(call);
+    call->recorded = make_op(r, token);
+    if (call->recorded != NULL) call->recorded->own = !call->attached;
+    if (call->op->code != OP_CODE_COMPLETE) return;
+    struct recorder_grant *attempt = recorder_find(r, token);
+    if (attempt != NULL) attempt->completing = true;
+}
+
+void recorder_sent(struct core *c, struct call *call)
+{
+    struct recorder_op *op = call->recorded;
+    if (op == NULL) return;
+    op->last_ns = recorder_now(c->recorder);
+    if (op->call_ns == 0) {
+        op->call_ns = op->last_ns;
+        op->session = c->session.id;
+    }
+}
+
+static void hear(struct recorder *r, uint64_t last_ns, uint16_t op, const struct reply_frame *reply)
+{
+    struct msg_ended ended;
+    r->told_ns = last_ns;
+    r->told_reason = 0;
+    if (reply->status != HF_ESESSION || op_reply_type(op, reply->status) != &msg_ended_type) return;
+    if (codec_decode(&msg_ended_type, reply->body, NULL, &ended) == HF_OK)
+        r->told_reason = (int)ended.reason;
+}
+
+void recorder_hears(struct core *c, const struct call *call, uint16_t op,
+                    const struct reply_frame *reply)
+{
+    if (c->recorder == NULL) return;
+    uint64_t last_ns = c->recorder->keep_ns;
+    if (call != NULL) last_ns = call->recorded != NULL ? call->recorded->last_ns : 0;
+    hear(c->recorder, last_ns, op, reply);
+}
+
+/* ------------------------------------------------------------------ the session */
+
+void recorder_keep_sent(struct core *c)
+{
+    if (c->recorder != NULL) c->recorder->keep_ns = recorder_now(c->recorder);
+}
+
+static const struct lost_item *find_loss(const struct msg_keep_reply *keep, uint64_t token)
+{
+    const struct lost_item *lost = keep->lost.items;
+    for (uint32_t i = 0; i < keep->lost.count; i++) {
+        if (lost[i].fencing_token == token) return &lost[i];
+    }
+    return NULL;
+}
+
+/* How long the grant stands at least, from the send of the KEEP on. */
+static uint64_t find_ttl(const struct core *c, const struct recorder_grant *g,
+                         const struct msg_keep_reply *keep)
+{
+    const struct left_item *holds = keep->holds.items;
+    uint64_t ttl_ms = c->config.ttl_ms;
+    if (!g->held_for) return ttl_ms;
+    for (uint32_t i = 0; i < keep->holds.count; i++) {
+        if (holds[i].fencing_token == g->token)
+            return holds[i].left_ms < ttl_ms ? holds[i].left_ms : ttl_ms;
+    }
+    return 0;
+}
+
+static void write_renewal(struct core *c, struct recorder_grant *g, uint64_t ttl_ms)
+{
+    struct recorder *r = c->recorder;
+    struct recorder_line line = line_of(g, "renew");
+    recorder_number(&line.args, "ttl_ms", ttl_ms);
+    if (!g->attempt) recorder_owner(&line.args, c->session.id, g->owner);
+    line.call_ns = g->seen_ns = r->keep_ns;
+    line.ret_ns = recorder_now(r);
+    recorder_emit(c, &line);
+}
+
+/* A server told that a grant has ended: by its lease or hold, which must have been over, or by an
+ * act that ends what has not run out. Of an attempt that lapses, its token is still good: nothing
+ * of it can be said. */
+static void write_loss(struct core *c, const struct recorder_grant *g, int reason, uint64_t told_ns)
+{
+    bool ran_out = reason == END_EXPIRED || reason == END_HOLD_MAX || reason == 0;
+    if (ran_out && g->attempt) return;
+    struct recorder_line line = line_of(g, ran_out ? "renew" : g->attempt ? "abandon" : "release");
+    if (!g->attempt) recorder_owner(&line.args, c->session.id, g->owner);
+    if (ran_out) {
+        recorder_number(&line.args, "ttl_ms", 0);
+        line.outcome = RECORDED_FAIL;
+        line.error = "not_held";
+    } else {
+        recorder_number(&line.args, g->attempt ? "if_any" : "all", 1);
+    }
+    line.call_ns = ran_out ? told_ns : g->seen_ns;
+    line.ret_ns = recorder_now(c->recorder);
+    recorder_emit(c, &line);
+}
+
+void recorder_kept(struct core *c, const struct msg_keep_reply *keep)
+{
+    struct recorder *r = c->recorder;
+    if (r == NULL) return;
+    LIST_FOR(item, &c->grants.alive)
+    {
+        const struct slot *s = HF_CONTAINER_OF(item, struct slot, link);
+        struct recorder_grant *g = recorder_find(r, s->token);
+        if (g == NULL || !g->bound) continue;
+        const struct lost_item *loss = find_loss(keep, s->token);
+        bool known = s->since_ns <= c->session.send_ns;
+        if (loss != NULL) {
+            write_loss(c, g, (int)loss->reason, r->keep_ns);
+        } else if (keep->more == 0 && known && !g->completing) {
+            write_renewal(c, g, find_ttl(c, g, keep));
+        }
+    }
+    const struct lost_item *lost = keep->lost.items;
+    for (uint32_t i = 0; i < keep->lost.count; i++) recorder_forget(r, lost[i].fencing_token);
+}
+
+/* ------------------------------------------------------------------ CLOSE, and other ends */
+
+static void write_end(struct core *c, const struct recorder_grant *g, const struct recorder_op *op,
+                      enum recorder_outcome outcome)
+{
+    struct recorder_line line = line_of(g, g->attempt ? "abandon" : "release");
+    if (!g->attempt) recorder_owner(&line.args, op->session, g->owner);
+    if (!g->attempt && g->token != 0) recorder_number(&line.args, "all", 1);
+    if (g->token != 0) recorder_number(&line.args, "if_any", 1);
+    line.outcome = outcome;
+    line.call_ns = op->call_ns;
+    if (outcome != RECORDED_UNKNOWN) line.ret_ns = recorder_now(c->recorder);
+    recorder_emit(c, &line);
+}
+
+/* An acquire that is not answered, as what it may have brought. */
+static bool find_unknown(struct core *c, const struct call *call, struct recorder_grant *g)
+{
+    struct msg_acquire acquire;
+    if (call->recorded == NULL || call->recorded->call_ns == 0) return false;
+    if (call->op->code != OP_CODE_ACQUIRE) return false;
+    arena_reset(&c->recorder->arena);
+    int rv =
+        codec_decode(&msg_acquire_type, buffer_slice(&call->body), &c->recorder->arena, &acquire);
+    if (rv != HF_OK || acquire.names.count != 1) return false;
+    struct slice name = acquire.names.items[0];
+    *g = (struct recorder_grant){.owner = acquire.owner, .key_bytes = name.size};
+    memcpy(g->key, name.data, name.size);
+    return true;
+}
+
+void recorder_write_close(struct core *c, const struct recorder_op *op,
+                          enum recorder_outcome outcome)
+{
+    struct recorder *r = c->recorder;
+    struct recorder_grant unknown;
+    for (uint32_t i = 0; i < r->grant_count; i++) {
+        if (r->grants[i].bound) write_end(c, &r->grants[i], op, outcome);
+    }
+    for (uint32_t i = 0; i < c->call_count; i++) {
+        if (find_unknown(c, c->calls[i], &unknown)) write_end(c, &unknown, op, outcome);
+    }
+    forget_bound(r);
+}
+
+static struct call *find_close(const struct core *c)
+{
+    for (uint32_t i = 0; i < c->call_count; i++) {
+        struct call *call = c->calls[i];
+        if (call->recorded == NULL || call->recorded->call_ns == 0) continue;
+        if (call->op->code == OP_CODE_CLOSE) return call;
+    }
+    return NULL;
+}
+
+void recorder_session_end(struct core *c, int status, int reason)
+{
+    struct recorder *r = c->recorder;
+    if (r == NULL) return;
+    struct call *close = c->closing ? find_close(c) : NULL;
+    if (close != NULL) {
+        bool ended = status == HF_ESESSION || status == HF_ESESSIONUNKNOWN;
+        recorder_write_close(c, close->recorded, ended ? RECORDED_OK : RECORDED_UNKNOWN);
+        free(close->recorded);
+        close->recorded = NULL;
+    }
+    if (r->told_reason != 0) reason = r->told_reason;
+    LIST_FOR(item, &c->grants.alive)
+    {
+        const struct slot *s = HF_CONTAINER_OF(item, struct slot, link);
+        const struct recorder_grant *g = recorder_find(r, s->token);
+        if (status == HF_ESESSION && g != NULL && g->bound) write_loss(c, g, reason, r->told_ns);
+    }
+    forget_bound(r);
+}
+
+/* ------------------------------------------------------------------ ABANDON */
+
+void recorder_abandon(struct core *c, struct abandon *a)
+{
+    if (c->recorder == NULL || recorder_find(c->recorder, a->token) == NULL) return;
+    HF_ASSERT(a->recorded == NULL);
+    a->recorded = make_op(c->recorder, a->token);
+}
+
+void recorder_abandon_sent(struct core *c, struct abandon *a)
+{
+    if (a->recorded == NULL) return;
+    a->recorded->last_ns = recorder_now(c->recorder);
+    if (a->recorded->call_ns != 0) return;
+    a->recorded->call_ns = a->recorded->last_ns;
+    a->recorded->session = c->session.id;
+}
+
+void recorder_hears_abandon(struct core *c, const struct abandon *a,
+                            const struct reply_frame *reply)
+{
+    if (c->recorder == NULL) return;
+    hear(c->recorder, a->recorded != NULL ? a->recorded->last_ns : 0, OP_CODE_ABANDON, reply);
+}
+
+static void write_abandon(struct core *c, struct abandon *a, enum recorder_outcome outcome,
+                          const char *error)
+{
+    struct recorder_op *op = a->recorded;
+    struct slice key = slice_make(op->key, op->key_bytes);
+    struct recorder_line line = {.model = op->attempt ? "idem" : "lock",
+                                 .op = op->attempt ? "abandon" : "release",
+                                 .part = key,
+                                 .key = key,
+                                 .call_ns = op->call_ns,
+                                 .outcome = outcome,
+                                 .error = error};
+    recorder_number(&line.args, "token", a->token);
+    if (!op->attempt) {
+        recorder_owner(&line.args, op->session, op->owner);
+        recorder_number(&line.args, "all", 1);
+    }
+    if (outcome != RECORDED_UNKNOWN) line.ret_ns = recorder_now(c->recorder);
+    if (op->call_ns != 0) recorder_emit(c, &line);
+    free(op);
+    a->recorded = NULL;
+}
+
+void recorder_abandon_answer(struct core *c, struct abandon *a, int status)
+{
+    if (a->recorded == NULL) return;
+    bool attempt = a->recorded->attempt;
+    switch (status) {
+    case HF_OK: write_abandon(c, a, RECORDED_OK, NULL); break;
+    case HF_ENOTHELD:
+        write_abandon(c, a, RECORDED_FAIL, attempt ? "stale_token" : "not_held");
+        break;
+    case HF_ENOTOWNER:
+    case HF_ESESSION: write_abandon(c, a, RECORDED_FAIL, attempt ? "refused" : "not_held"); break;
+    default: write_abandon(c, a, RECORDED_UNKNOWN, NULL); return;
+    }
+    if (status != HF_ESESSION) recorder_forget(c->recorder, a->token);
+}
+
+void recorder_abandon_over(struct core *c, struct abandon *a)
+{
+    if (a->recorded != NULL) write_abandon(c, a, RECORDED_UNKNOWN, NULL);
+}
