@@ -185,10 +185,12 @@ void checks_session_expired(void *data, uint64_t session)
 bool checks_claim(struct sim_task *t)
 {
     struct check_lock *lock = lock_of(t);
+    recording_wrote(t, lock->guard_value, t->token >= lock->guard_token);
     if (t->token < lock->guard_token) {
         checks_of(t)->refused_count++;
         return false;
     }
+    recording_read(t, lock->guard_value);
     lock->guard_token = t->token;
     t->seen_value = lock->guard_value;
     return true;
@@ -197,6 +199,7 @@ bool checks_claim(struct sim_task *t)
 bool checks_write(struct sim_task *t)
 {
     struct check_lock *lock = lock_of(t);
+    recording_wrote(t, lock->guard_value + 1, t->token >= lock->guard_token);
     if (t->token < lock->guard_token) {
         checks_of(t)->refused_count++;
         return false;

@@ -88,6 +88,7 @@ void client_start(struct sim_client *c)
         .drift_ppm = DRIFT_PPM,
         .random_cb = draw,
         .random_data = c,
+        .history = recording_sink(c->sim),
     };
     int rv = core_init(&c->core, &config);
     HF_ASSERT(rv == HF_OK);

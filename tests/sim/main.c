@@ -6,9 +6,11 @@
  *
  * -v prints one line an event (docs/testing.md explains the columns), --from leaves out those
  * before that true time; --idle is an idle cluster of three, the leader of which dies so often;
- * --twice runs each seed a second time and compares the digests; -q prints the sum alone. The last
- * line says seed, digest, simulated seconds, ops, faults, leader changes. Exit code 1: a claim
- * failed, and the output says how to repeat it; 64: wrong arguments. */
+ * --twice runs each seed a second time and compares the digests; -q prints the sum alone;
+ * --history writes what clients did to a file for a checker (docs/history-format.md), of more seeds
+ * than one to FILE.SEED, and with --twice of the first run alone. The last line says seed, digest,
+ * simulated seconds, ops, faults, leader changes. Exit code 1: a claim failed, and the output says
+ * how to repeat it; 64: wrong arguments. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,12 +23,19 @@
 #include "tests/sim/failure.h"
 #include "tests/sim/sim.h"
 
-enum { SECONDS_DEFAULT = 60, LINE_BYTES = 512, EXIT_USAGE = 64, ELECTION_MS_MAX = 1500 };
+enum {
+    SECONDS_DEFAULT = 60,
+    LINE_BYTES = 512,
+    PATH_BYTES = 4096,
+    EXIT_USAGE = 64,
+    ELECTION_MS_MAX = 1500
+};
 
 struct arguments {
-    uint64_t first;   /* seed */
-    uint64_t last;    /* seed */
-    const char *file; /* of seeds; NULL = none */
+    uint64_t first;      /* seed */
+    uint64_t last;       /* seed */
+    const char *file;    /* of seeds; NULL = none */
+    const char *history; /* file to write; NULL = none */
     struct sim_options options;
     bool twice; /* compare the digests of two runs */
     bool quiet; /* no line a seed */
@@ -70,15 +79,30 @@ static void look_at_time(const struct sim_result *r, bool quiet)
                  r->leader_changes);
 }
 
+/* One seed's history is FILE, that of many FILE.SEED. */
+static const char *name_history(const struct arguments *a, uint64_t seed, char *path, size_t bytes)
+{
+    if (a->history == NULL || (a->file == NULL && a->first == a->last)) return a->history;
+    int size = snprintf(path, bytes, "%s.%" PRIu64, a->history, seed);
+    if (size <= 0 || (size_t)size >= bytes) {
+        fprintf(stderr, "holdfast-sim: the name of a history is too long: %s\n", a->history);
+        exit(EXIT_USAGE);
+    }
+    return path;
+}
+
 static void run_seed(const struct arguments *a, uint64_t seed, uint64_t seconds, struct sum *sum)
 {
     struct sim_options options = a->options;
     struct sim_result result, again;
+    char path[PATH_BYTES];
     options.seed = seed;
+    options.history = name_history(a, seed, path, sizeof path);
     if (seconds != 0) options.seconds = seconds;
     sim_run(&options, &result);
     if (a->twice) {
         options.verbose = false;
+        options.history = NULL;
         sim_run(&options, &again);
         if (again.digest != result.digest)
             sim_fail("the same seed has two digests: %016" PRIx64 " and %016" PRIx64, result.digest,
@@ -115,7 +139,8 @@ static void run_file(const struct arguments *a, struct sum *sum)
 static _Noreturn void explain(void)
 {
     fprintf(stderr, "usage: holdfast-sim SEED | --seeds A..B | --file FILE [--seconds S] "
-                    "[--nodes N] [--clients N] [--idle DEATHS] [--twice] [-v [--from S]] [-q]\n");
+                    "[--nodes N] [--clients N] [--idle DEATHS] [--twice] [-v [--from S]] [-q] "
+                    "[--history FILE]\n");
     exit(EXIT_USAGE);
 }
 
@@ -171,6 +196,8 @@ static void read_arguments(struct arguments *a, char **argv)
         } else if (slice_equal(word, slice_of("--idle"))) {
             a->options.idle = true;
             a->options.deaths = (uint32_t)number(*++arg);
+        } else if (slice_equal(word, slice_of("--history"))) {
+            a->history = *++arg;
         } else if (slice_equal(word, slice_of("--from"))) {
             a->options.from_ns = number(*++arg) * 1000000000;
         } else if (slice_equal(word, slice_of("--seeds"))) {

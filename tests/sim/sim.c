@@ -118,6 +118,7 @@ static void begin(struct sim *sim, const struct sim_options *options)
     sim->buggify.mask = sim->swarm.buggify_mask;
     buggify_now = &sim->buggify;
     nemesis_init(sim);
+    recording_open(sim, options->history);
     start_hosts(sim);
     push(sim, EVENT_AUDIT, 0, 0, sim->swarm.audit_ns);
     push(sim, EVENT_CALM, 0, 0, options->seconds * SEC);
@@ -126,6 +127,7 @@ static void begin(struct sim *sim, const struct sim_options *options)
 static void end(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) client_close(&sim->clients[i]);
+    recording_close(&sim->recording);
     for (uint32_t i = 0; i < sim->swarm.node_count; i++) node_close(&sim->nodes[i]);
     for (uint32_t i = 0; i < sim->swarm.reader_count; i++) reader_close(&sim->readers[i]);
     buffer_close(&sim->read_body);

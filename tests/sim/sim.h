@@ -14,6 +14,7 @@
 #include "tests/sim/network.h"
 #include "tests/sim/node.h"
 #include "tests/sim/reader.h"
+#include "tests/sim/recording.h"
 #include "tests/sim/swarm.h"
 #include "tests/sim/trace.h"
 
@@ -32,6 +33,7 @@ struct sim {
     struct events events;                       /* what comes */
     struct network network;                     /* links */
     struct history history;                     /* what is committed */
+    struct recording recording;                 /* what clients did, as a file */
     struct checks checks;                       /* what is claimed */
     struct nemesis nemesis;                     /* what goes wrong */
     struct buggify buggify;                     /* and inside of the code */
@@ -55,6 +57,7 @@ struct sim_options {
     uint32_t deaths;       /* of leaders, when idle */
     uint64_t from_ns;      /* lines only from then on */
     bool verbose;          /* lines at all */
+    const char *history;   /* file for what clients did; NULL = none */
 };
 
 struct sim_result {

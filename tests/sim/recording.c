@@ -1,0 +1,107 @@
+/* See the header. */
+#include "tests/sim/recording.h"
+
+#include <inttypes.h>
+
+#include "base/status.h"
+#include "tests/sim/failure.h"
+#include "tests/sim/sim.h"
+
+enum { LINE_BYTES_MAX = 4096, NAME_BYTES = 32 };
+
+static uint64_t now(void *data)
+{
+    const struct sim *sim = data;
+    return sim->trace.now_ns;
+}
+
+static void put(void *data, struct slice line)
+{
+    const struct sim *sim = data;
+    const struct recording *r = &sim->recording;
+    if (fwrite(line.data, 1, line.size, r->file) != line.size)
+        sim_fail("the history's file %s takes no more", r->path);
+}
+
+static void broken(void *data)
+{
+    (void)data;
+    sim_fail("a client's recorder leaves out a line");
+}
+
+void recording_open(struct sim *sim, const char *path)
+{
+    struct recording *r = &sim->recording;
+    struct buffer header;
+    if (path == NULL) return;
+    r->path = path;
+    r->file = fopen(path, "we");
+    if (r->file == NULL) sim_fail("the history's file %s cannot be made", path);
+    r->sink =
+        (struct recorder_sink){.now_cb = now, .line_cb = put, .broken_cb = broken, .data = sim};
+    buffer_init(&header, LINE_BYTES_MAX);
+    int rv = recorder_header_write(&header, (uint64_t)sim->swarm.rate_ppm_max, sim->seed);
+    HF_ASSERT(rv == HF_OK);
+    put(sim, buffer_slice(&header));
+    buffer_close(&header);
+}
+
+void recording_close(struct recording *r)
+{
+    if (r->file == NULL) return;
+    bool whole = fflush(r->file) == 0 && ferror(r->file) == 0;
+    if (fclose(r->file) != 0 || !whole) sim_fail("the history's file %s is not whole", r->path);
+    r->file = NULL;
+}
+
+struct recorder_sink *recording_sink(struct sim *sim)
+{
+    return sim->recording.file != NULL ? &sim->recording.sink : NULL;
+}
+
+/* An op on a register happens at one moment of true time. */
+static void write_line(const struct sim_task *t, struct recorder_line *line)
+{
+    struct sim *sim = t->client->sim;
+    struct buffer out;
+    char client[NAME_BYTES];
+    int size = snprintf(client, sizeof client, "c%" PRIu32 "/task %" PRIu32, t->client->index + 1,
+                        t->index);
+    HF_ASSERT(size > 0 && (size_t)size < sizeof client);
+    line->model = "fencedreg";
+    line->id = ++sim->recording.sink.id_last;
+    line->client = slice_of(client);
+    line->key = task_lock_name(t->name);
+    line->call_ns = line->ret_ns = sim->trace.now_ns;
+    buffer_init(&out, LINE_BYTES_MAX);
+    int rv = recorder_line_write(&out, line);
+    HF_ASSERT(rv == HF_OK);
+    put(sim, buffer_slice(&out));
+    buffer_close(&out);
+}
+
+static void add_value(struct recorder_members *m, uint64_t value)
+{
+    char text[NAME_BYTES];
+    (void)snprintf(text, sizeof text, "%" PRIu64, value);
+    recorder_text(m, "value", text);
+}
+
+void recording_wrote(const struct sim_task *t, uint64_t value, bool accepted)
+{
+    if (t->client->sim->recording.file == NULL) return;
+    struct recorder_line line = {.op = "write",
+                                 .outcome = accepted ? RECORDED_OK : RECORDED_FAIL,
+                                 .error = accepted ? NULL : "stale_token"};
+    recorder_number(&line.args, "token", t->token);
+    add_value(&line.args, value);
+    write_line(t, &line);
+}
+
+void recording_read(const struct sim_task *t, uint64_t value)
+{
+    if (t->client->sim->recording.file == NULL) return;
+    struct recorder_line line = {.op = "read"};
+    add_value(&line.result, value);
+    write_line(t, &line);
+}
