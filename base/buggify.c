@@ -8,6 +8,16 @@ struct buggify *buggify_now;
 static const uint32_t chances[] = {HF_BUGGIFY_POINTS(CHANCE)};
 #undef CHANCE
 
+#define NAME(name, chance) #name,
+static const char *const names[] = {HF_BUGGIFY_POINTS(NAME)};
+#undef NAME
+
+const char *buggify_name(enum buggify_point point)
+{
+    HF_ASSERT(point < BUGGIFY_POINT_COUNT);
+    return names[point];
+}
+
 bool buggify_draw(enum buggify_point point)
 {
     HF_ASSERT(point < BUGGIFY_POINT_COUNT);

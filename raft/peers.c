@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buggify.h"
 #include "base/status.h"
 #include "raft/peers_private.h"
 
@@ -261,7 +262,7 @@ static void read_first(struct peers *p, struct peer_member *m, const struct mess
 void peers_send(struct peers *p, const struct message *message)
 {
     struct peer_member *m = peers_find(p, message->peer);
-    if (m == NULL || m->out.state != PEER_OUT_OPEN) {
+    if (m == NULL || m->out.state != PEER_OUT_OPEN || HF_BUGGIFY(LOST_MESSAGE)) {
         p->counts.lost++;
         return;
     }

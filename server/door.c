@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/buggify.h"
 #include "base/status.h"
 #include "protocol/frame.h"
 #include "server/door_parts.h"
@@ -196,7 +197,7 @@ int door_input(struct door *d, struct door_connection *c, struct slice bytes,
 void door_send(struct door *d, struct door_connection *c, const struct reply_frame *reply)
 {
     if (c->closing || c->broken) return;
-    bool full = c->out.size + c->unsent_bytes > DOOR_OUT_BYTES_MAX;
+    bool full = c->out.size + c->unsent_bytes > DOOR_OUT_BYTES_MAX || HF_BUGGIFY(FULL_OUTPUT);
     if (full || frame_write_reply(&c->out, reply) != HF_OK) {
         door_break(d, c); /* it asks and does not read */
         return;

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "base/buggify.h"
 #include "base/status.h"
 
 int pending_init(struct pending_table *t, size_t requests_max)
@@ -62,7 +63,7 @@ struct pending *pending_new(struct pending_table *t, const struct replica_caller
                             bool counted)
 {
     HF_ASSERT(!counted || caller->session != 0);
-    struct pending *p = slab_take(&t->requests);
+    struct pending *p = HF_BUGGIFY(FULL_PENDING) ? NULL : slab_take(&t->requests);
     if (p == NULL) return NULL;
     p->caller = *caller;
     p->caller.parked = false;

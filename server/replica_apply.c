@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buggify.h"
 #include "base/planted.h"
 #include "base/status.h"
 #include "server/replica_parts.h"
@@ -118,7 +119,8 @@ int replica_apply(void *data, const struct log_entry *entry)
 
     int rv = replica_checkpoint(r, false);
     if (rv != HF_OK) return rv;
-    if (replica_generations_full(r)) {
+    bool slow = store_is_flushing(r->store) && HF_BUGGIFY(SLOW_APPLY);
+    if (slow || replica_generations_full(r)) {
         r->paused = true;
         return HF_ETOOBUSY;
     }
@@ -154,7 +156,8 @@ static bool walks(const struct replica_caller *caller)
 static int queue_read(struct replica *r, const struct replica_caller *caller, struct slice body,
                       uint64_t index)
 {
-    if (r->read_count >= r->limits.reads_max) return replica_refuse(r, caller, HF_ETOOBUSY);
+    bool full = r->read_count >= r->limits.reads_max || HF_BUGGIFY(FULL_READS);
+    if (full) return replica_refuse(r, caller, HF_ETOOBUSY);
     struct waiting_read *read = malloc(sizeof *read + body.size);
     if (read == NULL) return replica_refuse(r, caller, HF_ETOOBUSY);
     *read = (struct waiting_read){

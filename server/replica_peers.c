@@ -8,6 +8,7 @@
  *
  * Failure modes: what breaks a rule closes its connection; a ping or its answer may be lost and is
  * sent again; a member whose incarnation is not the recorded one is refused in the handshake. */
+#include "base/buggify.h"
 #include "base/planted.h"
 #include "base/status.h"
 #include "raft/configuration.h"
@@ -105,7 +106,7 @@ static int take_message(struct replica *r, const struct message *m)
         bare.append.count = 0;
         bare.append.entries = NULL;
     }
-    if (entries && !wal_has_room(r->wal)) {
+    if (entries && (!wal_has_room(r->wal) || HF_BUGGIFY(NO_ROOM))) {
         m = &bare;
         (void)replica_has_space(r); /* looks again: nobody else may, while no leader is ready */
     }

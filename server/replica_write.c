@@ -16,7 +16,7 @@
 #include "base/status.h"
 #include "server/replica_parts.h"
 
-enum { OVERDUE_MS_MAX = 1000 };
+enum { OVERDUE_MS_MAX = 1000, DEADLINE_NEAR_MS = 20 };
 
 static const char PRINCIPAL[] = "anonymous"; /* until there is authentication */
 
@@ -162,7 +162,7 @@ static uint16_t flags_for_ops(const struct replica *r)
     uint64_t time_ms = r->clock.time_ms;
     bool overdue = due_ms < time_ms && time_ms - due_ms >= OVERDUE_MS_MAX;
     if (planted(SWEEP_BEFORE_RENEWALS)) overdue = true;
-    return overdue ? 0 : ENTRY_HOLDS_SWEEP;
+    return overdue || HF_BUGGIFY(SWEEP_WITH_OPS) ? 0 : ENTRY_HOLDS_SWEEP;
 }
 
 /* HF_ETOOBUSY, HF_ENOTLEADER: not now, the batch stays. */
@@ -172,6 +172,7 @@ static int submit(struct replica *r, struct batch *batch, uint16_t flags)
     uint64_t time_ms = planted(OWN_CLOCK_IN_LOG) ? r->now.elapsed_ms : r->clock.time_ms;
     uint32_t op_count = batch->count;
     if (time_ms < r->proposed_time_ms) time_ms = r->proposed_time_ms;
+    if (HF_BUGGIFY(FULL_LOG)) return HF_ETOOBUSY;
     entry_close(&batch->entry, flags, time_ms, r->now.wall_ms);
     int rv = driver_submit(r->driver, r->now.elapsed_ms, buffer_slice(&batch->entry), &index);
     if (rv != HF_OK) return rv;
@@ -190,6 +191,17 @@ static bool waits_for_company(const struct replica *r, const struct batch *batch
            r->now.elapsed_ms - batch->opened_ms < r->limits.keep_wait_ms;
 }
 
+/* Never in a server. In simulation, so that a renewal and the end of its lease meet in one ms: no
+ * later than the deadline, which is when this server wakes. */
+static bool waits_for_deadline(const struct replica *r)
+{
+    uint64_t due_ms = machine_next_deadline_ms(r->machine);
+    uint64_t time_ms = r->clock.time_ms;
+    bool frozen = r->clock.frozen_until_ms > r->now.elapsed_ms;
+    bool near = due_ms > time_ms && due_ms - time_ms <= DEADLINE_NEAR_MS;
+    return near && !frozen && r->sweep_index == 0 && HF_BUGGIFY(ON_DEADLINE);
+}
+
 static int submit_waiting(struct replica *r, bool sweep_due)
 {
     while (r->batches.in_flight_count < r->limits.in_flight_max) {
@@ -200,6 +212,7 @@ static int submit_waiting(struct replica *r, bool sweep_due)
             continue;
         }
         if (!sweep_due && waits_for_company(r, batch)) return HF_OK;
+        if (buggify_now != NULL && waits_for_deadline(r)) return HF_OK;
         int rv = submit(r, batch, flags_for_ops(r));
         if (rv != HF_OK) return rv;
     }

@@ -6,7 +6,8 @@
  *
  * -v prints one line an event (docs/testing.md explains the columns), --from leaves out those
  * before that true time; --idle is an idle cluster of three, the leader of which dies so often;
- * --twice runs each seed a second time and compares the digests; -q prints the sum alone;
+ * --twice runs each seed a second time and compares the digests; --kinds prints how often each kind
+ * of fault and point in the code came, and fails if one never did; -q prints the sum alone;
  * --history writes what clients did to a file for a checker (docs/history-format.md), of more seeds
  * than one to FILE.SEED, and with --twice of the first run alone. The last line says seed, digest,
  * simulated seconds, ops, faults, leader changes. Exit code 1: a claim failed, and the output says
@@ -21,6 +22,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "tests/sim/failure.h"
+#include "tests/sim/kinds.h"
 #include "tests/sim/sim.h"
 
 enum {
@@ -39,6 +41,7 @@ struct arguments {
     struct sim_options options;
     bool twice; /* compare the digests of two runs */
     bool quiet; /* no line a seed */
+    bool kinds; /* lines of kinds at the end */
 };
 
 struct sum {
@@ -49,6 +52,7 @@ struct sum {
     uint64_t leader_changes;
     uint64_t events;
     uint64_t digest; /* of the digests */
+    struct kinds kinds;
 };
 
 static void print_result(uint64_t seed, const struct sim_result *r)
@@ -110,6 +114,7 @@ static void run_seed(const struct arguments *a, uint64_t seed, uint64_t seconds,
     }
     if (!a->quiet) print_result(seed, &result);
     if (options.idle) look_at_time(&result, a->quiet);
+    kinds_add(&sum->kinds, &result);
     sum->seeds++;
     sum->simulated_ns += result.simulated_ns;
     sum->ops += result.counts.ops;
@@ -138,9 +143,10 @@ static void run_file(const struct arguments *a, struct sum *sum)
 
 static _Noreturn void explain(void)
 {
-    fprintf(stderr, "usage: holdfast-sim SEED | --seeds A..B | --file FILE [--seconds S] "
-                    "[--nodes N] [--clients N] [--idle DEATHS] [--twice] [-v [--from S]] [-q] "
-                    "[--history FILE]\n");
+    fprintf(stderr,
+            "usage: holdfast-sim SEED | --seeds A..B | --file FILE [--seconds S] "
+            "[--nodes N] [--clients N] [--idle DEATHS] [--twice] [--kinds] [-v [--from S]] [-q] "
+            "[--history FILE]\n");
     exit(EXIT_USAGE);
 }
 
@@ -187,6 +193,8 @@ static void read_arguments(struct arguments *a, char **argv)
             a->quiet = true;
         } else if (slice_equal(word, slice_of("--twice"))) {
             a->twice = true;
+        } else if (slice_equal(word, slice_of("--kinds"))) {
+            a->kinds = true;
         } else if (slice_equal(word, slice_of("--seconds"))) {
             a->options.seconds = number(*++arg);
         } else if (slice_equal(word, slice_of("--nodes"))) {
@@ -229,6 +237,10 @@ int main(int argc, char **argv)
         run_file(&a, &sum);
     } else {
         for (uint64_t seed = a.first; seed <= a.last; seed++) run_seed(&a, seed, 0, &sum);
+    }
+    if (a.kinds && !kinds_print(&sum.kinds)) {
+        fprintf(stderr, "holdfast-sim: what is 0 above never came: more seeds, or it is dead\n");
+        return 1;
     }
     if (sum.seeds == 1 && !a.quiet) return 0; /* its own line was the last */
     printf("seeds %" PRIu64 " digest %016" PRIx64 " seconds %" PRIu64 " ops %" PRIu64

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/sim/failure.h"
 
@@ -293,6 +294,7 @@ static void fill_result(const struct sim *sim, struct sim_result *result)
         .client_count = sim->swarm.client_count,
         .counts = sim->counts,
     };
+    memcpy(result->points, sim->buggify.count, sizeof result->points);
 }
 
 void sim_run(const struct sim_options *options, struct sim_result *result)

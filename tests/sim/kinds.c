@@ -1,0 +1,25 @@
+/* See the header. */
+#include "tests/sim/kinds.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+void kinds_add(struct kinds *k, const struct sim_result *result)
+{
+    for (unsigned i = 0; i < FAULT_COUNT; i++) k->faults[i] += result->counts.fault_kinds[i];
+    for (unsigned i = 0; i < BUGGIFY_POINT_COUNT; i++) k->points[i] += result->points[i];
+}
+
+bool kinds_print(const struct kinds *k)
+{
+    bool all = true;
+    for (unsigned i = 0; i < FAULT_COUNT; i++) {
+        printf("fault %s %" PRIu64 "\n", fault_name((enum fault_kind)i), k->faults[i]);
+        all = all && k->faults[i] > 0;
+    }
+    for (unsigned i = 0; i < BUGGIFY_POINT_COUNT; i++) {
+        printf("point %s %" PRIu64 "\n", buggify_name((enum buggify_point)i), k->points[i]);
+        all = all && k->points[i] > 0;
+    }
+    return all;
+}

@@ -1,0 +1,21 @@
+/* How often each kind of fault came and each point in the code said yes, over many seeds: what a
+ * simulation never does it never tests. */
+#ifndef TESTS_SIM_KINDS_H
+#define TESTS_SIM_KINDS_H
+
+#include <stdbool.h>
+
+#include "tests/sim/sim.h"
+
+struct kinds {
+    uint64_t faults[FAULT_COUNT];         /* that had an effect */
+    uint64_t points[BUGGIFY_POINT_COUNT]; /* base/buggify.h */
+};
+
+/** Count a run. */
+void kinds_add(struct kinds *k, const struct sim_result *result);
+
+/** Print a line each. \return false: one of them never came. */
+bool kinds_print(const struct kinds *k);
+
+#endif
