@@ -19,6 +19,11 @@ static uint64_t boottime_ns(void *data)
     return read_ns(CLOCK_BOOTTIME);
 }
 
+uint64_t clock_monotonic_ns(void)
+{
+    return read_ns(CLOCK_MONOTONIC);
+}
+
 static uint64_t realtime_ms(void *data)
 {
     (void)data;

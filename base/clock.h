@@ -14,6 +14,10 @@ struct clock {
 /** The kernel's clocks; any thread. */
 struct clock clock_real(void);
 
+/** CLOCK_MONOTONIC, nanoseconds: for times that are compared over processes of one machine and
+ * decide nothing. Any thread. */
+uint64_t clock_monotonic_ns(void);
+
 /** Nanoseconds since some fixed moment; never goes back. */
 static inline uint64_t clock_elapsed_ns(const struct clock *c)
 {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/prng.h"
+#include "client/history_file.h"
 #include "client/io.h"
 
 enum { TTL_MS_DEFAULT = 10000, TIMEOUT_MS_DEFAULT = 10000, TIMEOUT_MS_MAX = 3600000 };
@@ -77,6 +78,21 @@ static int configure(const hf_options *options, struct core_config *config, char
     return codec_check(&msg_hello_type, &hello) == HF_OK ? HF_OK : HF_EINVAL;
 }
 
+/* The core, and the thread under it. */
+static int start(hf_client *client, struct core_config *config)
+{
+    if (client->history != NULL) config->history = history_file_sink(client->history);
+    pthread_mutex_init(&client->lock, NULL);
+    int rv = core_init(&client->core, config);
+    if (rv == HF_OK) {
+        rv = io_start(client);
+        if (rv == HF_OK) return HF_OK;
+        core_close(&client->core);
+    }
+    pthread_mutex_destroy(&client->lock);
+    return rv;
+}
+
 int hf_client_open(const hf_options *options, hf_client **out)
 {
     hf_options defaults;
@@ -92,17 +108,15 @@ int hf_client_open(const hf_options *options, hf_client **out)
     client->timeout_ms = options->timeout_ms;
     client->lost_cb = options->lost_cb;
     client->lost_data = options->lost_data;
-    pthread_mutex_init(&client->lock, NULL);
-    int rv = core_init(&client->core, &config);
+    int rv = HF_OK;
+    if (options->history_path != NULL)
+        rv = history_file_open(options->history_path, &client->history);
+    if (rv == HF_OK) rv = start(client, &config);
     if (rv == HF_OK) {
-        rv = io_start(client);
-        if (rv == HF_OK) {
-            *out = client;
-            return HF_OK;
-        }
-        core_close(&client->core);
+        *out = client;
+        return HF_OK;
     }
-    pthread_mutex_destroy(&client->lock);
+    history_file_close(client->history, false);
     free(client);
     return rv;
 }
@@ -130,8 +144,10 @@ void hf_client_close(hf_client *client)
     bool forked = client->fork_count != shell_fork_count();
     if (!forked) close_session(client);
     io_stop(client, forked);
+    if (forked) history_file_close(client->history, true);
     if (forked) return;
-    core_close(&client->core);
+    core_close(&client->core); /* what is still open is recorded now */
+    history_file_close(client->history, false);
     pthread_mutex_destroy(&client->lock);
     free(client);
 }

@@ -169,3 +169,12 @@ int recorder_header_write(struct buffer *out, uint64_t drift_ppm, uint64_t seed)
     HF_ASSERT(size > 0 && (size_t)size < sizeof text);
     return put(out, text);
 }
+
+int recorder_note_write(struct buffer *out, const char *note)
+{
+    char text[TEXT_BYTES];
+    int size = snprintf(text, sizeof text, "{\"v\":%d,\"type\":\"note\",\"note\":\"%s\"}\n",
+                        FORMAT_VERSION, note);
+    HF_ASSERT(size > 0 && (size_t)size < sizeof text);
+    return put(out, text);
+}

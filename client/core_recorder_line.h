@@ -61,4 +61,8 @@ int recorder_line_write(struct buffer *out, const struct recorder_line *line);
 HF_MUST_USE
 int recorder_header_write(struct buffer *out, uint64_t drift_ppm, uint64_t seed);
 
+/** Append a line that a checker does not look at. \param note nothing in it needs an escape. */
+HF_MUST_USE
+int recorder_note_write(struct buffer *out, const char *note);
+
 #endif

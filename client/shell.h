@@ -15,14 +15,16 @@
 #include "client/core.h"
 
 struct io;
+struct history_file;
 
 struct hf_client {
-    struct core core;     /**< guarded by `lock`, but for the readers of its grants */
-    pthread_mutex_t lock; /**< held for the core and io's shared part */
-    struct clock clock;   /**< CLOCK_BOOTTIME */
-    struct io *io;        /**< the thread and its connection; owned */
-    uint32_t fork_count;  /**< forks before it was opened: more, and this is a child's copy */
-    uint64_t timeout_ms;  /**< of a call */
+    struct core core;             /**< guarded by `lock`, but for the readers of its grants */
+    pthread_mutex_t lock;         /**< held for the core and io's shared part */
+    struct clock clock;           /**< CLOCK_BOOTTIME */
+    struct io *io;                /**< the thread and its connection; owned */
+    struct history_file *history; /**< what is recorded; owned; NULL = nothing */
+    uint32_t fork_count; /**< forks before it was opened: more, and this is a child's copy */
+    uint64_t timeout_ms; /**< of a call */
     void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data); /**< or NULL */
     void *lost_data;                                                     /**< handed to it */
 };

@@ -32,6 +32,8 @@ static const char help_tail[] =
     "                            for the verbs that only look 5,000\n"
     "  --help, --version\n"
     "\n"
+    "$HOLDFAST_HISTORY, for tests of a cluster: append what is asked and answered to that file.\n"
+    "\n"
     "Exit codes:\n"
     "    0  done. `lock` and `once`: the exit code of COMMAND, 128 + N if signal N ended it\n"
     "   64  the arguments make no sense; nothing was done\n"
@@ -140,12 +142,19 @@ int cli_open(struct cli *cli, uint64_t ttl_ms, uint64_t timeout_ms,
     hf_options_init(&options);
     options.servers = cli->servers;
     options.lost_cb = lost_cb;
+    const char *history = getenv("HOLDFAST_HISTORY");
+    if (history != NULL && history[0] != '\0') options.history_path = history;
     if (ttl_ms != 0) options.ttl_ms = ttl_ms;
     if (timeout_ms != 0) options.timeout_ms = timeout_ms;
     if (cli->timeout_ms != 0) options.timeout_ms = cli->timeout_ms;
     /* To the library an empty list is none: the default. Here somebody's variable was empty. */
     int rv = cli->servers[0] != '\0' ? hf_client_open(&options, &cli->client) : HF_EINVAL;
     if (rv == HF_OK) return CLI_OK;
+    if (rv == HF_EIO && options.history_path != NULL)
+        return cli_fail(CLI_SYSTEM,
+                        "the history \"%s\" cannot be appended to; name a file in a directory that "
+                        "takes one, or unset HOLDFAST_HISTORY",
+                        history);
     if (rv != HF_EINVAL) return cli_fail_status(cli, rv, "start the client");
     return cli_fail(CLI_USAGE,
                     "the servers \"%s\" cannot be used; name them as HOST:PORT,HOST:PORT",

@@ -149,6 +149,14 @@ typedef struct hf_options {
     void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data); /**< Called on the I/O
                                 thread, once a token; must not block or call back; may be NULL. */
     void *lost_data;                                                     /**< Handed to lost_cb. */
+    const char *history_path; /**< For tests of a cluster: append what is asked and answered to this
+                                   file, one line an operation, as docs/history-format.md says, for
+                                   `holdfast-jepsen check`; NULL (default) = record nothing. Several
+                                   clients and processes may share a file. It never holds a call
+                                   up: if the disk is full or too slow the recording stops with a
+                                   line in the log, and the client goes on. What waits in memory
+                                   (8 MiB at most) is lost if the process is killed. Borrowed until
+                                   hf_client_open() returns. */
 } hf_options;
 
 /** Fill `options` with the defaults above. */
@@ -157,7 +165,8 @@ HF_API void hf_options_init(hf_options *options);
 /** Start a client: its I/O thread, not yet its session. Does not block.
  * \param options  borrowed; NULL = all defaults.
  * \param client   Out; owned: hf_client_close() it.
- * \retval HF_EINVAL a setting is out of its range; \retval HF_ENOMEM; \retval HF_EIO no thread. */
+ * \retval HF_EINVAL a setting is out of its range; \retval HF_ENOMEM;
+ * \retval HF_EIO no thread, or history_path cannot be appended to. */
 HF_API HF_NODISCARD int hf_client_open(const hf_options *options, hf_client **client);
 
 /** Cancel what is in flight, close the session (its grants are free at once), end the thread, free

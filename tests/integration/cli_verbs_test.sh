@@ -198,6 +198,17 @@ expect 0 holdfast bench record --clients 2 --connections 2 --seconds 1 --body 10
 same 'its members' "['acquire_us', 'cycles_per_s', 'errors', 'release_us'] 0" \
     "$(json 'str(sorted(d)) + " " + str(d["errors"])')"
 
+claim 'what was asked and answered is appended to $HOLDFAST_HISTORY'
+export HOLDFAST_HISTORY=$tmp/history
+expect 0 holdfast lock h1 -- true
+expect 0 holdfast once h2 -- true
+same 'its operations' 'None acquire release begin checkpoint complete' "$(python3 -c '
+import json, sys
+print(*[json.loads(line).get("op") for line in open(sys.argv[1])])' "$tmp/history")"
+export HOLDFAST_HISTORY=/dev/full
+expect 71 holdfast lock h1 -- true
+unset HOLDFAST_HISTORY
+
 claim 'everything acknowledged is there after kill -9'
 server_kill
 server_start
