@@ -270,7 +270,10 @@ static void time_out(struct core *c, struct call *call, uint64_t now_ns)
         return;
     }
     bool sure = call->unsure == 0 || !numbered;
-    if (sure && call->fate != FATE_REPEAT_SURE) {
+    /* A release has let go of its grant: it must not end before a server has heard of it, or the
+     * lock would stay held by nobody for as long as the session lives. */
+    bool must_come = call->fate == FATE_REPEAT_SURE || call->op->code == OP_CODE_RELEASE;
+    if (sure && !must_come) {
         core_call_over(c, call, why_not(c, call));
         return;
     }

@@ -220,6 +220,31 @@ static void test_held_request_is_retried_under_its_seq(void **state)
     assert_null(core_call_find(&s.core, id));
 }
 
+/* Never sent in time, a release is held, too, and not over: the grant is gone here already, so its
+ * request is all that can still free the lock. */
+static void test_release_that_was_never_sent_is_held(void **state)
+{
+    (void)state;
+    struct call *call;
+    script_grant(&s, first_acquire(&call, FATE_HOLD), 5);
+    script_finish(&s, call, HF_OK);
+    script_cut(&s);
+    struct msg_release release = {.fencing_token = 5, .owner = 3};
+    assert_int_equal(core_call_new(&s.core, OP_CODE_RELEASE, &release, &call), HF_OK);
+    call->fate = FATE_HOLD;
+    core_submit(&s.core, call, s.now_ns + SEC, s.now_ns);
+    script_pass(&s, 2 * SEC);
+    uint64_t id = call->id;
+    script_finish(&s, call, HF_EUNKNOWN);
+    assert_ptr_equal(core_call_find(&s.core, id), call);
+    core_call_retry(&s.core, call, s.now_ns + 5 * SEC, s.now_ns);
+    s.next = s.count;
+    script_resume(&s);
+    struct msg_release_reply released = {.count_left = 0};
+    script_reply(&s, script_expect(&s, OP_CODE_RELEASE), HF_OK, &released);
+    script_finish(&s, call, HF_OK);
+}
+
 /* Held, then cancelled: nothing of it stays. */
 static void test_held_request_is_cancelled(void **state)
 {
@@ -515,6 +540,7 @@ int main(void)
         CASE(test_grant_that_came_unwanted_is_abandoned),
         CASE(test_unsent_request_just_ends),
         CASE(test_held_request_is_retried_under_its_seq),
+        CASE(test_release_that_was_never_sent_is_held),
         CASE(test_held_request_is_cancelled),
         CASE(test_held_requests_go_with_their_handle),
         CASE(test_held_request_is_cancelled_before_its_deadline_is_known),
