@@ -152,7 +152,8 @@ BANNED = [
     ('atoi|atol|atoll|atof', 'use strtoull and check its end and its range', ()),
     ('rand|srand|random|srandom|drand48|rand_r', 'use base/prng.h with the owner\'s seed', ()),
     ('time|gettimeofday|clock|ftime', 'take the time as an argument, or ask base/clock.h', ()),
-    ('clock_gettime', 'ask base/clock.h', ('base/clock.c', 'base/log.c', 'tests/', 'examples/')),
+    ('clock_gettime', 'ask base/clock.h',
+     ('base/clock.c', 'base/log.c', 'jepsen/journal.c', 'tests/', 'examples/')),
     ('sleep|usleep|nanosleep', 'wait for an event with a time-out',
      ('tests/', 'examples/', 'client/cli/')),
     ('assert|static_assert', 'use HF_ASSERT, which stays on in release, or _Static_assert',
@@ -167,6 +168,8 @@ BANNED = [
 BANNED = [(re.compile(r'(?<![\w.>])(%s)\s*\(' % names), use, where) for names, use, where in BANNED]
 # Files that may define _GNU_SOURCE, with the call that they need it for.
 GNU_SOURCE = {
+    'jepsen/run/child.c': 'pipe2',
+    'jepsen/run/net.c': 'unshare, setns',
     'tests/unit/storage/store_rot_test.c': 'memmem',
 }
 

@@ -1,0 +1,344 @@
+/* What a thread of a client does with the library, and the lines that this becomes.
+ *
+ * A lease in a history is what the library's user may believe: hf_grant_left_ms(), not what the
+ * server was asked for. So `renew` lines are beliefs, and an acquire whose answer came too late, or
+ * never, promises one millisecond: what it brought is given back behind the caller's back. */
+#include "jepsen/run/workload.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DRIFT_PER_MILLE = 10, /* hf_options' default */
+    MARGIN_MS = 20,       /* likewise */
+    SLACK_MS = 5,
+    AGAIN_MS = 50, /* between two tries of what must be done in the end */
+};
+
+void worker_begin(struct worker *w, struct journal_line *line, const char *model, const char *op,
+                  const char *key)
+{
+    w->count += 1;
+    *line = (struct journal_line){.id = w->first_id + w->count, .client = w->name, .op = op};
+    line->model = model;
+    line->key = key;
+    line->call_ns = journal_now_ns();
+}
+
+void worker_end(struct worker *w, struct journal_line *line, enum journal_outcome outcome,
+                const char *error)
+{
+    line->ret_ns = journal_now_ns();
+    line->outcome = outcome;
+    line->error = error;
+    journal_put(&w->journal, line);
+    if (outcome != JOURNAL_UNKNOWN) atomic_fetch_add(&w->signal->answered, 1);
+}
+
+/* What a status proves of any operation: nothing was done (its word), or nothing at all (NULL). */
+static bool find_word(int status, const char **word)
+{
+    switch (status) {
+    case HF_EUNKNOWN:
+    case HF_ETIMEOUT:
+    case HF_ELOST:
+    case HF_ESESSIONUNKNOWN: *word = NULL; return true;
+    case HF_ETOOBUSY:
+    case HF_EUNACKED:
+    case HF_EQUOTA: *word = "overloaded"; return true;
+    case HF_ENOSPACE: *word = "no_space"; return true;
+    case HF_ENOTLEADER: *word = "not_leader"; return true;
+    case HF_ECONNECT: *word = "not_sent"; return true;
+    case HF_ESHUTDOWN: *word = "shutdown"; return true;
+    case HF_ECANCELLED: *word = "canceled"; return true;
+    case HF_EWAITTIMEOUT:
+    case HF_EDELAYED:
+    case HF_EDEADLOCK:
+    case HF_ESESSION: *word = "refused"; return true;
+    default: return false;
+    }
+}
+
+void worker_end_status(struct worker *w, struct journal_line *line, int status)
+{
+    const char *word = NULL;
+    if (!find_word(status, &word)) {
+        fprintf(stderr, "defect: %s of %s by %s answered %s (%s)\n", line->op, line->key, w->name,
+                hf_status_name(status), hf_status_text(status));
+        _Exit(70);
+    }
+    worker_end(w, line, word != NULL ? JOURNAL_FAIL : JOURNAL_UNKNOWN, word);
+}
+
+int worker_settle(struct worker *w, int status, hf_request *request)
+{
+    while (status == HF_EUNKNOWN && atomic_load(&w->signal->phase) != PHASE_OVER)
+        status = hf_request_retry(request);
+    return status;
+}
+
+uint64_t worker_lease_ms(uint64_t ttl_ms)
+{
+    return ttl_ms - ttl_ms * DRIFT_PER_MILLE / 1000 - MARGIN_MS - SLACK_MS;
+}
+
+void worker_new_owner(struct worker *w)
+{
+    w->owner += 1;
+    snprintf(w->owner_name, sizeof w->owner_name, "%.20s/%u", w->name, w->owner);
+}
+
+/* ------------------------------------------------------------------ locks */
+
+int worker_acquire(struct worker *w, const char *key, uint64_t wait_ms, bool shared,
+                   hf_grant *grant)
+{
+    struct journal_line line;
+    hf_request request = {0};
+    hf_acquire how = {.wait_ms = wait_ms, .mode = shared ? HF_SHARED : HF_EXCLUSIVE};
+    const char *mode = shared ? ",\"mode\":\"shared\"" : "";
+    worker_begin(w, &line, WORKLOAD_LOCK, "acquire", key);
+    int rv = hf_lock_acquire_with(w->lock, key, &how, grant, &request);
+    rv = worker_settle(w, rv, &request);
+    uint64_t ttl_ms = rv == HF_OK ? worker_lease_ms(WORKLOAD_TTL_MS) : 1;
+    snprintf(line.args, sizeof line.args, "\"ttl_ms\":%" PRIu64 ",\"owner\":\"%s\"%s", ttl_ms,
+             w->owner_name, mode);
+    if (rv == HF_OK) {
+        snprintf(line.result, sizeof line.result, "\"token\":%" PRIu64, grant->fencing_token);
+        worker_end(w, &line, JOURNAL_OK, NULL);
+    } else if (rv == HF_EBUSY) {
+        worker_end(w, &line, JOURNAL_FAIL, "busy");
+    } else {
+        worker_end_status(w, &line, rv);
+        if (line.outcome == JOURNAL_UNKNOWN) worker_new_owner(w);
+    }
+    return rv;
+}
+
+void worker_believe(struct worker *w, const char *key, const hf_grant *grant)
+{
+    struct journal_line line;
+    worker_begin(w, &line, WORKLOAD_LOCK, "renew", key);
+    uint64_t left_ms = hf_grant_left_ms(grant);
+    if (left_ms == 0) return;
+    snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"ttl_ms\":%" PRIu64,
+             grant->fencing_token, left_ms);
+    worker_end(w, &line, JOURNAL_OK, NULL);
+}
+
+/* \return false: surely nothing happened, it is held as before. */
+static bool release_once(struct worker *w, const char *key, hf_grant *grant)
+{
+    struct journal_line line;
+    hf_request request = {0};
+    worker_begin(w, &line, WORKLOAD_LOCK, "release", key);
+    snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64, grant->fencing_token);
+    int rv = worker_settle(w, hf_lock_release(w->lock, grant, &request), &request);
+    if (rv == HF_OK) {
+        worker_end(w, &line, JOURNAL_OK, NULL);
+        return true;
+    }
+    if (rv == HF_ESTALE || rv == HF_ENOTHELD || rv == HF_ENOTOWNER || rv == HF_ESESSION) {
+        worker_end(w, &line, JOURNAL_FAIL, "not_held");
+        worker_new_owner(w);
+        return true;
+    }
+    worker_end_status(w, &line, rv);
+    if (line.outcome == JOURNAL_FAIL && hf_grant_state(grant) == HF_GRANT_ENDED) {
+        fprintf(stderr,
+                "defect: release of %s by %s was not done (%s), but the grant is forgotten\n", key,
+                w->name, line.error);
+        _Exit(70);
+    }
+    if (line.outcome == JOURNAL_UNKNOWN) worker_new_owner(w);
+    return line.outcome == JOURNAL_UNKNOWN;
+}
+
+void worker_release(struct worker *w, const char *key, hf_grant *grant)
+{
+    while (!release_once(w, key, grant)) {
+        if (atomic_load(&w->signal->phase) == PHASE_OVER) return;
+        (void)poll(NULL, 0, AGAIN_MS);
+    }
+}
+
+static int keep_holder(const hf_lock_line *line, void *data)
+{
+    uint64_t *token = data;
+    *token = line->holder_count > 0 ? line->fencing_token : 0;
+    return 0;
+}
+
+void worker_query(struct worker *w, const char *key)
+{
+    struct journal_line line;
+    uint64_t token = 0;
+    worker_begin(w, &line, WORKLOAD_LOCK, "query", key);
+    int rv = hf_lock_info(w->client, key, keep_holder, &token);
+    if (rv == HF_OK || rv == HF_ENOTFOUND) {
+        if (token != 0)
+            snprintf(line.result, sizeof line.result, "\"held\":true,\"token\":%" PRIu64, token);
+        else
+            snprintf(line.result, sizeof line.result, "\"held\":false");
+        worker_end(w, &line, JOURNAL_OK, NULL);
+    } else if (rv == HF_ETIMEOUT) {
+        worker_end(w, &line, JOURNAL_FAIL, "timeout"); /* a read has no effect to come */
+    } else {
+        worker_end_status(w, &line, rv);
+    }
+}
+
+/* ------------------------------------------------------------------ records */
+
+static void end_begin(struct worker *w, struct journal_line *line, int rv, hf_record *record)
+{
+    char *out = line->result;
+    size_t room = sizeof line->result;
+    if (rv == HF_OK) {
+        const hf_record_view *view = hf_record_look(record);
+        if (view->verdict == HF_REPLAY)
+            snprintf(out, room, "\"status\":\"completed\",\"response\":\"%" PRIu32 "\"",
+                     view->code);
+        else
+            snprintf(out, room, "\"status\":\"%s\",\"token\":%" PRIu64 ",\"attempt\":%" PRIu32,
+                     view->verdict == HF_STARTED ? "started" : "takeover", view->fencing_token,
+                     view->attempt);
+        worker_end(w, line, JOURNAL_OK, NULL);
+    } else if (rv == HF_ERUNNING) {
+        snprintf(out, room, "\"status\":\"in_progress\"");
+        worker_end(w, line, JOURNAL_OK, NULL);
+    } else if (rv == HF_EMISMATCH) {
+        worker_end(w, line, JOURNAL_FAIL, "mismatch");
+    } else {
+        worker_end_status(w, line, rv);
+    }
+}
+
+int worker_record_begin(struct worker *w, const char *key, const struct hf_begin *how,
+                        hf_record **record)
+{
+    struct journal_line line;
+    hf_request request = {0};
+    *record = NULL;
+    worker_begin(w, &line, WORKLOAD_IDEM, "begin", key);
+    int rv = worker_settle(w, hf_record_begin(w->client, key, how, record, &request), &request);
+    uint64_t lease_ms = how->lease_ms != 0 ? how->lease_ms : WORKLOAD_TTL_MS;
+    uint64_t ttl_ms = rv == HF_OK ? worker_lease_ms(lease_ms) : 1;
+    snprintf(line.args, sizeof line.args,
+             "\"ttl_ms\":%" PRIu64 ",\"fingerprint\":\"%02x\",\"owner\":\"%s\"", ttl_ms,
+             (unsigned)how->fingerprint[0], w->owner_name);
+    end_begin(w, &line, rv, *record);
+    if (rv == HF_OK) return hf_record_look(*record)->verdict;
+    hf_record_free(*record);
+    *record = NULL;
+    return -1;
+}
+
+static uint64_t token_of(const hf_record *record)
+{
+    return hf_record_look(record)->fencing_token;
+}
+
+int worker_record_checkpoint(struct worker *w, const char *key, hf_record *record, uint64_t number)
+{
+    struct journal_line line;
+    hf_request request = {0};
+    worker_begin(w, &line, WORKLOAD_IDEM, "checkpoint", key);
+    snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"number\":%" PRIu64,
+             token_of(record), number);
+    int rv = hf_record_checkpoint(record, "step", number, HF_MARK_NONE, NULL, 0, &request);
+    rv = worker_settle(w, rv, &request);
+    if (rv == HF_OK)
+        worker_end(w, &line, JOURNAL_OK, NULL);
+    else if (rv == HF_ESTALE)
+        worker_end(w, &line, JOURNAL_FAIL, "stale_token");
+    else
+        worker_end_status(w, &line, rv);
+    return rv;
+}
+
+/* \return what became of it: JOURNAL_FAIL, surely nothing happened. */
+static enum journal_outcome complete_once(struct worker *w, const char *key, hf_record *record,
+                                          uint64_t response)
+{
+    struct journal_line line;
+    hf_request request = {0};
+    hf_result result = {.code = (uint32_t)response};
+    HF_ASSERT(response <= UINT32_MAX);
+    worker_begin(w, &line, WORKLOAD_IDEM, "complete", key);
+    snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"response\":\"%" PRIu64 "\"",
+             token_of(record), response);
+    int rv = hf_record_complete(record, HF_DONE, &result, &request);
+    rv = worker_settle(w, rv, &request);
+    const char *answer = rv == HF_ESTALE ? "stale_token" : rv == HF_ECONFLICT ? "conflict" : NULL;
+    if (rv == HF_OK || answer != NULL) {
+        worker_end(w, &line, rv == HF_OK ? JOURNAL_OK : JOURNAL_FAIL, answer);
+        return JOURNAL_OK;
+    }
+    worker_end_status(w, &line, rv);
+    return rv == HF_ESESSION ? JOURNAL_UNKNOWN : line.outcome; /* it will not become better */
+}
+
+void worker_record_complete(struct worker *w, const char *key, hf_record *record, uint64_t response)
+{
+    enum journal_outcome outcome = complete_once(w, key, record, response);
+    while (outcome == JOURNAL_FAIL && atomic_load(&w->signal->phase) != PHASE_OVER) {
+        (void)poll(NULL, 0, AGAIN_MS);
+        outcome = complete_once(w, key, record, response);
+    }
+    if (outcome == JOURNAL_OK)
+        hf_record_free(record);
+    else
+        worker_record_abandon(w, key, record);
+}
+
+void worker_record_abandon(struct worker *w, const char *key, hf_record *record)
+{
+    struct journal_line line;
+    worker_begin(w, &line, WORKLOAD_IDEM, "abandon", key);
+    snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64, token_of(record));
+    hf_record_free(record);
+    worker_end(w, &line, JOURNAL_UNKNOWN, NULL); /* what comes of it is told to nobody */
+}
+
+/* What a record shows of itself. */
+struct shown {
+    char status[16];
+    uint32_t code;
+};
+
+static int keep_state(const hf_record_line *line, void *data)
+{
+    struct shown *shown = data;
+    shown->code = line->code;
+    bool done = strcmp(line->state, "DONE") == 0;
+    snprintf(shown->status, sizeof shown->status, "%s",
+             done                                    ? "completed"
+             : strcmp(line->state, "RUNNING") == 0   ? "in_progress"
+             : strcmp(line->state, "RETRYABLE") == 0 ? "retryable"
+                                                     : "");
+    return 0;
+}
+
+void worker_record_get(struct worker *w, const char *key)
+{
+    struct journal_line line;
+    struct shown shown = {.status = "none"};
+    worker_begin(w, &line, WORKLOAD_IDEM, "get", key);
+    int rv = hf_record_info(w->client, key, keep_state, &shown);
+    if (rv == HF_OK && shown.status[0] == '\0') rv = HF_EBADSTATE; /* none of ours can be in it */
+    if (rv == HF_OK || rv == HF_ENOTFOUND) {
+        int used = snprintf(line.result, sizeof line.result, "\"status\":\"%s\"", shown.status);
+        if (strcmp(shown.status, "completed") == 0)
+            snprintf(line.result + used, sizeof line.result - (size_t)used,
+                     ",\"response\":\"%" PRIu32 "\"", shown.code);
+        worker_end(w, &line, JOURNAL_OK, NULL);
+    } else if (rv == HF_ETIMEOUT) {
+        worker_end(w, &line, JOURNAL_FAIL, "timeout");
+    } else {
+        worker_end_status(w, &line, rv);
+    }
+}

@@ -1,0 +1,154 @@
+/* What the clients of a run do. A workload is one file and one line of workload_table; each thread
+ * of each client process repeats its `turn` until the run calms down, and at the very end one
+ * thread reads every key. Only the public library is used. */
+#ifndef JEPSEN_RUN_WORKLOAD_H
+#define JEPSEN_RUN_WORKLOAD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/assert.h"
+#include "base/prng.h"
+#include "client/include/holdfast.h"
+#include "jepsen/journal.h"
+
+enum {
+    WORKLOAD_TTL_MS = 2000,     /* of a client's session */
+    WORKLOAD_TIMEOUT_MS = 1000, /* of one call, which is then asked again */
+    WORKLOAD_THREADS = 3,       /* of a client process */
+    WORKLOAD_NAME_BYTES = 40,
+};
+
+/** The checker's models, by which a history's lines are told apart. */
+#define WORKLOAD_LOCK      "lock"
+#define WORKLOAD_IDEM      "idem"
+#define WORKLOAD_FENCEDREG "fencedreg"
+
+enum phase { PHASE_RUN, PHASE_CALM, PHASE_OVER };
+
+/** What the run tells its clients, in memory shared by all. */
+struct workload_signal {
+    _Atomic int phase;         /**< enum phase: CALM = finish what is open and end; OVER = now */
+    _Atomic uint64_t answered; /**< operations with a known end so far, of all */
+};
+
+/** One thread of a client. */
+struct worker {
+    hf_client *client;                    /**< shared by the process' threads; borrowed */
+    hf_lock *lock;                        /**< its owner; owned */
+    struct workload_signal *signal;       /**< borrowed */
+    struct journal journal;               /**< the history, shared by all clients */
+    struct prng prng;                     /**< what it draws from */
+    uint64_t first_id;                    /**< of its operations */
+    uint64_t count;                       /**< operations so far */
+    uint64_t begun_ns;                    /**< of the run, equal in all processes */
+    unsigned owner;                       /**< rises when the end of a grant is unsure */
+    char name[WORKLOAD_NAME_BYTES];       /**< "c1t2" */
+    char owner_name[WORKLOAD_NAME_BYTES]; /**< "c1t2/0": an owner in the models' sense */
+};
+
+struct workload {
+    const char *name;                   /**< as --workload wants it */
+    const char *models[4];              /**< whose lines it writes; ends with NULL */
+    void (*turn)(struct worker *w);     /**< a few operations; returns with nothing held */
+    void (*read_all)(struct worker *w); /**< reads every key that any turn may have touched */
+};
+
+extern const struct workload workload_lock, workload_record, workload_payment;
+extern const struct workload *const workload_table[]; /**< ends with NULL */
+
+/** What a client process is told. */
+struct workload_process {
+    const struct workload *workload; /**< borrowed */
+    struct workload_signal *signal;  /**< shared; borrowed */
+    const char *servers;             /**< as hf_options wants them; borrowed */
+    const char *history;             /**< file that all append to; borrowed */
+    uint64_t seed;                   /**< the run's */
+    uint64_t begun_ns;               /**< CLOCK_MONOTONIC of the run's begin */
+    unsigned number;                 /**< from 1 */
+    bool reads_all;                  /**< read every key instead of taking turns */
+};
+
+/** A client process' life. \param data a struct workload_process. \return its exit code. */
+HF_MUST_USE
+int workload_run(void *data);
+
+/* ------------------------------------------------------------------ for the workloads */
+
+/** Begin an operation: what will be its line. */
+void worker_begin(struct worker *w, struct journal_line *line, const char *model, const char *op,
+                  const char *key);
+
+/** End it and write it. \param error with JOURNAL_FAIL, else NULL. */
+void worker_end(struct worker *w, struct journal_line *line, enum journal_outcome outcome,
+                const char *error);
+
+/** End an operation with a status that is no answer of its model: what it proves of all is the
+ * same. A status that no client should ever see ends the process with a sentence. */
+void worker_end_status(struct worker *w, struct journal_line *line, int status);
+
+/** Ask again, under its number, a request of unknown outcome, until it has an answer or the run is
+ * over. \return the last status. */
+HF_MUST_USE
+int worker_settle(struct worker *w, int status, hf_request *request);
+
+/** What the library promises of a lease of `ttl_ms`, counted from the call: it takes the clock's
+ * drift and its margin off, and gives a grant back from then on. */
+uint64_t worker_lease_ms(uint64_t ttl_ms);
+
+/** From now on it is another owner in the models' sense: the last one may hold something still. */
+void worker_new_owner(struct worker *w);
+
+/** Wait, in pieces, and less in the calm. */
+void worker_pause_ms(const struct worker *w, uint64_t ms);
+
+/** False once the run calms down. */
+bool worker_may_go_on(const struct worker *w);
+
+/* Operations that more than one workload uses; each writes its lines. */
+
+/** ACQUIRE, exclusively or in shared mode. \return HF_OK with a grant, or anything else without
+ * one. */
+HF_MUST_USE
+int worker_acquire(struct worker *w, const char *key, uint64_t wait_ms, bool shared,
+                   hf_grant *grant);
+
+/** Write down what the library believes of a grant now, as a renewal in the model's sense. */
+void worker_believe(struct worker *w, const char *key, const hf_grant *grant);
+
+/** RELEASE. */
+void worker_release(struct worker *w, const char *key, hf_grant *grant);
+
+/** Who holds it? */
+void worker_query(struct worker *w, const char *key);
+
+/** BEGIN. \param record  Out: owned, also for a replay; NULL if there is none. \return the
+ * verdict, enum hf_verdict; -1 without one. */
+HF_MUST_USE
+int worker_record_begin(struct worker *w, const char *key, const struct hf_begin *how,
+                        hf_record **record);
+
+/** CHECKPOINT. \return HF_OK or why it must stop. */
+HF_MUST_USE
+int worker_record_checkpoint(struct worker *w, const char *key, hf_record *record, uint64_t number);
+
+/** COMPLETE as done, with `response` as result, and free the record. */
+void worker_record_complete(struct worker *w, const char *key, hf_record *record,
+                            uint64_t response);
+
+/** Give an attempt up and free the record. */
+void worker_record_abandon(struct worker *w, const char *key, hf_record *record);
+
+/** What is stored of a key? */
+void worker_record_get(struct worker *w, const char *key);
+
+/** Keys of records: a few at a time, others every half second.
+ * \param round  0 to worker_rounds(). \param which  0 to 2. \return `out`. */
+const char *worker_record_key(const char *prefix, uint64_t round, unsigned which,
+                              char out[WORKLOAD_NAME_BYTES]);
+
+/** The round that is on now, from 0. */
+uint64_t worker_rounds(const struct worker *w);
+
+#endif

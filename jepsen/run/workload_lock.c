@@ -1,0 +1,62 @@
+/* Few names, many owners: exclusive locks with and without waiting, short holds and some that
+ * outlive their lease, and one name that is shared by some and taken whole by others. */
+#include "jepsen/run/workload.h"
+
+#include <stdio.h>
+
+enum { NAMES = 4, LOOK_EVERY_MS = 200 };
+
+static const char *name_of(unsigned which, char out[WORKLOAD_NAME_BYTES])
+{
+    snprintf(out, WORKLOAD_NAME_BYTES, "lock-%u", which);
+    return out;
+}
+
+/* Mostly short; one in a hundred up to twice the lease. */
+static uint64_t draw_hold_ms(struct worker *w)
+{
+    uint64_t kind = prng_below(&w->prng, 100);
+    if (kind == 0) return prng_below(&w->prng, 2 * WORKLOAD_TTL_MS);
+    return kind < 15 ? prng_below(&w->prng, 50) : prng_below(&w->prng, 4);
+}
+
+static void hold(struct worker *w, const char *name, const hf_grant *grant)
+{
+    for (uint64_t left = draw_hold_ms(w); left > 0 && worker_may_go_on(w);) {
+        uint64_t piece = left < LOOK_EVERY_MS ? left : LOOK_EVERY_MS;
+        worker_pause_ms(w, piece);
+        left -= piece;
+        worker_believe(w, name, grant);
+    }
+}
+
+static void take_turn(struct worker *w)
+{
+    char name[WORKLOAD_NAME_BYTES] = "shared-0";
+    hf_grant grant;
+    bool of_shared = prng_below(&w->prng, 8) == 0;
+    bool shared = of_shared && prng_below(&w->prng, 4) != 0;
+    if (!of_shared) (void)name_of((unsigned)prng_below(&w->prng, NAMES), name);
+
+    if (prng_below(&w->prng, 5) == 0) worker_query(w, name);
+    uint64_t wait_ms = prng_below(&w->prng, 2) == 0 ? 0 : prng_below(&w->prng, 400);
+    if (worker_acquire(w, name, wait_ms, shared, &grant) == HF_OK) {
+        hold(w, name, &grant);
+        worker_release(w, name, &grant);
+    }
+    worker_pause_ms(w, 1 + prng_below(&w->prng, 8));
+}
+
+static void read_all(struct worker *w)
+{
+    char name[WORKLOAD_NAME_BYTES];
+    for (unsigned i = 0; i < NAMES; i++) worker_query(w, name_of(i, name));
+    worker_query(w, "shared-0");
+}
+
+const struct workload workload_lock = {
+    .name = "lock",
+    .models = {WORKLOAD_LOCK},
+    .turn = take_turn,
+    .read_all = read_all,
+};
