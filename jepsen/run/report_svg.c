@@ -21,7 +21,7 @@ enum {
     GAP = 26,
     SLOW_MS = 300, /* an operation that took longer is drawn as slow */
     BINS_MAX = 8192,
-    LABEL_CHARACTERS = 26,
+    LABEL_CHARACTERS = 33,
 };
 
 enum cell { CELL_EMPTY, CELL_OK, CELL_FAIL, CELL_SLOW, CELL_UNKNOWN, CELL_COUNT };
@@ -97,7 +97,7 @@ static void put_faults(struct picture *p)
         double x = LEFT + place(p, e->call_ns);
         while (row < FAULT_ROWS && free_from[row] > x) row++;
         if (row == FAULT_ROWS) continue; /* no room: the band is there, the table has the words */
-        snprintf(label, sizeof label, "%.12s %.13s", e->what, e->detail);
+        snprintf(label, sizeof label, "%.12s %.20s", e->what, e->detail);
         free_from[row] = x + 5.6 * (double)strlen(label) + 8;
         double y = p->y + 10 + (double)row * ROW;
         if (x > LEFT + COLUMNS - 120)
@@ -139,7 +139,7 @@ static void put_leaders(struct picture *p)
 static enum cell cell_of(const struct timeline_operation *o)
 {
     if (o->outcome == TIMELINE_UNKNOWN) return CELL_UNKNOWN;
-    if (o->ret_ns - o->call_ns > SLOW_MS * UINT64_C(1000000)) return CELL_SLOW;
+    if (o->ret_ns > o->call_ns + SLOW_MS * UINT64_C(1000000)) return CELL_SLOW;
     return o->outcome == TIMELINE_OK ? CELL_OK : CELL_FAIL;
 }
 

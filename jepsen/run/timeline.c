@@ -85,6 +85,7 @@ static bool take_operation(struct timeline *t, const char *line)
                                                 : TIMELINE_UNKNOWN;
     o->lane = find_lane(t, client);
     count_kind(t, line, op, o->outcome);
+    if (strcmp(op, "abandon") == 0) o->outcome = TIMELINE_FAIL; /* never told: no cause for alarm */
     uint64_t end = o->ret_ns != 0 ? o->ret_ns : o->call_ns;
     if (t->begin_ns == 0 || o->call_ns < t->begin_ns) t->begin_ns = o->call_ns;
     if (end > t->end_ns) t->end_ns = end;
@@ -117,6 +118,13 @@ static int by_call(const void *a, const void *b)
 {
     uint64_t x = ((const struct timeline_operation *)a)->call_ns;
     uint64_t y = ((const struct timeline_operation *)b)->call_ns;
+    return (x > y) - (x < y);
+}
+
+static int by_begin(const void *a, const void *b)
+{
+    uint64_t x = ((const struct timeline_event *)a)->call_ns;
+    uint64_t y = ((const struct timeline_event *)b)->call_ns;
     return (x > y) - (x < y);
 }
 
@@ -154,6 +162,7 @@ bool timeline_read(struct timeline *t, const char *path)
     fclose(file);
     if (!good) return false;
     if (t->count > 0) qsort(t->operations, t->count, sizeof *t->operations, by_call);
+    if (t->event_count > 0) qsort(t->events, t->event_count, sizeof *t->events, by_begin);
     sort_lanes(t);
     return true;
 }

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IDS_OF_A_WORKER = 100000000, ROUND_NS = 500000000 };
+enum { IDS_OF_A_WORKER = 100000000, ROUND_NS = 100000000 };
 
 const struct workload *const workload_table[] = {&workload_lock, &workload_record,
                                                  &workload_payment, NULL};

@@ -143,7 +143,7 @@ void worker_record_abandon(struct worker *w, const char *key, hf_record *record)
 /** What is stored of a key? */
 void worker_record_get(struct worker *w, const char *key);
 
-/** Keys of records: a few at a time, others every half second.
+/** Keys of records: a few at a time, others every tenth of a second.
  * \param round  0 to worker_rounds(). \param which  0 to 2. \return `out`. */
 const char *worker_record_key(const char *prefix, uint64_t round, unsigned which,
                               char out[WORKLOAD_NAME_BYTES]);

@@ -6,7 +6,7 @@ enum { KEYS = 3, LEASE_MS_MIN = 500 };
 
 static const char *draw_key(struct worker *w, char out[WORKLOAD_NAME_BYTES])
 {
-    uint64_t back = prng_below(&w->prng, 4), now = worker_rounds(w);
+    uint64_t back = prng_below(&w->prng, 10), now = worker_rounds(w);
     unsigned which = (unsigned)prng_below(&w->prng, KEYS);
     return worker_record_key("r", back < now ? now - back : now, which, out);
 }
@@ -41,7 +41,7 @@ static void take_turn(struct worker *w)
         run_attempt(w, key, record);
     else
         hf_record_free(record);
-    worker_pause_ms(w, 1 + prng_below(&w->prng, 8));
+    worker_pause_ms(w, 3 + prng_below(&w->prng, 12)); /* a run is checked whole: not too many */
 }
 
 static void read_all(struct worker *w)
