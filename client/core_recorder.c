@@ -386,6 +386,7 @@ void recorder_abandon_sent(struct core *c, struct abandon *a)
 {
     if (a->recorded == NULL) return;
     a->recorded->last_ns = recorder_now(c->recorder);
+    a->recorded->sends += 1;
     if (a->recorded->call_ns != 0) return;
     a->recorded->call_ns = a->recorded->last_ns;
     a->recorded->session = c->session.id;
@@ -398,8 +399,8 @@ void recorder_hears_abandon(struct core *c, const struct abandon *a,
     hear(c->recorder, a->recorded != NULL ? a->recorded->last_ns : 0, OP_CODE_ABANDON, reply);
 }
 
-static void write_abandon(struct core *c, struct abandon *a, enum recorder_outcome outcome,
-                          const char *error)
+static void write_abandon(struct core *c, struct abandon *a, const char *error, bool if_any,
+                          enum recorder_outcome outcome)
 {
     struct recorder_op *op = a->recorded;
     struct slice key = slice_make(op->key, op->key_bytes);
@@ -415,29 +416,36 @@ static void write_abandon(struct core *c, struct abandon *a, enum recorder_outco
         recorder_owner(&line.args, op->session, op->owner);
         recorder_number(&line.args, "all", 1);
     }
+    if (if_any) recorder_number(&line.args, "if_any", 1);
     if (outcome != RECORDED_UNKNOWN) line.ret_ns = recorder_now(c->recorder);
     if (op->call_ns != 0) recorder_emit(c, &line);
     free(op);
     a->recorded = NULL;
 }
 
+/* ABANDON has no number: of several sends the first may have ended what the last did not find. */
 void recorder_abandon_answer(struct core *c, struct abandon *a, int status)
 {
     if (a->recorded == NULL) return;
     bool attempt = a->recorded->attempt;
-    switch (status) {
-    case HF_OK: write_abandon(c, a, RECORDED_OK, NULL); break;
-    case HF_ENOTHELD:
-        write_abandon(c, a, RECORDED_FAIL, attempt ? "stale_token" : "not_held");
-        break;
-    case HF_ENOTOWNER:
-    case HF_ESESSION: write_abandon(c, a, RECORDED_FAIL, attempt ? "refused" : "not_held"); break;
-    default: write_abandon(c, a, RECORDED_UNKNOWN, NULL); return;
+    bool gone = status == HF_ENOTHELD || status == HF_ENOTOWNER || status == HF_ESESSION;
+    if (status == HF_OK) {
+        write_abandon(c, a, NULL, false, RECORDED_OK);
+    } else if (gone && a->recorded->sends > 1) {
+        write_abandon(c, a, NULL, true,
+                      attempt && status != HF_ENOTHELD ? RECORDED_UNKNOWN : RECORDED_OK);
+    } else if (gone) {
+        const char *error = !attempt                ? "not_held"
+                            : status == HF_ENOTHELD ? "stale_token"
+                                                    : "refused";
+        write_abandon(c, a, error, false, RECORDED_FAIL);
+    } else {
+        write_abandon(c, a, NULL, false, RECORDED_UNKNOWN);
     }
-    if (status != HF_ESESSION) recorder_forget(c->recorder, a->token);
+    if (gone || status == HF_OK) recorder_forget(c->recorder, a->token);
 }
 
 void recorder_abandon_over(struct core *c, struct abandon *a)
 {
-    if (a->recorded != NULL) write_abandon(c, a, RECORDED_UNKNOWN, NULL);
+    if (a->recorded != NULL) write_abandon(c, a, NULL, false, RECORDED_UNKNOWN);
 }

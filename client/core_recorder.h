@@ -39,6 +39,7 @@ struct recorder_sink {
 struct recorder_op {
     uint64_t call_ns;         /**< before its first send; 0 = not sent yet */
     uint64_t last_ns;         /**< before its last send */
+    uint32_t sends;           /**< ABANDON: has no number, each is answered for itself */
     uint64_t session;         /**< that it was sent in; 0 = none */
     uint64_t token;           /**< that the request names; 0 = none */
     uint64_t owner;           /**< RELEASE, ABANDON: of the grant */

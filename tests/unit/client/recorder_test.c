@@ -148,6 +148,28 @@ static void test_grant_that_cancel_tells_of_is_granted_and_released(void **state
     expect_no_line();
 }
 
+/* ABANDON has no number. Where the first of two was taken and its answer lost, the second finds
+ * nothing: not a proof that there was nothing to end. */
+static void test_repeated_abandon_that_finds_nothing_may_have_ended_it(void **state)
+{
+    (void)state;
+    struct grant_ref ref;
+    uint64_t owner = hold(5, 0, &ref);
+    core_drop_grant(&s.core, ref, s.now_ns);
+    (void)script_expect(&s, OP_CODE_ABANDON);
+    uint64_t sent_ns = s.now_ns;
+    script_cut(&s);
+    script_pass(&s, 300 * MS);
+    script_resume(&s);
+    struct msg_ended ended = {.reason = END_ABANDONED};
+    script_reply(&s, script_expect(&s, OP_CODE_ABANDON), HF_ENOTHELD, &ended);
+    expect("lock",
+           "\"release\",\"key\":\"a\",\"client\":\"test/a\"," CALLED
+           ",\"outcome\":\"ok\",\"args\":{\"token\":5," OWNER ",\"all\":1,\"if_any\":1}",
+           TIMES(sent_ns, s.now_ns), owner);
+    expect_no_line();
+}
+
 /* What is still open when the recording ends may have happened; what was never sent has not. */
 static void test_open_request_is_unknown_at_the_end(void **state)
 {
@@ -311,6 +333,7 @@ int main(void)
         CASE(refusal_after_a_lost_send_is_unknown),
         CASE(canceled_acquire_failed),
         CASE(grant_that_cancel_tells_of_is_granted_and_released),
+        CASE(repeated_abandon_that_finds_nothing_may_have_ended_it),
         CASE(open_request_is_unknown_at_the_end),
         CASE(attempt_is_begun_marked_and_completed),
         CASE(response_tells_bodies_apart),
