@@ -130,6 +130,9 @@
         "lease that has ended")                                                                   \
     BUG(45, LEASE_FROM_ANSWER,                                                                    \
         "the client counts a lease from the answer instead of from the sending: it believes "     \
-        "in it longer than it lasts")
+        "in it longer than it lasts")                                                             \
+    BUG(46, ANSWERS_DROPPED,                                                                      \
+        "a checkpoint drops the stored answers: a request that is repeated after it is executed " \
+        "twice")
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/buggify.h"
 #include "base/planted.h"
 #include "base/status.h"
+#include "machine/rows.h"
 #include "server/replica_parts.h"
 
 enum { FLUSH_RETRY_MS = 1000, SPACE_CHECK_MS = 1000 };
@@ -113,6 +114,23 @@ static int shorten_log(struct replica *r)
     return HF_OK;
 }
 
+#ifdef HF_PLANTED
+/* ANSWERS_DROPPED alone. */
+static int drop_answers(struct store *s)
+{
+    for (;;) {
+        struct store_cursor cursor = {0};
+        struct slice key, value;
+        uint8_t copy[STORE_KEY_BYTES_MAX];
+        int rv = store_seek(s, TABLE_REPLIES, slice_make(NULL, 0), &cursor, &key, &value);
+        if (rv == HF_OK) memcpy(copy, key.data, key.size);
+        store_cursor_close(&cursor);
+        if (rv == HF_OK) rv = store_del(s, TABLE_REPLIES, slice_make(copy, key.size));
+        if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
+    }
+}
+#endif
+
 int replica_checkpoint(struct replica *r, bool now_please)
 {
     /* Whom it waits for may have caught up, and no flush may come that would show it: without room
@@ -134,6 +152,10 @@ int replica_checkpoint(struct replica *r, bool now_please)
         .configuration = buffer_slice(&r->configuration),
     };
     if (!planted(STORE_PAST_LOG)) HF_ASSERT(mark.index <= wal_durable_index(r->wal));
+#ifdef HF_PLANTED
+    if (planted(ANSWERS_DROPPED)) rv = drop_answers(r->store);
+    if (rv != HF_OK) return rv;
+#endif
     rv = store_checkpoint(r->store, &mark);
     if (rv != HF_OK) return rv;
     r->checkpoint_index = mark.index;
