@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "jepsen/run/child.h"
+#include "jepsen/run/judge.h"
 #include "jepsen/run/logs.h"
 #include "jepsen/run/nemesis.h"
 #include "jepsen/run/results.h"
@@ -216,9 +217,9 @@ static void judge(struct world *w, struct results *r, int code)
                  {RUN_VIOLATED, "violated"},
                  {RUN_UNDECIDED, "undecided"},
                  {RUN_THIN, "thin"}};
-    if (code == RUN_GOOD && w->failure_count > 0) code = RUN_VIOLATED;
+    if (w->failure_count > 0) code = RUN_VIOLATED;
     r->code = code;
-    snprintf(r->verdict, sizeof r->verdict, "failed");
+    snprintf(r->verdict, sizeof r->verdict, "failed"); /* the run itself */
     for (size_t i = 0; i < HF_ARRAY_COUNT(words); i++) {
         if (words[i].code == code) snprintf(r->verdict, sizeof r->verdict, "%s", words[i].word);
     }
@@ -260,6 +261,8 @@ static int run(struct world *w, struct results *r)
     }
     if (code == RUN_IO) return code;
     logs_look(w);
+    int verdict = judge_history(w, r);
+    if (code == RUN_GOOD) code = verdict;
     code = write_results(w, r, code);
     if (code == RUN_GOOD) logs_tidy(w);
     return code;
