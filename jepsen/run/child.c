@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -45,6 +46,14 @@ void child_sleep_ms(uint64_t ms)
         if (now >= until) return;
         (void)poll(NULL, 0, (int)((until - now) / 1000000U) + 1);
     }
+}
+
+void *child_share(size_t bytes)
+{
+    /* cppcheck-suppress invalidFunctionArg ; -1 goes with MAP_ANONYMOUS */
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return NULL;
+    return memory;
 }
 
 /* ------------------------------------------------------------------ starting */

@@ -44,6 +44,10 @@ bool child_tool(const char *const *arguments, int network, const char *input, ch
 /** Sleep; ends early when stopping() becomes true. */
 void child_sleep_ms(uint64_t ms);
 
+/** Zeroed memory that this process and those started later have in common, for munmap().
+ * \return NULL: there is none. */
+void *child_share(size_t bytes);
+
 /** From now on SIGINT, SIGTERM and SIGHUP only set what child_stopping() tells. */
 void child_catch_signals(void);
 

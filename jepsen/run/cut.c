@@ -89,8 +89,8 @@ static void draw_halves(struct cut *cut, const struct cut_nodes *nodes, struct p
         for (unsigned j = 0; j < i; j++) {
             if (minor[i] != minor[j]) close_both(cut, i, j);
         }
-        if (minor[i] && i < nodes->servers) say(cut, " s%u", i + 1);
-        if (minor[i] && i >= nodes->servers) say(cut, " c%u", i - nodes->servers + 1);
+        if (i < nodes->servers && minor[i]) say(cut, " s%u", i + 1);
+        if (i >= nodes->servers && minor[i]) say(cut, " c%u", i - nodes->servers + 1);
     }
 }
 

@@ -82,9 +82,8 @@ bool observer_open(struct observer *o, unsigned servers, const char *log)
     pthread_mutexattr_t shared;
     HF_ASSERT(servers >= 1 && servers <= RUN_SERVERS_MAX);
     *o = (struct observer){.servers = servers};
-    void *memory =
-        mmap(NULL, sizeof *o->memory, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return false;
+    void *memory = child_share(sizeof *o->memory);
+    if (memory == NULL) return false;
     o->memory = memory;
     pthread_mutexattr_init(&shared);
     pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);

@@ -183,11 +183,14 @@ static void put_lanes(struct picture *p)
 
 /* ------------------------------------------------------------------ by the second */
 
+/* Of the times to an answer in a second. */
+enum curve { CURVE_MIDDLE, CURVE_HIGH, CURVE_WORST, CURVES };
+
 /* What ended in a second. */
 struct bin {
     uint32_t counts[TIMELINE_OUTCOMES];
     uint32_t first; /* in the sorted latencies */
-    double middle_ms, high_ms, worst_ms;
+    double ms[CURVES];
 };
 
 struct bins {
@@ -214,9 +217,9 @@ static void take_latencies(struct bins *b, const struct ended *all, size_t count
         size_t to = from;
         struct bin *bin = &b->list[all[from].bin];
         while (to < count && all[to].bin == all[from].bin) to++;
-        bin->middle_ms = (double)all[from + (to - from) / 2].ms;
-        bin->high_ms = (double)all[from + (to - from) * 99 / 100].ms;
-        bin->worst_ms = (double)all[to - 1].ms;
+        bin->ms[CURVE_MIDDLE] = (double)all[from + (to - from) / 2].ms;
+        bin->ms[CURVE_HIGH] = (double)all[from + (to - from) * 99 / 100].ms;
+        bin->ms[CURVE_WORST] = (double)all[to - 1].ms;
         from = to;
     }
 }
@@ -310,13 +313,13 @@ static double latency_y(const struct picture *p, double ms)
     return p->y + CHART - decades / 5 * CHART;
 }
 
-static void put_curve(const struct picture *p, const struct bins *b, size_t at, const char *color)
+static void put_curve(const struct picture *p, const struct bins *b, enum curve curve,
+                      const char *color)
 {
     bool open = false;
     for (unsigned i = 0; i < b->count; i++) {
         const struct bin *bin = &b->list[i];
-        double ms = *(const double *)((const char *)bin + at);
-        bool any = bin->worst_ms > 0;
+        bool any = bin->ms[CURVE_WORST] > 0;
         if (any && !open)
             fprintf(p->f, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.6\" points=\"",
                     color);
@@ -324,7 +327,7 @@ static void put_curve(const struct picture *p, const struct bins *b, size_t at, 
         open = any;
         if (any) {
             double x = (bin_x(p, i) + bin_x(p, i + 1)) / 2;
-            fprintf(p->f, "%.1f,%.1f ", x, latency_y(p, ms));
+            fprintf(p->f, "%.1f,%.1f ", x, latency_y(p, bin->ms[curve]));
         }
     }
     if (open) fprintf(p->f, "\"/>\n");
@@ -337,9 +340,9 @@ static void put_latency(struct picture *p, const struct bins *b)
               "time to an answer, of each second: median (blue), 99 of 100 (orange), worst (red)");
     for (unsigned i = 0; i < HF_ARRAY_COUNT(labels); i++)
         put_line_y(p, p->y + CHART - (double)CHART * i / 5, labels[i]);
-    put_curve(p, b, offsetof(struct bin, worst_ms), "#d98a8f");
-    put_curve(p, b, offsetof(struct bin, high_ms), "#e08a1e");
-    put_curve(p, b, offsetof(struct bin, middle_ms), "#2f6db0");
+    put_curve(p, b, CURVE_WORST, "#d98a8f");
+    put_curve(p, b, CURVE_HIGH, "#e08a1e");
+    put_curve(p, b, CURVE_MIDDLE, "#2f6db0");
     p->y += CHART;
 }
 

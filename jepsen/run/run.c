@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/assert.h"
@@ -102,9 +101,8 @@ static int set_up(struct world *w, const struct plan *plan)
     snprintf(w->history, sizeof w->history, "%s/history.jsonl", plan->out);
     if (!journal_open(&w->journal, w->history)) return say(RUN_IO, "cannot write %s", w->history);
     journal_put_header(&w->journal, 1, plan->seed);
-    void *shared =
-        mmap(NULL, sizeof *w->signal, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED) return say(RUN_IO, "no memory%s", "");
+    void *shared = child_share(sizeof *w->signal);
+    if (shared == NULL) return say(RUN_IO, "no memory%s", "");
     w->signal = shared;
     w->begun_ns = journal_now_ns();
     for (unsigned i = 0; i < plan->servers; i++) {

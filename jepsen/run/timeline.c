@@ -131,7 +131,7 @@ static int by_begin(const void *a, const void *b)
 /* Lanes by name, as they are drawn from above. */
 static void sort_lanes(struct timeline *t)
 {
-    uint8_t order[TIMELINE_LANES_MAX], place[TIMELINE_LANES_MAX];
+    uint8_t order[TIMELINE_LANES_MAX] = {0}, place[TIMELINE_LANES_MAX] = {0};
     char names[TIMELINE_LANES_MAX][TIMELINE_WORD_BYTES];
     for (unsigned i = 0; i < t->lane_count; i++) {
         unsigned at = i;
