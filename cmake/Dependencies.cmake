@@ -20,4 +20,7 @@ if(RAFT_VERSION VERSION_LESS 0.22.1)
 endif()
 if(BUILD_TESTING)
     pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+    pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+else()
+    pkg_check_modules(JANSSON IMPORTED_TARGET jansson) # for holdfast-jepsen alone
 endif()

@@ -44,11 +44,12 @@ DOORS = [
     (r'xxhash\.h', ('base/hash.c',), 0),
     (r'sqlite3\.h', ('examples/',), 0),
     (r'microhttpd\.h', ('server/',), 0),
+    (r'jansson\.h', ('jepsen/',), 0),
 ]
 UV_FILES_IN_RAFT_MAX = 1
 
 # Files that decide and therefore take bytes and time as arguments: no clock, socket or thread.
-PURE = re.compile(r'(machine|protocol)/|client/core|server/replica|raft/driver')
+PURE = re.compile(r'(machine|protocol|jepsen/check)/|client/core|server/replica|raft/driver')
 IMPURE_HEADERS = re.compile(
     r'(time|sys/time|pthread|threads|unistd|fcntl|poll|signal|sys/socket|netinet/.*|uv)\.h')
 
