@@ -7,7 +7,7 @@
 enum { EXIT_USAGE = 64, EXIT_NO_INPUT = 66 };
 
 /** Judge a history. Exit code: 0 it fits, 1 it does not, 2 it breaks the format, 3 undecided.
- * \param argc, argv  what follows the command's name, argv[argc] = NULL. */
+ * \param argc  words in argv. \param argv  what follows the command's name; argv[argc] = NULL. */
 HF_MUST_USE
 int command_check(int argc, char **argv);
 

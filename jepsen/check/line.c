@@ -323,7 +323,7 @@ static int read_error(struct history *h, json_t *line, struct operation *op)
         const struct failure *f = &failures[i];
         if (strcmp(f->text, text) == 0 && (f->kinds >> op->kind & 1) != 0 &&
             f->version <= op->version)
-            op->error = f->error;
+            op->error = (uint8_t)f->error;
     }
     if (op->error == ERROR_NONE)
         return history_refuse(h, "\"%.40s\" is no error of this operation in version %d", text,

@@ -223,12 +223,14 @@ static int push(struct search *s, uint32_t operation)
         int rv = buffer_append(&s->states, s->draft.bytes, s->draft.size);
         if (rv != HF_OK) return rv;
     }
+    HF_ASSERT(s->frames != NULL);
     s->frames[s->depth++] = f;
     return HF_OK;
 }
 
 static void pop(struct search *s)
 {
+    HF_ASSERT(s->depth > 0 && s->frames != NULL);
     struct frame *f = &s->frames[--s->depth];
     while (f->dead != NOBODY) {
         uint32_t number = f->dead;

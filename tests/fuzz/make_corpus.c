@@ -214,6 +214,32 @@ static void write_peer_messages(struct corpus *c)
     }
 }
 
+/* A file of a history a model; the first byte says which (fuzz_history.c). */
+static void write_histories(struct corpus *c)
+{
+#define SEED_LINE(id, rest) \
+    "{\"v\":2,\"id\":" id ",\"client\":\"a\",\"key\":\"k\",\"call\":5,\"ret\":9," rest "}\n"
+    static const char *const files[] = {
+        "0" SEED_LINE("1",
+                      "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5,\"owner\":\"o\",\"mode\":"
+                      "\"shared\",\"reentrant\":1},\"outcome\":\"ok\",\"result\":{\"token\":"
+                      "1,\"count\":1}") "{\"v\":2,\"id\":2,\"client\":\"a\",\"key\":\"k\","
+                                        "\"call\":7,\"outcome\":\"unknown\",\"op\":\"release\","
+                                        "\"args\":{\"token\":1,\"all\":1}}\n",
+        "1" SEED_LINE("1",
+                      "\"op\":\"begin\",\"args\":{\"ttl_ms\":5,\"fingerprint\":\"f\",\"takeover\""
+                      ":\"never\",\"retain_ms\":9},\"outcome\":\"ok\",\"result\":{\"status\":"
+                      "\"started\",\"token\":1,\"attempt\":1}"),
+        "2" SEED_LINE("1", "\"op\":\"read\",\"outcome\":\"ok\",\"result\":{\"value\":null}"),
+    };
+#undef SEED_LINE
+    for (unsigned i = 0; i < HF_ARRAY_COUNT(files); i++) {
+        buffer_clear(&c->bytes);
+        must(buffer_append(&c->bytes, files[i], strlen(files[i])));
+        write_seed(c, "history", i, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -232,6 +258,7 @@ int main(int argc, char **argv)
     write_replies(&c);
     write_peer_introductions(&c);
     write_peer_messages(&c);
+    write_histories(&c);
     arena_close(&c.arena);
     buffer_close(&c.bytes);
     return 0;
