@@ -144,8 +144,10 @@ void hf_client_close(hf_client *client)
     bool forked = client->fork_count != shell_fork_count();
     if (!forked) close_session(client);
     io_stop(client, forked);
-    if (forked) history_file_close(client->history, true);
-    if (forked) return;
+    if (forked) {
+        history_file_close(client->history, true);
+        return;
+    }
     core_close(&client->core); /* what is still open is recorded now */
     history_file_close(client->history, false);
     pthread_mutex_destroy(&client->lock);
