@@ -107,12 +107,15 @@ void recorder_forget(struct recorder *r, uint64_t token)
     if (g != NULL) *g = r->grants[--r->grant_count];
 }
 
-/* What ends with the session. */
-static void forget_bound(struct recorder *r)
+/* What ends with the session, and attempts that are lost here: nobody gives them back in another.
+ */
+static void forget_bound(struct core *c)
 {
+    struct recorder *r = c->recorder;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < r->grant_count; i++) {
-        if (!r->grants[i].bound) r->grants[kept++] = r->grants[i];
+        const struct recorder_grant *g = &r->grants[i];
+        if (!g->bound && grants_find(&c->grants, g->token) != NULL) r->grants[kept++] = *g;
     }
     r->grant_count = kept;
 }
@@ -339,7 +342,7 @@ void recorder_write_close(struct core *c, const struct recorder_op *op,
     for (uint32_t i = 0; i < c->call_count; i++) {
         if (find_unknown(c, c->calls[i], &unknown)) write_end(c, &unknown, op, outcome);
     }
-    forget_bound(r);
+    forget_bound(c);
 }
 
 static struct call *find_close(const struct core *c)
@@ -370,7 +373,7 @@ void recorder_session_end(struct core *c, int status, int reason)
         const struct recorder_grant *g = recorder_find(r, s->token);
         if (status == HF_ESESSION && g != NULL && g->bound) write_loss(c, g, reason, r->told_ns);
     }
-    forget_bound(r);
+    forget_bound(c);
 }
 
 /* ------------------------------------------------------------------ ABANDON */
