@@ -1,9 +1,14 @@
 /* SIGSTOP: of servers (the leader, a minority, a majority, all), which wake up believing in what
- * was; and of clients, some of which hold locks and write when they wake up. */
+ * was; and of clients that
+ * hold a lock just then, and write when they wake up. */
 #include "jepsen/run/nemesis.h"
 
 #include <signal.h>
 #include <stdio.h>
+
+#include "jepsen/run/child.h"
+
+enum { HOLDER_TRIES = 1000 };
 
 /* `count` servers from a random one on, or the leader first. */
 static void stop_some(struct world *w, unsigned count, bool leader_first, char *label)
@@ -30,12 +35,28 @@ static void stop_servers(struct world *w, char *label)
     }
 }
 
+/* A client that holds a lock at this moment, the next one from `from` on; or just that one, if none
+ * does within a second. */
+static unsigned find_holder(const struct world *w, unsigned from)
+{
+    for (unsigned tries = 0; tries < HOLDER_TRIES; tries++) {
+        for (unsigned i = 0; i < w->plan->clients; i++) {
+            unsigned who = (from + i) % w->plan->clients;
+            bool runs = w->clients[who].pid != 0 && !w->clients[who].stopped;
+            if (runs && atomic_load(&w->signal->holding[who]) > 0) return who;
+        }
+        child_sleep_ms(1);
+    }
+    return from;
+}
+
 static void stop_clients(struct world *w, char *label)
 {
     unsigned count = w->plan->clients, who = (unsigned)prng_below(&w->prng, count);
     unsigned most = 1 + (unsigned)prng_below(&w->prng, (count + 1) / 2);
     int used = snprintf(label, NEMESIS_LABEL_BYTES, "clients");
     for (unsigned i = 0; i < most; i++, who = (who + 1) % count) {
+        who = find_holder(w, who);
         struct client_process *c = &w->clients[who];
         if (c->pid == 0) continue;
         kill(c->pid, SIGSTOP);
@@ -46,7 +67,7 @@ static void stop_clients(struct world *w, char *label)
 
 static void begin_pause(struct world *w, char *label)
 {
-    if (prng_below(&w->prng, 3) == 0)
+    if (prng_below(&w->prng, 2) == 0)
         stop_clients(w, label);
     else
         stop_servers(w, label);

@@ -107,6 +107,7 @@ int worker_acquire(struct worker *w, const char *key, uint64_t wait_ms, bool sha
     snprintf(line.args, sizeof line.args, "\"ttl_ms\":%" PRIu64 ",\"owner\":\"%s\"%s", ttl_ms,
              w->owner_name, mode);
     if (rv == HF_OK) {
+        atomic_fetch_add(w->holding, 1);
         snprintf(line.result, sizeof line.result, "\"token\":%" PRIu64, grant->fencing_token);
         worker_end(w, &line, JOURNAL_OK, NULL);
     } else if (rv == HF_EBUSY) {
@@ -159,6 +160,7 @@ static bool release_once(struct worker *w, const char *key, hf_grant *grant)
 
 void worker_release(struct worker *w, const char *key, hf_grant *grant)
 {
+    atomic_fetch_sub(w->holding, 1);
     while (!release_once(w, key, grant)) {
         if (atomic_load(&w->signal->phase) == PHASE_OVER) return;
         (void)poll(NULL, 0, AGAIN_MS);

@@ -67,6 +67,7 @@ static void sit_down(struct seat *seat, const struct workload_process *p, hf_cli
     unsigned number = p->number * WORKLOAD_THREADS + index;
     seat->process = p;
     *w = (struct worker){.client = client, .signal = p->signal, .begun_ns = p->begun_ns};
+    w->holding = &p->signal->holding[(p->number - 1) % RUN_CLIENTS_MAX];
     w->first_id = (uint64_t)number * IDS_OF_A_WORKER;
     snprintf(w->name, sizeof w->name, "c%ut%u", p->number, index + 1);
     snprintf(w->owner_name, sizeof w->owner_name, "%s/0", w->name);

@@ -12,6 +12,7 @@
 #include "base/prng.h"
 #include "client/include/holdfast.h"
 #include "jepsen/journal.h"
+#include "jepsen/run/run.h"
 
 enum {
     WORKLOAD_TTL_MS = 2000,     /* of a client's session */
@@ -29,8 +30,9 @@ enum phase { PHASE_RUN, PHASE_CALM, PHASE_OVER };
 
 /** What the run tells its clients, in memory shared by all. */
 struct workload_signal {
-    _Atomic int phase;         /**< enum phase: CALM = finish what is open and end; OVER = now */
-    _Atomic uint64_t answered; /**< operations with a known end so far, of all */
+    _Atomic int phase; /**< enum phase: CALM = finish what is open and end; OVER = now */
+    _Atomic int holding[RUN_CLIENTS_MAX]; /**< grants of each client process, as it believes */
+    _Atomic uint64_t answered;            /**< operations with a known end so far, of all */
 };
 
 /** One thread of a client. */
@@ -43,6 +45,7 @@ struct worker {
     uint64_t first_id;                    /**< of its operations */
     uint64_t count;                       /**< operations so far */
     uint64_t begun_ns;                    /**< of the run, equal in all processes */
+    _Atomic int *holding;                 /**< its process' count in `signal` */
     unsigned owner;                       /**< rises when the end of a grant is unsure */
     char name[WORKLOAD_NAME_BYTES];       /**< "c1t2" */
     char owner_name[WORKLOAD_NAME_BYTES]; /**< "c1t2/0": an owner in the models' sense */

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-enum { NAMES = 4, LOOK_EVERY_MS = 200 };
+enum { NAMES = 6, LOOK_EVERY_MS = 200 };
 
 static const char *name_of(unsigned which, char out[WORKLOAD_NAME_BYTES])
 {
@@ -39,7 +39,7 @@ static void take_turn(struct worker *w)
     if (!of_shared) (void)name_of((unsigned)prng_below(&w->prng, NAMES), name);
 
     if (prng_below(&w->prng, 5) == 0) worker_query(w, name);
-    uint64_t wait_ms = prng_below(&w->prng, 2) == 0 ? 0 : prng_below(&w->prng, 400);
+    uint64_t wait_ms = prng_below(&w->prng, 3) != 0 ? 0 : prng_below(&w->prng, 400);
     if (worker_acquire(w, name, wait_ms, shared, &grant) == HF_OK) {
         hold(w, name, &grant);
         worker_release(w, name, &grant);
