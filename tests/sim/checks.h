@@ -1,11 +1,14 @@
 /* Claims that are looked at as a run goes on; docs/contract.md calls the first ones P1 to P3.
  *   servers   one leader a term, which has all that was committed before; terms, votes, commit
  *             indexes and cluster time never go back; a vote never changes; the store never stands
- *             ahead of the log; what is applied, and the state that follows, is history's
+ *             ahead of the log; what is applied, and the state that follows, is history's; a
+ *             leader's cluster time is late, never early
  *   clients   what one was told is what was committed; tokens rise in the order of real time; no
  *             late holder's write follows a newer one's; no two valid grants of a lock exclude
  *             each other, and no valid one's session has ended, where clocks are right; no read is
  *             older than what was answered before it was asked
+ *   progress  a dead client's session ends, and a living one's does not, where the cluster is well
+ *             (P4); a majority that is up and connected has a leader
  * The first that fails ends the run. */
 #ifndef TESTS_SIM_CHECKS_H
 #define TESTS_SIM_CHECKS_H
@@ -14,6 +17,7 @@
 #include "tests/sim/history.h"
 
 struct sim;
+struct sim_client;
 struct sim_node;
 struct sim_task;
 struct call;
@@ -33,12 +37,40 @@ struct check_record {
     uint64_t done_ns;    /* when, true time */
 };
 
+struct check_term {
+    uint64_t told_ms; /* cluster time that its leader came to: what its pings may have told */
+    uint32_t leader;  /* node + 1; 0 = none was seen */
+};
+
+enum { CHECK_DEAD_MAX = 64 };
+
+/* A session whose client has died. */
+struct check_dead {
+    uint64_t session;
+    uint64_t until_ns; /* over when the cluster has been well for so long in all */
+};
+
+/* See checks_progress.c. */
+struct checks_progress {
+    uint64_t looked_ns;                        /* the last look, true time */
+    uint64_t term;                             /* of the leader that was seen last */
+    uint64_t time_ms;                          /* cluster time that it came to */
+    uint64_t well_ns;                          /* the cluster counts as well from then on */
+    uint64_t healthy_ns;                       /* it was, in all */
+    uint64_t client_since_ns[SIM_CLIENTS_MAX]; /* so has its client been; UINT64_MAX: it is not */
+    uint32_t majority;                         /* servers that are up and connected, a bit each */
+    uint64_t majority_ns;                      /* since when, and nobody leads */
+    struct check_dead dead[CHECK_DEAD_MAX];    /* those that were not over yet */
+    uint32_t dead_count;                       /* of them; more are not looked at */
+};
+
 struct checks {
-    uint32_t *leaders;      /* owned: node + 1, by term */
-    uint64_t leader_places; /* allocated */
-    uint64_t leader_count;  /* terms that had one */
-    uint64_t refused_count; /* writes that the guard refused: late holders' */
-    uint64_t overlap_looks; /* grants that were held against all others */
+    struct checks_progress progress;
+    struct check_term *terms; /* owned, by term */
+    uint64_t term_places;     /* allocated */
+    uint64_t leader_count;    /* terms that had one */
+    uint64_t refused_count;   /* writes that the guard refused: late holders' */
+    uint64_t overlap_looks;   /* grants that were held against all others */
     struct check_lock locks[SIM_LOCKS_MAX + SIM_CLIENTS_MAX];
     struct check_record records[SIM_RECORDS_MAX];
 };
@@ -52,6 +84,15 @@ void checks_node(struct sim_node *n);
 
 /** A server's orderly stop is over, or its time is. */
 void checks_node_stopped(const struct sim_node *n, enum stopping_state how);
+
+/* checks_progress.c: a look at the whole; a client is killed; a living one's session expired. */
+void checks_progress(struct sim *sim);
+void checks_client_died(struct sim_client *c);
+void checks_session_lost(const struct sim_client *c);
+
+/* checks_time.c: a server has ended a pass; a term's place, made if it is new. */
+void checks_time(struct sim_node *n);
+struct check_term *checks_term(struct checks *k, uint64_t term);
 
 /** All servers that run stand at the same entry, with the same state. */
 bool checks_converged(const struct sim *sim);

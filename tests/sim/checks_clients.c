@@ -168,12 +168,12 @@ void checks_granted(struct sim_task *t)
 void checks_session_expired(void *data, uint64_t session)
 {
     const struct sim *sim = data;
-    if (!sim->swarm.rates_right) return;
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
         const struct sim_client *c = &sim->clients[i];
         if (!c->alive || c->core.session.id != session || c->core.session.phase != SESSION_LIVE)
             continue;
-        if (c->core.session.deadline_ns > client_now(c))
+        checks_session_lost(c);
+        if (sim->swarm.rates_right && c->core.session.deadline_ns > client_now(c))
             sim_fail("session %" PRIu64 " of client %u expired %" PRIu64 " ns before its deadline",
                      session, c->index + 1, c->core.session.deadline_ns - client_now(c));
     }

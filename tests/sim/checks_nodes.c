@@ -68,17 +68,11 @@ static void look_at_leader(struct sim_node *n)
     uint64_t term = driver_term(n->replica->driver);
     if (n->seen.lead_term == term) return;
     n->seen.lead_term = term;
-    while (term >= k->leader_places) {
-        uint64_t places = k->leader_places == 0 ? 1024 : k->leader_places * 2;
-        k->leaders = realloc(k->leaders, places * sizeof *k->leaders);
-        HF_ASSERT(k->leaders != NULL);
-        for (uint64_t i = k->leader_places; i < places; i++) k->leaders[i] = 0;
-        k->leader_places = places;
-    }
-    if (k->leaders[term] != 0 && k->leaders[term] != n->index + 1)
-        sim_fail("servers %u and %u both lead term %" PRIu64, k->leaders[term], n->index + 1, term);
-    if (k->leaders[term] == 0) k->leader_count++;
-    k->leaders[term] = n->index + 1;
+    struct check_term *t = checks_term(k, term);
+    if (t->leader != 0 && t->leader != n->index + 1)
+        sim_fail("servers %u and %u both lead term %" PRIu64, t->leader, n->index + 1, term);
+    if (t->leader == 0) k->leader_count++;
+    t->leader = n->index + 1;
     trace_line(&n->sim->trace, 'n', n->index + 1, "leads", "term %" PRIu64, term);
     trace_mix(&n->sim->trace, term << 8 | n->index);
     look_at_completeness(n, term);
@@ -120,13 +114,29 @@ static void look_at_stop(const struct sim_node *n)
         sim_fail("server %u stops, and flushes for the %uth time", n->index + 1, n->last_flushes);
 }
 
+/* What it takes for held by everybody, and lets its log forget, everybody holds. */
+static void look_at_held(struct sim_node *n)
+{
+    const struct replica *r = n->replica;
+    uint64_t durable = wal_durable_index(r->wal);
+    if (durable > n->seen.durable) n->seen.durable = durable;
+    for (uint32_t i = 0; i < n->sim->swarm.node_count; i++) {
+        if (n->sim->nodes[i].seen.durable < r->held_index)
+            sim_fail("server %u takes entry %" PRIu64 " for held by all, and server %u had %" PRIu64
+                     " at most",
+                     n->index + 1, r->held_index, i + 1, n->sim->nodes[i].seen.durable);
+    }
+}
+
 void checks_node(struct sim_node *n)
 {
+    look_at_held(n);
     look_at_vote(n);
     apply_seen(n);
     look_at_leader(n);
     look_at_progress(n);
     look_at_stop(n);
+    checks_time(n);
 }
 
 void checks_node_started(struct sim_node *n)
@@ -135,6 +145,7 @@ void checks_node_started(struct sim_node *n)
     n->seen.commit = 0;
     n->seen.time_ms = 0;
     n->seen.lead_term = 0;
+    n->seen.time.term = 0;
     if (n->replica->applied_index == n->seen.applied)
         history_at(&n->sim->history, n->index, n->seen.applied, store_digest(n->store));
     checks_node(n);
@@ -171,6 +182,6 @@ bool checks_converged(const struct sim *sim)
 
 void checks_close(struct checks *k)
 {
-    free(k->leaders);
+    free(k->terms);
     *k = (struct checks){0};
 }

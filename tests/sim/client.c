@@ -109,6 +109,7 @@ void client_die(struct sim_client *c)
 {
     HF_ASSERT(c->alive);
     trace_line(&c->sim->trace, 'c', c->index + 1, "ends", "%s", c->closing ? "closed" : "killed");
+    checks_client_died(c);
     for (uint32_t i = 0; i < client_task_count(c); i++) task_drop(&c->tasks[i]);
     network_host_down(&c->sim->network, c->host, false);
     c->stream = NULL;

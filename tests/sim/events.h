@@ -21,6 +21,7 @@ enum event_kind {
     EVENT_FAULT,      /* the next fault is due; target: its kind */
     EVENT_HEAL,       /* a fault ends; target: its kind */
     EVENT_AUDIT,      /* the whole state is looked at */
+    EVENT_WATCH,      /* is what has to come in time here? */
     EVENT_CALM,       /* no more faults: everything has to come right */
     EVENT_LOOK,       /* has it? */
     EVENT_KIND_COUNT, /* how many there are */

@@ -142,6 +142,9 @@ const struct history_answer *history_find(const struct history *h, uint64_t sess
 /** What a token is of, or NULL. */
 const struct history_token *history_token(const struct history *h, uint64_t token);
 
+/** It was opened, and has neither expired nor been closed. */
+bool history_session_is_alive(const struct history *h, uint64_t session);
+
 /** Look at the whole state: the machine's invariants, the rows' checksums. */
 void history_audit(struct history *h);
 

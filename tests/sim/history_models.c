@@ -78,6 +78,14 @@ static struct history_session *find_session(struct history *h, uint64_t session)
     return NULL;
 }
 
+bool history_session_is_alive(const struct history *h, uint64_t session)
+{
+    for (uint32_t i = 0; i < h->session_count; i++) {
+        if (h->sessions[i].id == session) return true;
+    }
+    return false;
+}
+
 static void drop_session(struct history *h, struct history_session *s)
 {
     *s = h->sessions[--h->session_count];

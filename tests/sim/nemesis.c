@@ -108,10 +108,19 @@ static bool cut_power(struct sim *sim)
     return true;
 }
 
-static bool pause_server(struct sim *sim, struct sim_node *n)
+void nemesis_stop_server(struct sim *sim, struct sim_node *n)
 {
+    n->stop_in_round = false;
     node_pause(n, true);
     push(sim, EVENT_RESUME, n->index, n->life, draw_ms(sim, 50, draw(sim, 4) == 0 ? 15000 : 1500));
+}
+
+/* At once, or, where somebody reads, between the question whether it still leads and the answers:
+ * these prove nothing about reads that come while it is stopped. */
+static bool pause_server(struct sim *sim, struct sim_node *n)
+{
+    n->stop_in_round = n == nemesis_leader(sim) && sim->swarm.reader_count > 0 && draw(sim, 2) == 0;
+    if (!n->stop_in_round) nemesis_stop_server(sim, n);
     return true;
 }
 
@@ -168,8 +177,12 @@ static bool hurt_server(struct sim *sim, enum fault_kind kind)
     switch (kind) {
     case FAULT_KILL: end_server(sim, n, END_KILLED); return true;
     case FAULT_PAUSE: return pause_server(sim, n);
-    case FAULT_STALL: n->busy_ns = sim->trace.now_ns + draw_ms(sim, 20, 600); return true;
-    case FAULT_SLOW_DISK: n->slow_ns = sim->trace.now_ns + draw_ms(sim, 500, 10000); return true;
+    case FAULT_STALL:
+        n->hurt_ns = n->busy_ns = sim->trace.now_ns + draw_ms(sim, 20, 600);
+        return true;
+    case FAULT_SLOW_DISK:
+        n->hurt_ns = n->slow_ns = sim->trace.now_ns + draw_ms(sim, 500, 10000);
+        return true;
     case FAULT_DISK_ERROR: return fail_disk(sim, n);
     case FAULT_DISK_FULL: return fill_disk(sim, n);
     case FAULT_ROT: return rot(sim, n);
@@ -304,6 +317,7 @@ void nemesis_stop(struct sim *sim)
         n->disk.write_fails_in = n->disk.sync_fails_in = 0;
         n->disk.bytes_max = n->full_bytes_max;
         n->slow_ns = 0;
+        n->stop_in_round = false;
         if (n->state == NODE_UP && n->paused) node_pause(n, false);
         if (n->state == NODE_DOWN) push(sim, EVENT_RESTART, n->index, n->life, 0);
     }

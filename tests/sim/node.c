@@ -131,7 +131,7 @@ void node_start(struct sim_node *n)
     }
     door_set_replica(&n->door, n->replica);
     n->state = NODE_UP;
-    n->paused = false;
+    n->paused = n->stop_in_round = false;
     n->stop = (struct stopping){0};
     n->last_flushes = 0;
     n->busy_ns = 0;
@@ -225,6 +225,7 @@ void node_pause(struct sim_node *n, bool paused)
     HF_ASSERT(n->state == NODE_UP);
     n->paused = paused;
     n->held_ns = true_now(n);
+    n->hurt_ns = true_now(n);
     if (!paused) node_wake(n, true_now(n));
 }
 
@@ -365,7 +366,10 @@ static void arm(struct sim_node *n)
     if (stop_ms < wake_ms) wake_ms = stop_ms;
     if (wake_ms == UINT64_MAX) return;
     uint64_t at_ns = sim_clock_true(&n->clock, wake_ms * NS_PER_MS);
-    if (HF_BUGGIFY(LATE_PASS)) at_ns += prng_below(&n->random, UINT64_C(150) * NS_PER_MS);
+    if (HF_BUGGIFY(LATE_PASS)) {
+        at_ns += prng_below(&n->random, UINT64_C(150) * NS_PER_MS);
+        n->hurt_ns = at_ns;
+    }
     if (at_ns < true_now(n) + PASS_NS) at_ns = true_now(n) + PASS_NS;
     node_wake(n, at_ns);
 }
@@ -393,4 +397,5 @@ void node_event(struct sim_node *n, const struct event *event)
         return;
     }
     arm(n);
+    if (n->stop_in_round && n->replica->rounds.under_way) nemesis_stop_server(n->sim, n);
 }

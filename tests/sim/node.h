@@ -23,18 +23,30 @@ enum node_state {
 
 enum node_end { END_KILLED, END_POWER, END_FAULT, END_STOPPED };
 
+/* What cluster time a leader may count, as far as the simulation saw it (checks_time.c). Its own
+ * clock's milliseconds, but for most_ms. */
+struct node_time {
+    uint64_t term;            /* that it leads; 0 = it does not */
+    uint64_t most_ms;         /* cluster time as of its last pass, at most */
+    uint64_t pass_ms;         /* when that was */
+    uint64_t frozen_until_ms; /* the end of a grace */
+    bool deadline;            /* one was stored then */
+};
+
 /* What was seen of a server, for claims about what never goes back. */
 struct node_seen {
-    uint64_t term;       /* as durable, over all its lives */
-    uint64_t voted_for;  /* in that term */
-    uint64_t applied;    /* of this life */
-    uint64_t commit;     /* likewise */
-    uint64_t time_ms;    /* likewise: cluster time */
-    uint64_t lead_term;  /* it was seen to lead in this term */
-    uint64_t stalls;     /* replica_counts' */
-    uint64_t entry_ops;  /* likewise */
-    uint64_t refused;    /* likewise */
-    uint64_t vote_syncs; /* of the disk, at the end of the last pass */
+    uint64_t term;         /* as durable, over all its lives */
+    uint64_t voted_for;    /* in that term */
+    uint64_t durable;      /* greatest end of its synced log, over all its lives */
+    uint64_t applied;      /* of this life */
+    uint64_t commit;       /* likewise */
+    uint64_t time_ms;      /* likewise: cluster time */
+    uint64_t lead_term;    /* it was seen to lead in this term */
+    uint64_t stalls;       /* replica_counts' */
+    uint64_t entry_ops;    /* likewise */
+    uint64_t refused;      /* likewise */
+    uint64_t vote_syncs;   /* of the disk, at the end of the last pass */
+    struct node_time time; /* cluster time's, of this life */
 };
 
 struct sim_node {
@@ -52,6 +64,8 @@ struct sim_node {
     uint64_t wake_stamp;     /* of that event */
     uint64_t busy_ns;        /* the loop is held up until then */
     uint64_t held_ns;        /* it was paused until then */
+    uint64_t hurt_ns;        /* a fault holds it up until then, or did */
+    bool stop_in_round;      /* to be stopped once a read confirmation is under way */
     bool paused;             /* held: nothing runs but what the kernel does */
     struct stopping stop;    /* begun: it was told to end in order */
     uint32_t last_flushes;   /* done since that said goodbye */

@@ -11,6 +11,7 @@
 enum {
     CALM_MS_MAX = 10000,
     LOOK_MS = 10,
+    WATCH_MS = 50,
     CLIENT_PORT = 7420,
     PEER_PORT = 7421,
     START_MS_MAX = 1000000,
@@ -122,6 +123,7 @@ static void begin(struct sim *sim, const struct sim_options *options)
     recording_open(sim, options->history);
     start_hosts(sim);
     push(sim, EVENT_AUDIT, 0, 0, sim->swarm.audit_ns);
+    if (!sim->idle) push(sim, EVENT_WATCH, 0, 0, WATCH_MS * MS);
     push(sim, EVENT_CALM, 0, 0, options->seconds * SEC);
 }
 
@@ -216,6 +218,12 @@ static void audit(struct sim *sim)
     push(sim, EVENT_AUDIT, 0, 0, sim->swarm.audit_ns);
 }
 
+static void watch(struct sim *sim)
+{
+    checks_progress(sim);
+    push(sim, EVENT_WATCH, 0, 0, WATCH_MS * MS);
+}
+
 static void restart(struct sim *sim, const struct event *event)
 {
     struct sim_node *n = &sim->nodes[event->target];
@@ -259,6 +267,7 @@ static void dispatch(struct sim *sim, const struct event *event)
     case EVENT_FAULT: nemesis_fault(sim, event); break;
     case EVENT_HEAL: nemesis_heal(sim, event); break;
     case EVENT_AUDIT: audit(sim); break;
+    case EVENT_WATCH: watch(sim); break;
     case EVENT_CALM: begin_calm(sim); break;
     case EVENT_LOOK: look(sim); break;
     case EVENT_KIND_COUNT: HF_UNREACHABLE();
