@@ -75,14 +75,16 @@ static int decode(const uint8_t *bytes, struct vote_state *state, uint64_t *sequ
     return HF_OK;
 }
 
-static int write_slot(struct disk *d, struct disk_file *file, const struct vote_state *state,
-                      uint64_t sequence)
+/* Two writes, far apart, and one sync: what a disk loses or puts elsewhere is one of them. */
+static int write_slots(struct disk *d, struct disk_file *file, const struct vote_state *state,
+                       uint64_t sequence)
 {
     uint8_t bytes[COPY_COUNT * DISK_SECTOR_BYTES];
+    int rv = HF_OK;
     encode(state, sequence, bytes);
     memcpy(bytes + DISK_SECTOR_BYTES, bytes, DISK_SECTOR_BYTES);
-    int rv =
-        disk_write(d, file, sequence % SLOT_COUNT * SLOT_BYTES, slice_make(bytes, sizeof bytes));
+    for (unsigned slot = 0; slot < SLOT_COUNT && rv == HF_OK; slot++)
+        rv = disk_write(d, file, slot * (uint64_t)SLOT_BYTES, slice_make(bytes, sizeof bytes));
     if (rv != HF_OK || planted(VOTE_NOT_SYNCED)) return rv;
     return disk_sync(d, file);
 }
@@ -104,7 +106,7 @@ int vote_make(struct disk *d, const struct vote_state *state)
     rv = disk_open(d, TEMPORARY_NAME, DISK_CREATE, &file);
     if (rv != HF_OK) return rv;
     rv = disk_allocate(d, file, VOTE_FILE_BYTES);
-    if (rv == HF_OK) rv = write_slot(d, file, state, 1);
+    if (rv == HF_OK) rv = write_slots(d, file, state, 1);
     disk_close(d, file);
     if (rv == HF_OK) rv = disk_rename(d, TEMPORARY_NAME, VOTE_FILE_NAME);
     if (rv == HF_OK) rv = disk_sync_names(d);
@@ -184,7 +186,7 @@ int vote_open(struct vote *v, struct disk *d, struct refusal *why)
 
 static int save(struct vote *v, const struct vote_state *next)
 {
-    int rv = write_slot(v->disk, v->file, next, v->sequence + 1);
+    int rv = write_slots(v->disk, v->file, next, v->sequence + 1);
     if (rv != HF_OK) return rv;
     v->state = *next;
     v->sequence += 1;

@@ -1,8 +1,10 @@
 /* The vote file: the few numbers that a server must never forget, synced before anybody is told.
  *
- * Two slots, written in turn with a rising sequence number; a slot is two equal sectors, so that
- * a torn write (one of the two) and rot of one sector both leave a copy that checks out:
- *   save    the slot of the next sequence number is written and synced; then it is in force
+ * Two equal slots, each written with a write of its own; a slot is two equal sectors, so that a
+ * torn write (one of the two) and rot of one sector both leave a copy that checks out:
+ *   save    both slots are written with the next sequence number, and synced once; then it is in
+ *           force. A disk that acknowledges and loses one of the writes, or makes it in the wrong
+ *           place, leaves the other: a vote that was given is not given again
  *   open    the highest sequence number that checks out is in force. A slot of which neither
  *           sector checks out (and is not blank) may have held the newest vote: refused
  * A failed write or sync is a fault: the process must end, since nobody knows what is on disk. */

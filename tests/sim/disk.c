@@ -111,6 +111,29 @@ static void count_bytes(struct sim_disk *d)
     }
 }
 
+static struct sim_written *place_of(struct sim_disk *d, uint64_t order)
+{
+    return &d->writes[order % SIM_DISK_WRITES_MAX];
+}
+
+static void forget_place(struct sim_written *w)
+{
+    free(w->before);
+    *w = (struct sim_written){0};
+}
+
+/* The file has at least these bytes. */
+static void remember(struct sim_disk *d, struct sim_inode *inode, uint64_t offset, uint64_t size)
+{
+    struct sim_written *w = place_of(d, d->write_count);
+    forget_place(w);
+    if (size == 0) return;
+    *w = (struct sim_written){
+        .inode = inode, .order = d->write_count, .offset = offset, .size = size};
+    w->before = must_realloc(NULL, size);
+    memcpy(w->before, inode->bytes + offset, size);
+}
+
 /* Free the inodes that no name leads to any more. Only when no file is open. */
 static void sweep(struct sim_disk *d)
 {
@@ -122,6 +145,8 @@ static void sweep(struct sim_disk *d)
             continue;
         }
         *at = inode->next;
+        for (unsigned i = 0; i < SIM_DISK_WRITES_MAX; i++)
+            if (d->writes[i].inode == inode) forget_place(&d->writes[i]);
         free(inode->bytes);
         free(inode->synced);
         free(inode);
@@ -215,6 +240,7 @@ static int file_write(struct disk *disk, struct disk_file *file, uint64_t offset
     }
     int rv = grow(d, file->inode, offset + bytes.size);
     if (rv != HF_OK) return rv;
+    if (d->remembers) remember(d, file->inode, offset, bytes.size);
     if (bytes.size > 0) memcpy(file->inode->bytes + offset, bytes.data, bytes.size);
     mark_dirty(file->inode, offset, offset + bytes.size);
     return HF_OK;
@@ -257,6 +283,8 @@ static int file_sync(struct disk *disk, struct disk_file *file)
     if (fails(&d->sync_fails_in)) return HF_EIO;
     if (power_is_gone(d)) return HF_EIO;
     settle(file->inode);
+    for (unsigned i = 0; d->remembers && i < SIM_DISK_WRITES_MAX; i++)
+        if (d->writes[i].inode == file->inode) d->writes[i].synced = true;
     return HF_OK;
 }
 
@@ -333,6 +361,7 @@ void sim_disk_close(struct sim_disk *d)
     d->current.count = 0;
     d->durable.count = 0;
     sweep(d);
+    for (unsigned i = 0; i < SIM_DISK_WRITES_MAX; i++) forget_place(&d->writes[i]);
     free(d->current.items);
     free(d->durable.items);
     free(d->changes);
@@ -367,6 +396,8 @@ void sim_disk_crash(struct sim_disk *d)
 {
     HF_ASSERT(d->open_count == 0);
     d->power_fails = d->power_gone = false;
+    for (unsigned i = 0; i < SIM_DISK_WRITES_MAX; i++)
+        if (!d->writes[i].synced) forget_place(&d->writes[i]);
     for (size_t i = 0; i < d->change_count; i++) {
         if (prng_below(&d->random, 2) == 0) change_names(&d->durable, &d->changes[i]);
     }
@@ -407,6 +438,77 @@ const char *sim_disk_rot(struct sim_disk *d)
     inode->bytes[at] ^= bit;
     if (at < inode->synced_size) inode->synced[at] ^= bit;
     return name->name;
+}
+
+/* Synced, and nothing was written over it since. */
+static bool may_forget(const struct sim_disk *d, const struct sim_written *w)
+{
+    if (w->inode == NULL || !w->synced || !is_named(&d->current, w->inode)) return false;
+    for (unsigned i = 0; i < SIM_DISK_WRITES_MAX; i++) {
+        const struct sim_written *other = &d->writes[i];
+        if (other->inode == w->inode && other->order > w->order &&
+            other->offset < w->offset + w->size && w->offset < other->offset + other->size)
+            return false;
+    }
+    return true;
+}
+
+static void overwrite(struct sim_inode *inode, uint64_t offset, const uint8_t *bytes, uint64_t size)
+{
+    memcpy(inode->bytes + offset, bytes, size);
+    if (offset + size <= inode->synced_size) memcpy(inode->synced + offset, bytes, size);
+}
+
+/* The newest write to any file whose name begins so; NULL: none is remembered. */
+static struct sim_written *find_newest(struct sim_disk *d, const char *prefix)
+{
+    struct sim_written *newest = NULL;
+    for (size_t i = 0; i < d->current.count; i++) {
+        if (strncmp(d->current.items[i].name, prefix, strlen(prefix)) != 0) continue;
+        for (unsigned k = 0; k < SIM_DISK_WRITES_MAX; k++) {
+            struct sim_written *w = &d->writes[k];
+            if (w->inode != d->current.items[i].inode || !w->synced) continue;
+            if (newest == NULL || w->order > newest->order) newest = w;
+        }
+    }
+    return newest;
+}
+
+/* Of some file, and of that any. */
+static struct sim_written *draw_forgotten(struct sim_disk *d)
+{
+    const struct sim_written *spared = d->spares != NULL ? find_newest(d, d->spares) : NULL;
+    struct sim_written *drawn = NULL;
+    uint64_t files = 0;
+    for (size_t i = 0; i < d->current.count; i++) {
+        struct sim_written *of_file = NULL;
+        uint64_t count = 0;
+        for (unsigned k = 0; k < SIM_DISK_WRITES_MAX; k++) {
+            struct sim_written *w = &d->writes[k];
+            if (w->inode != d->current.items[i].inode || w == spared || !may_forget(d, w)) continue;
+            if (prng_below(&d->random, ++count) == 0) of_file = w;
+        }
+        if (of_file != NULL && prng_below(&d->random, ++files) == 0) drawn = of_file;
+    }
+    return drawn;
+}
+
+const char *sim_disk_forget(struct sim_disk *d, bool astray)
+{
+    struct sim_written *w = draw_forgotten(d);
+    if (w == NULL) return NULL;
+    struct sim_inode *inode = w->inode;
+    uint8_t *bytes = must_realloc(NULL, w->size);
+    memcpy(bytes, inode->bytes + w->offset, w->size);
+    overwrite(inode, w->offset, w->before, w->size);
+    uint64_t places = (inode->size - w->size) / DISK_SECTOR_BYTES + 1;
+    uint64_t to = prng_below(&d->random, places) * DISK_SECTOR_BYTES;
+    if (astray) overwrite(inode, to, bytes, w->size);
+    free(bytes);
+    forget_place(w);
+    for (size_t i = 0; i < d->current.count; i++)
+        if (d->current.items[i].inode == inode) return d->current.items[i].name;
+    HF_UNREACHABLE();
 }
 
 void sim_disk_lose(struct sim_disk *d, const char *name)

@@ -34,6 +34,18 @@ struct sim_names {
     size_t count;           /**< names */
 };
 
+/** A write that may turn out to be lost, and what stood there before. */
+struct sim_written {
+    struct sim_inode *inode; /**< NULL = a free place */
+    uint64_t order;          /**< counts writes */
+    uint64_t offset;         /**< bytes */
+    uint64_t size;           /**< bytes */
+    uint8_t *before;         /**< owned */
+    bool synced;             /**< acknowledged */
+};
+
+enum { SIM_DISK_WRITES_MAX = 32 };
+
 struct sim_disk {
     struct disk disk;                /**< hand &this->disk to whoever needs one */
     struct prng random;              /**< what survives a crash */
@@ -53,6 +65,9 @@ struct sim_disk {
     bool power_gone;                 /**< it has: nothing has an effect until sim_disk_crash() */
     uint64_t write_count;            /**< writes so far */
     uint64_t sync_count;             /**< syncs of files so far */
+    bool remembers;                  /**< keep the last writes for sim_disk_forget() */
+    const char *spares;              /**< static: of files that begin so not the newest one */
+    struct sim_written writes[SIM_DISK_WRITES_MAX]; /**< a circle, by order */
 };
 
 /** An empty disk. */
@@ -80,6 +95,11 @@ void sim_disk_settle(struct sim_disk *d, const char *name);
 /** Change one bit somewhere in a file of the directory, durably. \return its name, borrowed until
  * the disk changes; NULL: there is nothing to change. */
 const char *sim_disk_rot(struct sim_disk *d);
+
+/** One of the last writes was never made, though a sync acknowledged it; nothing else has been
+ * written there since. Only while it `remembers`. \param astray  it went somewhere else in its file
+ * instead. \return the file's name, borrowed until the disk changes; NULL: there is none. */
+const char *sim_disk_forget(struct sim_disk *d, bool astray);
 
 /** Remove a name from both views, as a careless administrator would. */
 void sim_disk_lose(struct sim_disk *d, const char *name);

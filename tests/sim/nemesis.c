@@ -143,16 +143,34 @@ static bool fail_disk(struct sim *sim, struct sim_node *n)
     return true;
 }
 
-static bool rot(struct sim *sim, struct sim_node *n)
+/* Of a minority at most: what the others hold is whole. */
+static bool may_damage(const struct sim *sim, const struct sim_node *n)
 {
     uint32_t minority = (sim->swarm.node_count - 1) / 2;
-    if (n->damaged || sim->nemesis.damaged_count >= minority) return false;
-    const char *name = sim_disk_rot(&n->disk);
+    return !n->damaged && sim->nemesis.damaged_count < minority;
+}
+
+static bool note_damage(struct sim *sim, struct sim_node *n, const char *what, const char *name)
+{
     if (name == NULL) return false;
     n->damaged = true;
     sim->nemesis.damaged_count++;
-    trace_line(&sim->trace, 'n', n->index + 1, "rot", "%s", name);
+    trace_line(&sim->trace, 'n', n->index + 1, what, "%s", name);
     return true;
+}
+
+static bool rot(struct sim *sim, struct sim_node *n)
+{
+    return may_damage(sim, n) && note_damage(sim, n, "rot", sim_disk_rot(&n->disk));
+}
+
+/* While the power is on the machine's memory shows what it lost. */
+static bool forget(struct sim *sim, struct sim_node *n, enum fault_kind kind)
+{
+    if (!may_damage(sim, n)) return false;
+    end_server(sim, n, END_POWER);
+    const char *name = sim_disk_forget(&n->disk, kind == FAULT_ASTRAY);
+    return note_damage(sim, n, fault_name(kind), name);
 }
 
 static bool kill_leader(struct sim *sim)
@@ -186,6 +204,8 @@ static bool hurt_server(struct sim *sim, enum fault_kind kind)
     case FAULT_DISK_ERROR: return fail_disk(sim, n);
     case FAULT_DISK_FULL: return fill_disk(sim, n);
     case FAULT_ROT: return rot(sim, n);
+    case FAULT_FORGET:
+    case FAULT_ASTRAY: return forget(sim, n, kind);
     default: HF_UNREACHABLE();
     }
 }

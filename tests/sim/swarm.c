@@ -12,9 +12,9 @@ static const uint64_t SEC = 1000000000;
 const char *fault_name(enum fault_kind kind)
 {
     static const char *const names[FAULT_COUNT] = {
-        "kill",      "power", "pause", "stall",     "client-pause", "client-death",
-        "partition", "reset", "clog",  "slow-disk", "disk-error",   "disk-full",
-        "rot",       "rate",  "wall",  "leader",    "stop"};
+        "kill",  "power",  "pause",     "stall",      "client-pause", "client-death", "partition",
+        "reset", "clog",   "slow-disk", "disk-error", "disk-full",    "rot",          "rate",
+        "wall",  "leader", "stop",      "forget",     "astray"};
     HF_ASSERT(kind < FAULT_COUNT);
     return names[kind];
 }
@@ -54,7 +54,8 @@ static void draw_faults(struct swarm *w, struct prng *p)
         [FAULT_PARTITION] = 8, [FAULT_RESET] = 2,        [FAULT_CLOG] = 5,
         [FAULT_SLOW_DISK] = 8, [FAULT_DISK_ERROR] = 20,  [FAULT_DISK_FULL] = 15,
         [FAULT_ROT] = 40,      [FAULT_RATE] = 10,        [FAULT_WALL] = 10,
-        [FAULT_LEADER] = 10,   [FAULT_STOP] = 8,
+        [FAULT_LEADER] = 10,   [FAULT_STOP] = 8,         [FAULT_FORGET] = 20,
+        [FAULT_ASTRAY] = 20,
     };
     bool calm = prng_below(p, 20) == 0; /* now and then nothing at all goes wrong */
     for (unsigned kind = 0; kind < FAULT_COUNT; kind++) {
@@ -115,8 +116,11 @@ static void draw_limits(struct swarm *w, struct prng *p)
     w->segment_bytes = (uint32_t)magnitude(p, 128, 2048) * 512; /* 64 KiB to 1 MiB */
     l->batch_bytes_max = (uint32_t)magnitude(p, 1024, 16 * 1024);
     l->trail_bytes = magnitude(p, 1, 16) * w->segment_bytes;
-    /* A server with rot stays away for good, and the others would refuse work at the bound. */
-    bool bound = coin(p) && w->fault_mean_ns[FAULT_ROT] == 0;
+    /* A server with damage stays away for good, and the others would refuse work at the bound. */
+    bool away = w->fault_mean_ns[FAULT_ROT] + w->fault_mean_ns[FAULT_FORGET] +
+                    w->fault_mean_ns[FAULT_ASTRAY] >
+                0;
+    bool bound = coin(p) && !away;
     if (bound) l->trail_bytes_max = l->trail_bytes + magnitude(p, 4, 64) * w->segment_bytes;
 }
 

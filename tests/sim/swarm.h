@@ -38,6 +38,8 @@ enum fault_kind {
     FAULT_WALL,         /* a wall clock is set */
     FAULT_LEADER,       /* the leader's process dies */
     FAULT_STOP,         /* a server is told to end in order, or all are */
+    FAULT_FORGET,       /* its disk has lost a synced write when the power is back: likewise */
+    FAULT_ASTRAY,       /* or has made it in the wrong place */
     FAULT_COUNT,        /* how many there are */
 };
 

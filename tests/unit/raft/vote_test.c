@@ -137,6 +137,31 @@ static void test_a_slot_with_both_copies_damaged_is_refused(void **state)
     sim_disk_close(&d);
 }
 
+/* A disk that acknowledges one of the two writes and does not make it, or makes it elsewhere in the
+ * file, takes no vote back. */
+static void test_a_lost_or_misdirected_write_takes_no_vote_back(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 400; seed++) {
+        struct sim_disk d;
+        struct vote v;
+        struct refusal why;
+        make(&d, seed);
+        d.remembers = true;
+        assert_int_equal(vote_open(&v, &d.disk, &why), HF_OK);
+        uint64_t term = 2 + seed % 3;
+        for (uint64_t i = 2; i <= term; i++) assert_int_equal(vote_save(&v, i, i + 3, 0), HF_OK);
+        vote_close(&v);
+        sim_disk_crash(&d);
+        assert_string_equal(sim_disk_forget(&d, seed % 2 == 0), VOTE_FILE_NAME);
+        int rv = vote_open(&v, &d.disk, &why); /* a misdirected one may have hit the other slot */
+        assert_true(rv == HF_OK || rv == HF_ECORRUPT);
+        if (rv == HF_OK) assert_true(v.state.term == term && v.state.voted_for == term + 3);
+        vote_close(&v);
+        sim_disk_close(&d);
+    }
+}
+
 /* An empty or a missing file is no vote of zero. */
 static void test_a_blank_or_missing_file_is_refused(void **state)
 {
@@ -161,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_no_acknowledged_vote_is_lost_in_a_crash),
         cmocka_unit_test(test_rot_of_one_copy_is_survived),
         cmocka_unit_test(test_a_slot_with_both_copies_damaged_is_refused),
+        cmocka_unit_test(test_a_lost_or_misdirected_write_takes_no_vote_back),
         cmocka_unit_test(test_a_blank_or_missing_file_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
