@@ -3,6 +3,7 @@
  *             indexes and cluster time never go back; a vote never changes; the store never stands
  *             ahead of the log; what is applied, and the state that follows, is history's; a
  *             leader's cluster time is late, never early
+ *   memory    every queue of a server is within its bound, and what it counts is there
  *   clients   what one was told is what was committed; tokens rise in the order of real time; no
  *             late holder's write follows a newer one's; no two valid grants of a lock exclude
  *             each other, and no valid one's session has ended, where clocks are right; no read is
@@ -81,6 +82,9 @@ void checks_close(struct checks *k);
 /** A server has begun a life; a server has ended a pass. */
 void checks_node_started(struct sim_node *n);
 void checks_node(struct sim_node *n);
+
+/** checks_memory.c: what it keeps is within its bounds. */
+void checks_memory(const struct sim_node *n);
 
 /** A server's orderly stop is over, or its time is. */
 void checks_node_stopped(const struct sim_node *n, enum stopping_state how);

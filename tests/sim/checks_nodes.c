@@ -92,10 +92,6 @@ static void look_at_progress(struct sim_node *n)
         sim_fail("server %u has applied what is not committed", n->index + 1);
     if (store_mark(n->store)->index > wal_durable_index(r->wal))
         sim_fail("server %u: its store is ahead of its log", n->index + 1);
-    if (r->batches.waiting_bytes > (size_t)r->limits.waiting_exempt_max + ENTRY_BYTES_MAX)
-        sim_fail("server %u: its batches are over their limit", n->index + 1);
-    if (r->read_count > r->limits.reads_max)
-        sim_fail("server %u: its reads are over their limit", n->index + 1);
     seen->commit = commit;
     seen->time_ms = time_ms;
 }
@@ -137,6 +133,7 @@ void checks_node(struct sim_node *n)
     look_at_progress(n);
     look_at_stop(n);
     checks_time(n);
+    checks_memory(n);
 }
 
 void checks_node_started(struct sim_node *n)
