@@ -60,6 +60,11 @@ struct model {
     /** Can an op of unknown outcome have no effect any more, from this state on, ever? */
     bool (*is_dead)(const struct model_state *state, const struct operation *op);
 
+    /** May this op of known outcome, where it changes nothing, be needed for what it changes
+     * further on? It gives something back, whether it was there or not. NULL: there is no such op.
+     */
+    bool (*may_wait)(const struct operation *op);
+
     /** Operations that can only be in the order of their ranks; 0 = no rank. */
     int64_t (*rank)(const struct operation *op);
 

@@ -495,11 +495,18 @@ static void tell(const struct history *h, const struct model_state *state, struc
     model_say(out, "; greatest token %" PRId64, r->last_token);
 }
 
+/* Of a lapsed attempt it changes nothing; of one that was renewed behind it, it does. */
+static bool gives_back(const struct operation *op)
+{
+    return op->kind == KIND_ABANDON;
+}
+
 const struct model model_idem = {
     .name = "idem",
     .init = start,
     .step = take,
     .is_dead = is_over,
+    .may_wait = gives_back,
     .rank = rank_of,
     .prepare = leave_out,
     .quick = one_result,

@@ -301,6 +301,12 @@ static bool is_over(const struct model_state *state, const struct operation *op)
     return true;
 }
 
+/* What its owner may have, or not. */
+static bool gives_back_any(const struct operation *op)
+{
+    return op->kind == KIND_RELEASE && (op->if_any || op->token == 0);
+}
+
 static int64_t rank_of(const struct operation *op)
 {
     bool again = op->reentrant && op->count != 1; /* an old token, perhaps */
@@ -332,6 +338,7 @@ const struct model model_lock = {
     .step = take,
     .tidy = leave_out,
     .is_dead = is_over,
+    .may_wait = gives_back_any,
     .rank = rank_of,
     .prepare = lock_prepare,
     .quick = lock_quick,

@@ -273,7 +273,9 @@ static enum model_verdict try(struct search *s, const struct frame *f, uint32_t 
                 memcmp(s->draft.bytes, s->states.data + f->state_at, f->state_bytes) == 0;
     if (!same) return STEP_YES;
     /* What changes nothing fits at once if it is known, and is of no use if it is not. */
-    return op->outcome == RESULT_UNKNOWN ? STEP_NO : STEP_AT_ONCE;
+    if (op->outcome == RESULT_UNKNOWN) return STEP_NO;
+    bool waits = s->model->may_wait != NULL && s->model->may_wait(op);
+    return waits ? STEP_YES : STEP_AT_ONCE;
 }
 
 /* One that fits as well at once as ever; NOBODY = none. */

@@ -94,6 +94,33 @@ a 60 61 renew {"token":1,"ttl_ms":50} not_held
 END
 judged 1 lock
 
+claim 'what gives back whatever there is may come before what it gives back, or behind'
+history 2 << 'END'
+x 1 5 acquire {"ttl_ms":3000,"owner":"1/1"} ok {"token":1,"count":1}
+y 4 8 release {"token":1,"owner":"1/1","all":1,"if_any":1} ok
+z 10 12 acquire {"ttl_ms":3000,"owner":"2/2"} ok {"token":2,"count":1}
+END
+judged 0 lock
+history 2 << 'END'
+x 1 5 acquire {"ttl_ms":3000,"owner":"1/1"} ok {"token":1,"count":1}
+y 4 8 release {"owner":"1/1"} ok
+z 10 12 acquire {"ttl_ms":3000,"owner":"2/2"} ok {"token":2,"count":1}
+END
+judged 0 lock
+history 2 << 'END'
+x 1 5 begin {"ttl_ms":3000,"fingerprint":"f"} ok {"status":"started","token":1,"attempt":1}
+y 4 8 abandon {"token":1,"if_any":1} ok
+z 10 12 begin {"ttl_ms":3000,"fingerprint":"f"} ok {"status":"takeover","token":2,"attempt":2}
+END
+judged 0 idem
+history 2 << 'END'
+x 1 5 begin {"ttl_ms":1000,"fingerprint":"f"} ok {"status":"started","token":1,"attempt":1}
+x 2000 3000 renew {"token":1,"ttl_ms":60000} ok
+y 1900 3100 abandon {"token":1} ok
+z 4000 4100 begin {"ttl_ms":3000,"fingerprint":"f"} ok {"status":"takeover","token":2,"attempt":2}
+END
+judged 0 idem
+
 claim 'readers share, a writer does not; a reentrant release counts down'
 history 2 << 'END'
 a 1 2 acquire {"ttl_ms":1000,"mode":"shared","owner":"1/1"} ok {"token":1,"count":1}
