@@ -169,6 +169,7 @@ struct shown {
     struct facts traces;  /* by owner: shown at all, or released, or acquired again */
     struct facts unknown; /* by owner: acquires of unknown outcome */
     int64_t unknown_ns;   /* call of the first of them */
+    int64_t unnamed_ns;   /* return of the last that needs somebody, and does not say whom */
 };
 
 /* A grant that is not named: does one that surely stood all the time explain it? */
@@ -194,9 +195,10 @@ static void note(struct shown *s, const struct operation *op)
     bool shown = shows(op, &owner, &token);
     const struct fact *grant = token != 0 ? facts_find(&s->grants, token, false) : NULL;
     bool counts = op->outcome == RESULT_OK &&
-                  (op->kind == KIND_RELEASE || (op->kind == KIND_ACQUIRE && op->reentrant));
+                  (op->kind == KIND_RELEASE ||
+                   (op->kind == KIND_ACQUIRE && (op->reentrant || op->version == 1)));
     if (!shown && !counts) return;
-    if (owner == 0 && token == 0) return; /* see is_vague() */
+    if (owner == 0 && token == 0) return; /* see is_unnamed() */
     facts_add(&s->traces, grant != NULL ? grant->op->owner : owner, op->return_ns, op);
     bool explained = grant != NULL && grant->at_ns <= op->return_ns;
     if (shown && !explained) facts_add(&s->riddles, owner, op->return_ns, op);
@@ -209,6 +211,7 @@ static void look_around(struct shown *s, const struct operation *operations, siz
     facts_init(&s->traces, count);
     facts_init(&s->unknown, count);
     s->unknown_ns = OPERATION_NEVER;
+    s->unnamed_ns = -1;
     s->beliefs = calloc(count + 1, sizeof *s->beliefs);
     HF_ASSERT(s->beliefs != NULL);
     s->belief_count = find_beliefs(operations, count, s->beliefs);
@@ -260,14 +263,13 @@ static bool is_useful(struct operation *op, const struct shown *s)
 /* A known operation that is not to be searched for; its useful_until_ns says so. */
 enum { LEFT_OUT = -1 };
 
-/* It says that somebody held, and not who. Where no known grant surely did, and an acquire of
- * unknown outcome may have, it tells too little to be worth a search among all of those. */
-static bool is_vague(const struct operation *op, const struct shown *s)
+/* It says that somebody held, and not who, and no known grant surely did. */
+static bool is_unnamed(const struct operation *op, const struct shown *s)
 {
     uint32_t owner;
     int64_t token;
     if (!shows(op, &owner, &token) || owner != 0 || token != 0) return false;
-    return op->return_ns >= s->unknown_ns && !somebody_stood(s, op);
+    return !somebody_stood(s, op);
 }
 
 /* The only acquire of unknown outcome of its owner, whose grant was seen, under a token that nobody
@@ -300,7 +302,7 @@ static void infer(struct operation *op, const struct shown *s)
 
 static void look_for_traces(struct operation *op, const struct shown *s)
 {
-    op->shown_until_ns = -1;
+    op->shown_until_ns = s->unnamed_ns;
     raise_to_latest(&s->traces, op->owner, &op->shown_until_ns);
     raise_to_latest(&s->traces, 0, &op->shown_until_ns);
 }
@@ -316,8 +318,16 @@ static void conclude(struct operation *operations, size_t count, struct shown *s
     }
     for (size_t i = 0; i < count; i++) {
         struct operation *op = &operations[i];
-        if (is_vague(op, s)) op->useful_until_ns = LEFT_OUT;
-        if (op->kind == KIND_ACQUIRE) look_for_traces(op, s);
+        if (!is_unnamed(op, s)) continue;
+        /* Any acquire of unknown outcome may be meant: too little to be worth a search among them.
+         */
+        if (op->return_ns >= s->unknown_ns)
+            op->useful_until_ns = LEFT_OUT;
+        else if (op->return_ns > s->unnamed_ns)
+            s->unnamed_ns = op->return_ns;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (operations[i].kind == KIND_ACQUIRE) look_for_traces(&operations[i], s);
     }
 }
 
