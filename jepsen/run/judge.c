@@ -7,7 +7,7 @@
 
 #include "jepsen/run/child.h"
 
-enum { CHECK_MS_MAX = 300000, TEXT_BYTES_MAX = 1 << 20 };
+enum { CHECK_MS_MAX = 300000, TEXT_BYTES_MAX = 1 << 20, WHY_BYTES = 200 };
 
 /* Exit codes of `check`. */
 enum { CHECK_FITS = 0, CHECK_FITS_NOT = 1, CHECK_BAD_FORM = 2, CHECK_UNDECIDED = 3 };
@@ -25,18 +25,25 @@ static int run_check(const struct world *w, const char *model, const char *text)
     return CHECK_UNDECIDED;
 }
 
-/* Where it says that the history breaks, behind "without explanation:", as seconds. */
+/* Where it says that the history breaks, in seconds: the call of the first operation that is
+ * "without explanation:", or a moment, "at SECONDS". */
 static uint64_t find_violation(const char *text)
 {
     const char *at = strstr(text, "without explanation:");
-    if (at == NULL || (at = strstr(at, "line ")) == NULL) return 0;
-    char *end;
-    (void)strtoull(at + strlen("line "), &end, 10);
-    return (uint64_t)(strtod(end, NULL) * 1e9);
+    if (at != NULL && (at = strstr(at, "line ")) != NULL) {
+        char *end;
+        (void)strtoull(at + strlen("line "), &end, 10);
+        return (uint64_t)(strtod(end, NULL) * 1e9);
+    }
+    for (at = text; (at = strstr(at, " at ")) != NULL; at += 1) {
+        double seconds = strtod(at + strlen(" at "), NULL);
+        if (seconds > 0) return (uint64_t)(seconds * 1e9);
+    }
+    return 0;
 }
 
-/* The last line, for the verdict; the place, for the picture. */
-static void keep_words(struct results *r, const char *path, const char *model)
+/* The last line, for the verdict; the first, for who asks why; the place, for the picture. */
+static void keep_words(struct results *r, const char *path, const char *model, char why[WHY_BYTES])
 {
     static char text[TEXT_BYTES_MAX];
     size_t used = strlen(r->checker);
@@ -50,6 +57,7 @@ static void keep_words(struct results *r, const char *path, const char *model)
     const char *words = strstr(last != NULL ? last + 1 : text, ".jsonl: ");
     snprintf(r->checker + used, sizeof r->checker - used, "%s%.300s", used > 0 ? "; " : "",
              words != NULL ? words + strlen(".jsonl: ") : model);
+    snprintf(why, WHY_BYTES, "%.*s", (int)strcspn(text, "\n"), text);
     if (r->violation_ns == 0) r->violation_ns = find_violation(text);
 }
 
@@ -58,7 +66,7 @@ int judge_history(struct world *w, struct results *r)
     int verdict = RUN_GOOD;
     for (unsigned i = 0; w->plan->workload->models[i] != NULL; i++) {
         const char *model = w->plan->workload->models[i];
-        char path[RUN_PATH_BYTES + 64];
+        char path[RUN_PATH_BYTES + 64], why[WHY_BYTES] = "";
         snprintf(path, sizeof path, "%s/check-%s.txt", w->plan->out, model);
         int code = run_check(w, model, path);
         if (code == RUN_USAGE) {
@@ -66,9 +74,9 @@ int judge_history(struct world *w, struct results *r)
             (void)remove(path);
             return RUN_GOOD;
         }
-        keep_words(r, path, model);
+        keep_words(r, path, model, why);
         if (code == CHECK_FITS_NOT)
-            world_fail(w, "the history does not fit the model %s: see check-%s.txt", model, model);
+            world_fail(w, "the history does not fit: check-%s.txt: %s", model, why);
         else if (code == CHECK_UNDECIDED && verdict == RUN_GOOD)
             verdict = RUN_UNDECIDED;
         else if (code != CHECK_FITS)

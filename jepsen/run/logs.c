@@ -2,6 +2,7 @@
 #include "jepsen/run/logs.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@ static void look_at_log(struct world *w, const char *path)
 {
     char line[LINE_BYTES];
     FILE *file = fopen(path, "r");
+    if (file == NULL && errno == ENOENT) return; /* it was never started */
     if (file == NULL) {
         world_fail(w, "%s cannot be read", path);
         return;

@@ -158,6 +158,10 @@ static bool await_clients(struct world *w, uint64_t ms)
 /* All faults are over: everything must be as if there had been none. */
 static void calm_down(struct world *w)
 {
+    for (unsigned i = 0; i < w->plan->servers; i++) {
+        if (w->servers.list[i].pid == 0 && !servers_start(&w->servers, i))
+            world_fail(w, "server %u did not start again", i + 1);
+    }
     if (!world_await_service(w, SERVICE_MS_MAX) && child_stopping() == 0)
         world_fail(w, "not all servers were back and led within 30 s after the last fault");
     uint64_t before = atomic_load(&w->signal->answered);

@@ -39,8 +39,9 @@ struct world {
 /** A claim of the product does not hold: keep the sentence. */
 __attribute__((format(printf, 2, 3))) void world_fail(struct world *w, const char *format, ...);
 
-/** Look after all: who leads, who has ended by itself (which is a failure; a server is started
- * again). Call it some times a second. */
+/** Look after all: who leads, who has ended by itself, which is a failure. Such a server stays down
+ * until the end of the next kill, or of all faults: one that cannot live shall not fill the disk.
+ * Call it some times a second. */
 void world_look(struct world *w);
 
 /** Look after all for so long, or until the run is to stop. */
