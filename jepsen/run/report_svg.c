@@ -81,7 +81,7 @@ static void put_bands(const struct picture *p)
             "<line x1=\"%.1f\" y1=\"0\" x2=\"%.1f\" y2=\"%d\" stroke=\"#c1121f\" "
             "stroke-width=\"2\"/>\n",
             at, at, p->height);
-    put_text(p, at + 4, p->height - 4, "start", "violation");
+    put_text(p, at + 4, 10, "start", "violation");
 }
 
 static void put_faults(struct picture *p)
