@@ -61,6 +61,7 @@ static void isolate_leader(struct sim *sim)
 {
     const struct sim_node *leader = nemesis_leader(sim);
     uint32_t count = sim->swarm.node_count;
+    HF_ASSERT(count > 0);
     uint32_t first = leader != NULL ? leader->index : draw(sim, count);
     uint32_t with = 1 + draw(sim, (count - 1) / 2);
     for (uint32_t a = 0; a < with; a++) {
