@@ -294,6 +294,7 @@ static bool apply(struct sim *sim, enum fault_kind kind)
     case FAULT_CLIENT_PAUSE:
     case FAULT_CLIENT_DEATH: return hurt_client(sim, kind);
     case FAULT_PARTITION: return partition(sim);
+    case FAULT_FLAP: nemesis_flap(sim); return true;
     case FAULT_RESET: return break_stream(sim);
     case FAULT_CLOG: return clog_host(sim);
     case FAULT_RATE:
@@ -318,6 +319,7 @@ void nemesis_heal(struct sim *sim, const struct event *event)
 {
     if (event->target == FAULT_PARTITION && event->stamp == sim->nemesis.partition_stamp)
         network_heal_all(&sim->network);
+    if (event->target == FAULT_FLAP) nemesis_flap_turn(sim, event->stamp);
     if (event->target == FAULT_DISK_FULL) {
         struct sim_node *n = &sim->nodes[event->stamp];
         n->disk.bytes_max = n->full_bytes_max;
@@ -329,6 +331,7 @@ void nemesis_heal(struct sim *sim, const struct event *event)
 void nemesis_stop(struct sim *sim)
 {
     network_heal_all(&sim->network);
+    sim->nemesis.flap_left = 0;
     sim->network.ways.spike_ppm = 0;
     sim->network.ways.dial_lost_ppm = 0;
     if (buggify_now != NULL) buggify_now->mask = 0;

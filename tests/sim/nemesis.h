@@ -13,6 +13,11 @@ struct nemesis {
     struct prng random;       /* kinds, targets, lengths */
     uint64_t partition_stamp; /* of the partition in force: a later one replaces it */
     uint32_t damaged_count;   /* servers whose files were changed */
+    uint64_t flap_stamp;      /* of the flapping link: a later one replaces it */
+    uint32_t flap_hosts[2];   /* from, to; and back, if both */
+    uint32_t flap_left;       /* turns of it, an even number: it ends healed */
+    uint64_t flap_ns;         /* a turn takes so long about */
+    bool flap_both;           /* both ways */
 };
 
 /** Begin; the first faults are drawn. */
@@ -38,6 +43,10 @@ void nemesis_stop(struct sim *sim);
 struct sim_node *nemesis_leader(struct sim *sim);
 
 /* nemesis_net.c */
+
+/** Begin to cut and heal a link in turns; the next turn of the one with that stamp. */
+void nemesis_flap(struct sim *sim);
+void nemesis_flap_turn(struct sim *sim, uint64_t stamp);
 
 /** Cut links in one of many shapes. \return its name. */
 const char *nemesis_partition(struct sim *sim);

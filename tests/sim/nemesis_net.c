@@ -122,6 +122,55 @@ static void cut_client(struct sim *sim)
     }
 }
 
+/* ------------------------------------------------------------------ a link that flaps */
+
+enum { FLAPS_MAX = 40, FLAP_NS_MIN = 2000000, FLAP_DOUBLINGS = 8 };
+
+void nemesis_flap(struct sim *sim)
+{
+    struct nemesis *n = &sim->nemesis;
+    if (n->flap_left > 0) { /* the one before ends healed */
+        network_heal(&sim->network, n->flap_hosts[0], n->flap_hosts[1]);
+        network_heal(&sim->network, n->flap_hosts[1], n->flap_hosts[0]);
+    }
+    uint32_t one = draw(sim, sim->swarm.node_count);
+    uint32_t all = sim->swarm.node_count + sim->swarm.client_count;
+    uint32_t other = (one + 1 + draw(sim, all - 1)) % all;
+    if (other >= sim->swarm.node_count) other += SIM_NODES_MAX - sim->swarm.node_count;
+    bool from = draw(sim, 2) == 0;
+    n->flap_hosts[0] = from ? one : other;
+    n->flap_hosts[1] = from ? other : one;
+    n->flap_both = draw(sim, 2) == 0;
+    n->flap_left = 2 * (1 + draw(sim, FLAPS_MAX));
+    n->flap_ns = (uint64_t)FLAP_NS_MIN << draw(sim, FLAP_DOUBLINGS); /* to a quarter of a second */
+    trace_line(&sim->trace, 'x', 0, "flap", "host %u %s host %u, %u turns", n->flap_hosts[0],
+               n->flap_both ? "and" : "to", n->flap_hosts[1], n->flap_left);
+    nemesis_flap_turn(sim, ++n->flap_stamp);
+}
+
+void nemesis_flap_turn(struct sim *sim, uint64_t stamp)
+{
+    struct nemesis *n = &sim->nemesis;
+    if (stamp != n->flap_stamp || n->flap_left == 0) return;
+    bool cut = n->flap_left-- % 2 == 0;
+    for (unsigned way = 0; way < 1U + n->flap_both; way++) {
+        uint32_t from = n->flap_hosts[way];
+        uint32_t to = n->flap_hosts[1 - way];
+        if (cut) {
+            network_cut(&sim->network, from, to);
+        } else {
+            network_heal(&sim->network, from, to);
+        }
+    }
+    uint64_t after_ns = n->flap_ns / 2 + prng_below(&n->random, n->flap_ns);
+    events_push(&sim->events, (struct event){.at_ns = sim->trace.now_ns + after_ns,
+                                             .kind = EVENT_HEAL,
+                                             .target = FAULT_FLAP,
+                                             .stamp = stamp});
+}
+
+/* ------------------------------------------------------------------ shapes */
+
 const char *nemesis_partition(struct sim *sim)
 {
     switch (draw(sim, 11)) {

@@ -14,7 +14,7 @@ const char *fault_name(enum fault_kind kind)
     static const char *const names[FAULT_COUNT] = {
         "kill",  "power",  "pause",     "stall",      "client-pause", "client-death", "partition",
         "reset", "clog",   "slow-disk", "disk-error", "disk-full",    "rot",          "rate",
-        "wall",  "leader", "stop",      "forget",     "astray"};
+        "wall",  "leader", "stop",      "forget",     "astray",       "flap"};
     HF_ASSERT(kind < FAULT_COUNT);
     return names[kind];
 }
@@ -55,7 +55,7 @@ static void draw_faults(struct swarm *w, struct prng *p)
         [FAULT_SLOW_DISK] = 8, [FAULT_DISK_ERROR] = 20,  [FAULT_DISK_FULL] = 15,
         [FAULT_ROT] = 40,      [FAULT_RATE] = 10,        [FAULT_WALL] = 10,
         [FAULT_LEADER] = 10,   [FAULT_STOP] = 8,         [FAULT_FORGET] = 20,
-        [FAULT_ASTRAY] = 20,
+        [FAULT_ASTRAY] = 20,   [FAULT_FLAP] = 8,
     };
     bool calm = prng_below(p, 20) == 0; /* now and then nothing at all goes wrong */
     for (unsigned kind = 0; kind < FAULT_COUNT; kind++) {

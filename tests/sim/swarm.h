@@ -40,6 +40,7 @@ enum fault_kind {
     FAULT_STOP,         /* a server is told to end in order, or all are */
     FAULT_FORGET,       /* its disk has lost a synced write when the power is back: likewise */
     FAULT_ASTRAY,       /* or has made it in the wrong place */
+    FAULT_FLAP,         /* a link fails and comes back, many times a second or two */
     FAULT_COUNT,        /* how many there are */
 };
 
