@@ -79,10 +79,9 @@ static void draw_work(struct swarm *w, uint32_t client_count, struct prng *p)
     }
     if (w->script_weight[SCRIPT_CLOSE] > 1) w->script_weight[SCRIPT_CLOSE] = 1;
     if (!any || coin(p)) w->script_weight[SCRIPT_EXCLUSIVE] += 8;
-    /* A busy run takes as long as twenty, and mostly shows the same again: few are. */
-    bool busy = prng_below(p, 16) == 0;
-    uint64_t least_ns = w->client_count * w->task_count * (busy ? 5 : 12) * MS;
-    w->think_ns = magnitude(p, least_ns, 3 * least_ns + 200 * MS);
+    /* All together ask for something some hundred times a second: more shows the same again. */
+    uint64_t least_ns = w->client_count * w->task_count * 5 * MS;
+    w->think_ns = magnitude(p, least_ns, 2 * least_ns);
     w->hold_ns = magnitude(p, 1 * MS, 400 * MS);
     w->wait_ms = magnitude(p, 10, 10000);
     w->body_bytes = (uint32_t)magnitude(p, 1, 2048);
