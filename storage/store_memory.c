@@ -152,7 +152,8 @@ static void forget(struct store_memory *m, size_t count)
 {
     for (size_t i = 0; i < count; i++) treap_row_free(m->changes[i].old);
     m->change_count -= count;
-    memmove(m->changes, m->changes + count, m->change_count * sizeof *m->changes);
+    if (m->change_count > 0)
+        memmove(m->changes, m->changes + count, m->change_count * sizeof *m->changes);
 }
 
 static int put(struct store *s, uint8_t table, struct slice key, struct slice value)
