@@ -1,7 +1,8 @@
 /* The seam between the store's interface (storage/store.h) and its implementations: a table of
  * functions, each with the meaning and the preconditions of its namesake there. store.c checks
  * what is common (ranges, a live store) and calls through it; an implementation embeds
- * `struct store` as its first member. Only files in storage/ include this. */
+ * `struct store` as its first member. Only files in storage/ include this, and the
+ * simulation's (tests/sim/sim_store.h), which stands before either of them. */
 #ifndef STORAGE_STORE_OPS_H
 #define STORAGE_STORE_OPS_H
 

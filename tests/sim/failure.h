@@ -15,7 +15,7 @@ void failure_begin(const struct sim_options *options, const struct trace *trace)
 /** A claim does not hold. */
 _Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/** Catch the signals of crashes; once. */
+/** Catch the signals of crashes, and of an end from outside; once. */
 void failure_catch_signals(void);
 
 #endif

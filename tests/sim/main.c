@@ -3,11 +3,13 @@
  *     holdfast-sim SEED [--seconds S] [--nodes N] [--clients N] [-v] [--from SECONDS] [--twice]
  *     holdfast-sim --seeds A..B [--seconds S] [--nodes N] [--clients N] [--twice] [-q]
  *     holdfast-sim --file FILE [--twice] [-q]        lines of "SEED SECONDS what it found"
+ *     each with --lmdb: over the real store, with the same digest
  *
  * -v prints one line an event (docs/testing.md explains the columns), --from leaves out those
  * before that true time; --idle is an idle cluster of three, the leader of which dies so often;
- * --twice runs each seed a second time and compares the digests; --kinds prints how often each kind
- * of fault and point in the code came, and fails if one never did; -q prints the sum alone;
+ * --twice runs each seed a second time, in memory, and compares the digests; --kinds prints how
+ * often each kind of fault and point in the code came, and fails if one never did; -q prints the
+ * sum alone;
  * --history writes what clients did to a file for a checker (docs/history-format.md), of more seeds
  * than one to FILE.SEED, and with --twice of the first run alone. The last line says seed, digest,
  * simulated seconds, ops, faults, leader changes. Exit code 1: a claim failed, and the output says
@@ -107,6 +109,7 @@ static void run_seed(const struct arguments *a, uint64_t seed, uint64_t seconds,
     if (a->twice) {
         options.verbose = false;
         options.history = NULL;
+        options.lmdb = false; /* the store's kind does not show */
         sim_run(&options, &again);
         if (again.digest != result.digest)
             sim_fail("the same seed has two digests: %016" PRIx64 " and %016" PRIx64, result.digest,
@@ -143,10 +146,9 @@ static void run_file(const struct arguments *a, struct sum *sum)
 
 static _Noreturn void explain(void)
 {
-    fprintf(stderr,
-            "usage: holdfast-sim SEED | --seeds A..B | --file FILE [--seconds S] "
-            "[--nodes N] [--clients N] [--idle DEATHS] [--twice] [--kinds] [-v [--from S]] [-q] "
-            "[--history FILE]\n");
+    fprintf(stderr, "usage: holdfast-sim SEED | --seeds A..B | --file FILE [--seconds S] "
+                    "[--nodes N] [--clients N] [--idle DEATHS] [--twice] [--lmdb] [--kinds] "
+                    "[-v [--from S]] [-q] [--history FILE]\n");
     exit(EXIT_USAGE);
 }
 
@@ -193,6 +195,8 @@ static void read_arguments(struct arguments *a, char **argv)
             a->quiet = true;
         } else if (slice_equal(word, slice_of("--twice"))) {
             a->twice = true;
+        } else if (slice_equal(word, slice_of("--lmdb"))) {
+            a->options.lmdb = true;
         } else if (slice_equal(word, slice_of("--kinds"))) {
             a->kinds = true;
         } else if (slice_equal(word, slice_of("--seconds"))) {

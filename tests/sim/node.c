@@ -9,9 +9,9 @@
 #include "raft/configuration.h"
 #include "raft/directory.h"
 #include "raft/wal_private.h"
-#include "storage/store_memory.h"
 #include "tests/sim/failure.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_store.h"
 
 enum {
     CONFIGURATION_BYTES_MAX = 4096,
@@ -80,8 +80,7 @@ void node_init(struct sim_node *n, struct sim *sim, uint32_t index)
     const uint64_t *means_ns = sim->swarm.fault_mean_ns;
     n->disk.remembers = means_ns[FAULT_FORGET] != 0 || means_ns[FAULT_ASTRAY] != 0;
     n->disk.spares = "wal-"; /* its loss looks like a torn end: docs/testing.md */
-    int rv = store_memory_open(&n->store);
-    HF_ASSERT(rv == HF_OK);
+    n->store = sim_store_open(sim->lmdb, index);
     make_directory(n);
 }
 
@@ -198,8 +197,7 @@ void node_die(struct sim_node *n, enum node_end how)
     } else {
         sim_disk_kill(&n->disk);
     }
-    int rv = store_memory_crash(n->store);
-    HF_ASSERT(rv == HF_OK);
+    sim_store_crash(n->store);
 }
 
 /* A fault of the replica's ends the process: with a cause that a fault gave it, or it is one. */
@@ -283,7 +281,7 @@ void node_flush_event(struct sim_node *n, uint64_t stamp)
     if (stamp != n->life) return;
     HF_ASSERT(n->flushing && !n->flush_ran);
     bool full = n->disk.bytes_max < n->full_bytes_max;
-    if (full && prng_below(&n->random, 2) == 0) store_memory_fail_flush(n->store, 1, HF_EDISKFULL);
+    if (full && prng_below(&n->random, 2) == 0) sim_store_fail_flush(n->store, HF_EDISKFULL);
     n->flush_status = store_flush_run(n->store);
     n->flush_ran = true;
     node_wake(n, true_now(n));

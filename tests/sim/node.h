@@ -1,8 +1,8 @@
-/* One server in a simulation: the production replica and door over a simulated disk and a store in
- * memory, and the shell around them, which is server/loop.c's in virtual time. A pass reads what
- * has arrived, takes back what the log's and the store's jobs have done, ends the pass, hands out
- * new jobs, and sends. Jobs take virtual time, and run when it has passed; a save of the vote,
- * which blocks the loop, makes the pass longer. */
+/* One server in a simulation: the production replica and door over a simulated disk and a store
+ * (tests/sim/sim_store.h), and the shell around them, which is server/loop.c's in virtual time. A
+ * pass reads what has arrived, takes back what the log's and the store's jobs have done, ends the
+ * pass, hands out new jobs, and sends. Jobs take virtual time, and run when it has passed; a save
+ * of the vote, which blocks the loop, makes the pass longer. */
 #ifndef TESTS_SIM_NODE_H
 #define TESTS_SIM_NODE_H
 
@@ -54,7 +54,7 @@ struct sim_node {
     uint32_t index;          /* and its host; its id is one more */
     enum node_state state;   /* see above */
     struct sim_disk disk;    /* log and vote file */
-    struct store *store;     /* in memory; outlives the process as its file would */
+    struct store *store;     /* outlives the process as its file would */
     struct door door;        /* of this life */
     struct replica *replica; /* of this life; NULL = none */
     struct sim_clock clock;  /* the machine's */

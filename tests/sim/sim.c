@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/sim/failure.h"
+#include "tests/sim/sim_store.h"
 
 enum {
     CALM_MS_MAX = 10000,
@@ -106,6 +107,7 @@ static void begin(struct sim *sim, const struct sim_options *options)
     failure_begin(options, &sim->trace);
     swarm_draw(&sim->swarm, options->seed, options->node_count, options->client_count);
     sim->idle = options->idle;
+    sim->lmdb = options->lmdb;
     if (options->idle) swarm_make_idle(&sim->swarm, options->seconds, options->deaths);
     network_init(&sim->network, &sim->events, &sim->trace,
                  swarm_seed(options->seed, PURPOSE_NETWORK, 0));
@@ -132,6 +134,7 @@ static void end(struct sim *sim)
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) client_close(&sim->clients[i]);
     recording_close(&sim->recording);
     for (uint32_t i = 0; i < sim->swarm.node_count; i++) node_close(&sim->nodes[i]);
+    sim_stores_remove();
     for (uint32_t i = 0; i < sim->swarm.reader_count; i++) reader_close(&sim->readers[i]);
     buffer_close(&sim->read_body);
     buggify_now = NULL;

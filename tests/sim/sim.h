@@ -42,6 +42,7 @@ struct sim {
     struct sim_reader readers[SIM_READERS_MAX]; /* reader_count of them */
     struct buffer read_body;                    /* what the log answers to one of them */
     bool calm;                                  /* no more faults */
+    bool lmdb;                                  /* the servers' stores are the real one */
     bool idle;                                  /* as the options say: ends without a calm */
     bool over;                                  /* everything has come right */
     uint64_t calm_ns;                           /* since when */
@@ -57,6 +58,7 @@ struct sim_options {
     uint32_t deaths;       /* of leaders, when idle */
     uint64_t from_ns;      /* lines only from then on */
     bool verbose;          /* lines at all */
+    bool lmdb;             /* the real store instead of the one in memory: the same digest */
     const char *history;   /* file for what clients did; NULL = none */
 };
 
