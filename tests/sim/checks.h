@@ -48,6 +48,7 @@ enum { CHECK_DEAD_MAX = 64 };
 /* A session whose client has died. */
 struct check_dead {
     uint64_t session;
+    uint64_t lease_ns; /* of true time, with some slack */
     uint64_t until_ns; /* over when the cluster has been well for so long in all */
 };
 
@@ -92,6 +93,7 @@ void checks_node_stopped(const struct sim_node *n, enum stopping_state how);
 /* checks_progress.c: a look at the whole; a client is killed; a living one's session expired. */
 void checks_progress(struct sim *sim);
 void checks_client_died(struct sim_client *c);
+void checks_session_asked(void *sim, uint64_t session);
 void checks_session_lost(const struct sim_client *c);
 
 /* checks_time.c: a server has ended a pass; a term's place, made if it is new. */

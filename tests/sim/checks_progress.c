@@ -4,7 +4,8 @@
  * up, not held up by any fault, and reach each other; not at once, but from a grace after that has
  * come about, for so long leases stand still. Then:
  *   - a dead client's session is over when the cluster has been well for its time-to-live and two
- *     seconds more since the death (P4); time that a new leader did not hear of is not counted
+ *     seconds more since the death, and since the last request of its that came late (P4); time
+ *     that a new leader did not hear of is not counted
  *   - no session is lost whose client was well, too, for its time-to-live and three seconds: it
  *     runs, and its connection to that leader is open and goes both ways
  * And a majority that is up and connected has a leader within some seconds. */
@@ -105,10 +106,23 @@ void checks_client_died(struct sim_client *c)
     struct sim *sim = c->sim;
     struct checks_progress *p = &sim->checks.progress;
     if (c->core.session.id == 0 || p->dead_count == CHECK_DEAD_MAX) return;
+    uint64_t lease_ns = longest_ns(sim, c->ttl_ms) + DEAD_SLACK_MS * MS;
     p->dead[p->dead_count++] = (struct check_dead){
         .session = c->core.session.id,
-        .until_ns = p->healthy_ns + longest_ns(sim, c->ttl_ms) + DEAD_SLACK_MS * MS,
+        .lease_ns = lease_ns,
+        .until_ns = p->healthy_ns + lease_ns,
     };
+}
+
+/* What a dead client had said comes late, or a copy of it: its session lives longer for that. */
+void checks_session_asked(void *data, uint64_t session)
+{
+    struct sim *sim = data;
+    struct checks_progress *p = &sim->checks.progress;
+    for (uint32_t i = 0; i < p->dead_count; i++) {
+        struct check_dead *d = &p->dead[i];
+        if (d->session == session) d->until_ns = p->healthy_ns + d->lease_ns;
+    }
 }
 
 static void look_at_dead(struct sim *sim)

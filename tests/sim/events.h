@@ -24,6 +24,7 @@ enum event_kind {
     EVENT_WATCH,      /* is what has to come in time here? */
     EVENT_CALM,       /* no more faults: everything has to come right */
     EVENT_LOOK,       /* has it? */
+    EVENT_COPIER,     /* the copier has something to do */
     EVENT_KIND_COUNT, /* how many there are */
 };
 

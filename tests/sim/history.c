@@ -106,6 +106,17 @@ static void show(const struct history *h, uint16_t op, uint64_t session, uint64_
                reply != NULL ? status_name(reply->status) : "parked");
 }
 
+/* Its answer is not stored any more, or never was, since the session was over: then nothing else
+ * may be said of it. */
+static void look_at_late_copy(const struct history_op *op, const struct history_answer *a,
+                              int status)
+{
+    if (status == HF_EREPLYGONE || status == HF_ESESSIONUNKNOWN) return;
+    if (status == HF_ESESSION && a->status == HF_ESESSION) return;
+    sim_fail("session %" PRIu64 " seq %" PRIu64 " was answered %s, and is applied again: %s",
+             op->session, op->seq, status_name(a->status), status_name(status));
+}
+
 static void take(struct history *h, const struct history_op *op, const struct machine_reply *reply)
 {
     show(h, op->op, op->session, op->seq, reply);
@@ -114,13 +125,16 @@ static void take(struct history *h, const struct history_op *op, const struct ma
         history_answered(h, &unnumbered, op->body, reply);
         return;
     }
+    if (h->asked_cb != NULL) h->asked_cb(h->data, op->session);
     struct history_answer *a = history_place(h, op->session, op->seq);
     bool repeated = (reply->flags & REPLY_REPEATED) != 0;
     if (repeated && a->op != 0 && a->answered && reply->status != a->status)
         sim_fail("session %" PRIu64 " seq %" PRIu64 " was answered %s and now %s", op->session,
                  op->seq, status_name(a->status), status_name(reply->status));
-    if (repeated || (a->op != 0 && a->answered)) {
-        if (a->op == 0) h->answer_count--; /* a number that was cancelled before it came */
+    if (repeated && a->op == 0) h->answer_count--; /* a number that was cancelled before it came */
+    if (repeated) return;
+    if (a->op != 0 && a->answered) {
+        look_at_late_copy(op, a, reply->status);
         return;
     }
     a->op = op->op;
@@ -173,6 +187,10 @@ static void take_parked(uint32_t position, void *data)
     wake_deferred(h);
     const struct history_op *op = &h->ops[position];
     struct history_answer *a = history_place(h, op->session, op->seq);
+    if (h->asked_cb != NULL) h->asked_cb(h->data, op->session);
+    if (a->op != 0 && a->answered)
+        sim_fail("session %" PRIu64 " seq %" PRIu64 " was answered %s, and waits again",
+                 op->session, op->seq, status_name(a->status));
     if (a->op != 0) return; /* a copy of one that waits already */
     show(h, op->op, op->session, op->seq, NULL);
     a->op = op->op;

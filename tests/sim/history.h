@@ -121,7 +121,9 @@ struct history {
     void (*expired_cb)(void *data, uint64_t session);
     /* An entry was applied for the first time. */
     void (*entry_cb)(void *data);
-    void *data; /* handed to both */
+    /* A numbered request of a session was applied, for the first time or again. */
+    void (*asked_cb)(void *data, uint64_t session);
+    void *data; /* handed to all */
 };
 
 /** Begin with nothing committed. */

@@ -295,6 +295,7 @@ static bool apply(struct sim *sim, enum fault_kind kind)
     case FAULT_CLIENT_DEATH: return hurt_client(sim, kind);
     case FAULT_PARTITION: return partition(sim);
     case FAULT_FLAP: nemesis_flap(sim); return true;
+    case FAULT_COPY: return copier_go(&sim->copier);
     case FAULT_RESET: return break_stream(sim);
     case FAULT_CLOG: return clog_host(sim);
     case FAULT_RATE:
@@ -332,6 +333,7 @@ void nemesis_stop(struct sim *sim)
 {
     network_heal_all(&sim->network);
     sim->nemesis.flap_left = 0;
+    copier_stop(&sim->copier);
     sim->network.ways.spike_ppm = 0;
     sim->network.ways.dial_lost_ppm = 0;
     if (buggify_now != NULL) buggify_now->mask = 0;

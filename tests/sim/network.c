@@ -155,7 +155,7 @@ struct stream *network_dial(struct network *n, uint32_t from, uint32_t to, enum 
     HF_ASSERT(owner != NULL);
     struct stream *s = take_stream(n);
     s->use = use;
-    s->unheard = false;
+    s->torn = s->unheard = false;
     s->ends[0] = (struct stream_end){.stream = s, .host = from, .open = true, .owner = owner};
     s->ends[1] = (struct stream_end){.stream = s, .which = 1, .host = to};
     list_init(&s->ends[0].ready);
@@ -177,6 +177,8 @@ size_t network_send(struct network *n, struct stream *s, unsigned end, struct sl
     int rv = buffer_append(&p->bytes, bytes.data, size);
     HF_ASSERT(rv == HF_OK);
     trace_mix_bytes(n->trace, bytes.data, size);
+    if (n->heard_cb != NULL && s->use == STREAM_CLIENT && end == 0)
+        n->heard_cb(n->data, s, slice_make(bytes.data, size));
     n->sent_bytes += size;
     unsigned pieces = chance(n, n->ways.split_ppm) ? 2 + (unsigned)below(n, PIECES_MAX - 1) : 1;
     size_t left = size;

@@ -63,6 +63,7 @@ struct stream {
     enum stream_use use;       /* which port was dialled */
     uint32_t index;            /* its own */
     uint64_t generation;       /* counts its uses */
+    bool torn;                 /* something was sent in part: whoever hears it is lost */
     bool unheard;              /* something was sent to an end that is gone, and got no answer */
 };
 
@@ -95,8 +96,9 @@ struct network {
     struct stream **streams;                    /* owned, by index */
     uint32_t stream_count;                      /* ever made */
     void (*wake_cb)(void *data, uint32_t host); /* there is something in its list */
-    void *data;                                 /* handed to it */
-    uint64_t sent_bytes;                        /* so far */
+    void (*heard_cb)(void *data, struct stream *s, struct slice bytes); /* a client sends */
+    void *data;                                                         /* handed to both */
+    uint64_t sent_bytes;                                                /* so far */
 };
 
 /** Begin without hosts. */

@@ -40,6 +40,10 @@ static void wake(void *data, uint32_t host)
 {
     struct sim *sim = data;
     uint64_t now_ns = sim->trace.now_ns;
+    if (host == COPIER_HOST) {
+        copier_wake(&sim->copier, 0);
+        return;
+    }
     if (host >= SIM_NODES_MAX + SIM_CLIENTS_MAX) {
         reader_wake(&sim->readers[host - SIM_NODES_MAX - SIM_CLIENTS_MAX], now_ns);
         return;
@@ -92,6 +96,13 @@ static void start_hosts(struct sim *sim)
     for (uint32_t i = 0; i < sim->swarm.reader_count; i++) reader_init(&sim->readers[i], sim, i);
 }
 
+/* A client sends. */
+static void hear(void *data, struct stream *s, struct slice bytes)
+{
+    struct sim *sim = data;
+    copier_hear(&sim->copier, s, bytes);
+}
+
 /* The log has one entry more. */
 static void see_entry(void *data)
 {
@@ -113,15 +124,18 @@ static void begin(struct sim *sim, const struct sim_options *options)
                  swarm_seed(options->seed, PURPOSE_NETWORK, 0));
     sim->network.wake_cb = wake;
     sim->network.data = sim;
+    if (sim->swarm.fault_mean_ns[FAULT_COPY] != 0) sim->network.heard_cb = hear;
     draw_delays(sim);
     history_init(&sim->history, &sim->trace);
     sim->history.expired_cb = checks_session_expired;
     sim->history.entry_cb = see_entry;
+    sim->history.asked_cb = checks_session_asked;
     sim->history.data = sim;
     prng_seed(&sim->buggify.random, swarm_seed(options->seed, PURPOSE_BUGGIFY, 0));
     sim->buggify.mask = sim->swarm.buggify_mask;
     buggify_now = &sim->buggify;
     nemesis_init(sim);
+    copier_init(&sim->copier, sim);
     recording_open(sim, options->history);
     start_hosts(sim);
     push(sim, EVENT_AUDIT, 0, 0, sim->swarm.audit_ns);
@@ -273,6 +287,7 @@ static void dispatch(struct sim *sim, const struct event *event)
     case EVENT_WATCH: watch(sim); break;
     case EVENT_CALM: begin_calm(sim); break;
     case EVENT_LOOK: look(sim); break;
+    case EVENT_COPIER: copier_event(&sim->copier); break;
     case EVENT_KIND_COUNT: HF_UNREACHABLE();
     }
 }

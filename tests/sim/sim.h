@@ -8,6 +8,7 @@
 #include "base/buggify.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/client.h"
+#include "tests/sim/copier.h"
 #include "tests/sim/events.h"
 #include "tests/sim/history.h"
 #include "tests/sim/nemesis.h"
@@ -40,6 +41,7 @@ struct sim {
     struct sim_node nodes[SIM_NODES_MAX];       /* node_count of them */
     struct sim_client clients[SIM_CLIENTS_MAX]; /* client_count of them */
     struct sim_reader readers[SIM_READERS_MAX]; /* reader_count of them */
+    struct copier copier;                       /* says again what clients said */
     struct buffer read_body;                    /* what the log answers to one of them */
     bool calm;                                  /* no more faults */
     bool lmdb;                                  /* the servers' stores are the real one */

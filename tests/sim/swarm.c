@@ -14,7 +14,7 @@ const char *fault_name(enum fault_kind kind)
     static const char *const names[FAULT_COUNT] = {
         "kill",  "power",  "pause",     "stall",      "client-pause", "client-death", "partition",
         "reset", "clog",   "slow-disk", "disk-error", "disk-full",    "rot",          "rate",
-        "wall",  "leader", "stop",      "forget",     "astray",       "flap"};
+        "wall",  "leader", "stop",      "forget",     "astray",       "flap",         "copy"};
     HF_ASSERT(kind < FAULT_COUNT);
     return names[kind];
 }
@@ -46,7 +46,7 @@ static bool coin(struct prng *p)
     return prng_below(p, 2) == 0;
 }
 
-static void draw_faults(struct swarm *w, struct prng *p)
+static void draw_faults(struct swarm *w, uint64_t seed, struct prng *p)
 {
     static const uint32_t seconds[FAULT_COUNT] = {
         [FAULT_KILL] = 12,     [FAULT_POWER] = 12,       [FAULT_PAUSE] = 10,
@@ -55,10 +55,13 @@ static void draw_faults(struct swarm *w, struct prng *p)
         [FAULT_SLOW_DISK] = 8, [FAULT_DISK_ERROR] = 20,  [FAULT_DISK_FULL] = 15,
         [FAULT_ROT] = 40,      [FAULT_RATE] = 10,        [FAULT_WALL] = 10,
         [FAULT_LEADER] = 10,   [FAULT_STOP] = 8,         [FAULT_FORGET] = 20,
-        [FAULT_ASTRAY] = 20,   [FAULT_FLAP] = 8,
+        [FAULT_ASTRAY] = 20,   [FAULT_FLAP] = 8,         [FAULT_COPY] = 1,
     };
+    struct prng later; /* draws for kinds that came later: seeds without them are what they were */
+    prng_seed(&later, swarm_seed(seed, PURPOSE_LATER_FAULTS, 0));
     bool calm = prng_below(p, 20) == 0; /* now and then nothing at all goes wrong */
     for (unsigned kind = 0; kind < FAULT_COUNT; kind++) {
+        if (kind == FAULT_COPY) p = &later;
         bool on = coin(p);
         uint64_t mean_ns = magnitude(p, seconds[kind] * SEC / 2, seconds[kind] * SEC * 4);
         if (on && !calm) w->fault_mean_ns[kind] = mean_ns;
@@ -161,7 +164,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
     *w = (struct swarm){0};
     w->node_count = counts[prng_below(&p, HF_ARRAY_COUNT(counts))];
     if (node_count != 0) w->node_count = node_count;
-    draw_faults(w, &p);
+    draw_faults(w, seed, &p);
     draw_work(w, client_count, &p);
     draw_limits(w, &p);
     draw_weather(w, &p);

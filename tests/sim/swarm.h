@@ -41,6 +41,7 @@ enum fault_kind {
     FAULT_FORGET,       /* its disk has lost a synced write when the power is back: likewise */
     FAULT_ASTRAY,       /* or has made it in the wrong place */
     FAULT_FLAP,         /* a link fails and comes back, many times a second or two */
+    FAULT_COPY,         /* clients' requests come a second time, late, from somewhere else */
     FAULT_COUNT,        /* how many there are */
 };
 
@@ -115,6 +116,8 @@ enum swarm_purpose {
     PURPOSE_BUGGIFY,
     PURPOSE_READERS,
     PURPOSE_READER,
+    PURPOSE_LATER_FAULTS,
+    PURPOSE_COPIER,
 };
 
 #endif
