@@ -36,6 +36,7 @@ void history_init(struct history *h, struct trace *trace)
     h->answers = must(calloc(h->answer_places, sizeof *h->answers));
     h->ops = must(calloc(ENTRY_OPS_MAX, sizeof *h->ops));
     buffer_init(&h->woken_bytes, WOKEN_BYTES_MAX);
+    buffer_init(&h->part, ENTRY_BYTES_MAX);
 }
 
 void history_close(struct history *h)
@@ -50,6 +51,8 @@ void history_close(struct history *h)
     free(h->ops);
     free(h->woken);
     buffer_close(&h->woken_bytes);
+    buffer_close(&h->part);
+    for (uint32_t i = 0; i < HF_ARRAY_COUNT(h->locks); i++) lock_rules_close(&h->locks[i].rules);
     *h = (struct history){0};
 }
 
@@ -173,9 +176,7 @@ static void take_reply(uint32_t position, const struct machine_reply *reply, voi
     struct history *h = data;
     HF_ASSERT(position < h->op_count);
     const struct history_op *op = &h->ops[position];
-    bool serves = op->op == OP_CODE_COMPLETE || op->op == OP_CODE_RESOLVE ||
-                  op->op == OP_CODE_ABANDON || op->op == OP_CODE_CLOSE;
-    if (!serves) wake_deferred(h);
+    history_renew(h, op, reply->status);
     take(h, op, reply);
     wake_deferred(h);
 }
@@ -184,8 +185,9 @@ static void take_parked(uint32_t position, void *data)
 {
     struct history *h = data;
     HF_ASSERT(position < h->op_count);
-    wake_deferred(h);
+    HF_ASSERT(h->woken_count == 0); /* what waits frees nothing */
     const struct history_op *op = &h->ops[position];
+    history_renew(h, op, HF_OK);
     struct history_answer *a = history_place(h, op->session, op->seq);
     if (h->asked_cb != NULL) h->asked_cb(h->data, op->session);
     if (a->op != 0 && a->answered)
@@ -201,11 +203,6 @@ static void take_woken(uint64_t session, uint64_t seq, const struct machine_repl
                        void *data)
 {
     struct history *h = data;
-    const struct history_answer *a = history_place(h, session, seq);
-    if (a->op != OP_CODE_BEGIN) {
-        wake(h, session, seq, reply);
-        return;
-    }
     if (h->woken_count == h->woken_places) {
         h->woken_places = h->woken_places == 0 ? 64 : h->woken_places * 2;
         h->woken = must(realloc(h->woken, h->woken_places * sizeof *h->woken));
@@ -233,28 +230,68 @@ static void read_ops(struct history *h, struct slice data)
         rv = codec_decode(&envelope_type, op.envelope, &h->arena, &envelope);
         HF_ASSERT(h->op_count < ENTRY_OPS_MAX);
         h->ops[h->op_count++] = (struct history_op){
-            .session = envelope.session, .seq = envelope.seq, .op = op.op, .body = op.body};
+            .session = envelope.session,
+            .seq = envelope.seq,
+            .op = op.op,
+            .body = op.body,
+            .renews = envelope.renews != 0,
+        };
     }
     if (rv != HF_ENOTFOUND) sim_fail("an entry does not read back: %s", status_name(rv));
 }
 
-static void apply(struct history *h, const struct log_entry *entry)
+static void apply_part(struct history *h, struct slice data)
 {
-    if (entry->type != LOG_COMMAND) return;
     struct machine_sink sink = {
         .reply_cb = take_reply,
         .parked_cb = take_parked,
         .woken_cb = take_woken,
         .data = h,
     };
+    int rv = machine_apply(h->machine, data, &sink);
+    if (rv != HF_OK) sim_fail("an entry does not apply: %s", status_name(rv));
+}
+
+/* The sweep at the head of an entry, as an entry of its own: so what it ends and whom it serves is
+ * told apart from what the ops do. */
+static void apply_sweep(struct history *h, const struct entry_header *header)
+{
+    uint64_t now_ms = machine_time_ms(h->machine);
+    if (header->cluster_time_ms > now_ms) now_ms = header->cluster_time_ms;
+    buffer_clear(&h->part);
+    int rv = entry_begin(&h->part);
+    HF_ASSERT(rv == HF_OK);
+    entry_close(&h->part, 0, header->cluster_time_ms, header->wall_ms);
+    history_sweep(h, now_ms);
+    apply_part(h, buffer_slice(&h->part));
+    history_swept(h);
+    wake_deferred(h);
+}
+
+static void apply_ops(struct history *h, struct slice data, const struct entry_header *header)
+{
+    buffer_clear(&h->part);
+    int rv = buffer_append(&h->part, data.data, data.size);
+    HF_ASSERT(rv == HF_OK);
+    entry_close(&h->part, ENTRY_HOLDS_SWEEP, header->cluster_time_ms, header->wall_ms);
+    apply_part(h, buffer_slice(&h->part));
+}
+
+static void apply(struct history *h, const struct log_entry *entry)
+{
+    struct entry_header header;
+    struct entry_reader reader;
+    if (entry->type != LOG_COMMAND) return;
     read_ops(h, entry->data);
     if (trace_shows(h->trace) && h->op_count == 0)
         trace_line(h->trace, 'l', 0, "sweep", "entry %" PRIu64 " time %" PRIu64, entry->index,
                    get_u64(entry->data.data + 8));
-    int rv = machine_apply(h->machine, entry->data, &sink);
-    if (rv != HF_OK) sim_fail("an entry does not apply: %s", status_name(rv));
-    wake_deferred(h);
-    history_sweep_sessions(h);
+    int rv = entry_open(entry->data, &header, &reader);
+    HF_ASSERT(rv == HF_OK); /* read_ops() has */
+    if ((header.flags & ENTRY_HOLDS_SWEEP) == 0) apply_sweep(h, &header);
+    if (h->op_count > 0) apply_ops(h, entry->data, &header);
+    HF_ASSERT(h->op_count > 0 || (header.flags & ENTRY_HOLDS_SWEEP) == 0);
+    history_locks_applied(h);
 }
 
 /* ------------------------------------------------------------------ entries by index */

@@ -13,6 +13,7 @@
 
 #include "machine/machine.h"
 #include "raft/log_entry.h"
+#include "tests/sim/history_locks.h"
 #include "tests/sim/swarm.h"
 
 enum { HISTORY_NOBODY = UINT32_MAX };
@@ -29,6 +30,7 @@ struct history_answer {
     uint64_t seq;
     uint64_t token; /* that the answer tells of */
     uint64_t hash;  /* of the answer's bytes; before, of a BEGIN: its lease */
+    uint64_t print; /* of a BEGIN: its fingerprint's hash */
     uint32_t thing; /* its lock or record */
     uint16_t op;    /* 0 = a free place */
     int16_t status; /* once answered */
@@ -47,8 +49,9 @@ struct history_token {
 };
 
 struct history_lock {
-    uint64_t last_token; /* of the newest grant */
-    uint64_t count;      /* of grants */
+    uint64_t last_token;     /* of the newest grant */
+    uint64_t count;          /* of grants */
+    struct lock_rules rules; /* who holds it, who waits */
 };
 
 struct history_record {
@@ -56,13 +59,16 @@ struct history_record {
     uint64_t body_hash;  /* of headers and body that it was completed with */
     uint64_t code;       /* likewise */
     uint64_t changed_ms; /* cluster time of the last change that was seen */
+    uint64_t print;      /* hash of the fingerprint that it was begun with */
     uint8_t state;       /* enum record_state, as far as answers tell */
     bool resolved;       /* an operator has decided it */
 };
 
 struct history_session {
     uint64_t id;
-    bool alive;
+    uint64_t ttl_ms;   /* its lease */
+    uint64_t until_ms; /* cluster time of its end, as the log has renewed it */
+    bool over;         /* by the sweep under way */
 };
 
 /* An op of the entry that is being applied. */
@@ -71,10 +77,11 @@ struct history_op {
     uint64_t seq;
     struct slice body;
     uint16_t op;
+    bool renews; /* the session */
 };
 
-/* An answer to a parked BEGIN that waits for its turn: the machine tells those that a COMPLETE
- * serves before it answers the COMPLETE itself. */
+/* An answer to a parked request that waits for its turn: the machine tells those that an op serves
+ * before it answers the op itself. */
 struct history_woken {
     uint64_t session;
     uint64_t seq;
@@ -106,6 +113,9 @@ struct history {
     uint64_t session_last;            /* greatest id */
     struct history_op *ops;           /* owned, ENTRY_OPS_MAX */
     uint32_t op_count;                /* of the entry */
+    uint64_t swept_ms;                /* cluster time of the last sweep */
+    struct lock_ask ask;              /* of the ACQUIRE that is being answered */
+    struct buffer part;               /* an entry, as it is applied in two parts */
     struct arena arena;               /* decoding */
     struct history_woken *woken;      /* owned */
     size_t woken_count;               /* of them */
@@ -163,7 +173,13 @@ struct history_answer *history_place(struct history *h, uint64_t session, uint64
 /** "lock-12" or "record-12" as a number. */
 uint32_t history_thing(struct slice name);
 
-/** Sessions that have ended with the entry just applied. */
-void history_sweep_sessions(struct history *h);
+/** A sweep begins: what is over at its cluster time. */
+void history_sweep(struct history *h, uint64_t now_ms);
+
+/** It is applied: are those sessions over, and no others? */
+void history_swept(struct history *h);
+
+/** An op of a session was applied. \param status  its answer; HF_OK if it is parked. */
+void history_renew(struct history *h, const struct history_op *op, int status);
 
 #endif

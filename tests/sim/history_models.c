@@ -91,7 +91,7 @@ static void drop_session(struct history *h, struct history_session *s)
     *s = h->sessions[--h->session_count];
 }
 
-static void opened(struct history *h, uint64_t session)
+static void opened(struct history *h, uint64_t session, uint64_t ttl_ms)
 {
     if (session <= h->session_last) return; /* OPEN was repeated */
     h->session_last = session;
@@ -100,18 +100,50 @@ static void opened(struct history *h, uint64_t session)
         h->sessions = realloc(h->sessions, h->session_places * sizeof *h->sessions);
         HF_ASSERT(h->sessions != NULL);
     }
-    h->sessions[h->session_count++] = (struct history_session){.id = session, .alive = true};
+    h->sessions[h->session_count++] =
+        (struct history_session){.id = session, .ttl_ms = ttl_ms, .until_ms = now_ms(h) + ttl_ms};
 }
 
-void history_sweep_sessions(struct history *h)
+void history_renew(struct history *h, const struct history_op *op, int status)
+{
+    struct history_session *s = op->session != 0 ? find_session(h, op->session) : NULL;
+    if (s == NULL) return;
+    bool renews = op->op == OP_CODE_RESUME ? status == HF_OK : op->renews;
+    if (renews || op->op == OP_CODE_KEEP) s->until_ms = now_ms(h) + s->ttl_ms;
+}
+
+void history_sweep(struct history *h, uint64_t at_ms)
+{
+    h->swept_ms = at_ms;
+    for (uint32_t i = 0; i < h->session_count; i++)
+        h->sessions[i].over = h->sessions[i].until_ms <= at_ms;
+    history_locks_sweep(h, at_ms);
+}
+
+/* \return whether the machine has ended it. */
+static bool look_at_end(struct history *h, const struct history_session *s)
+{
+    uint32_t ignored = 0;
+    bool ended = machine_session_peek(h->machine, s->id, &ignored, &ignored) != HF_OK;
+    if (ended && !s->over)
+        sim_fail("session %" PRIu64 " has ended %" PRIu64 " ms before its lease", s->id,
+                 s->until_ms - now_ms(h));
+    if (!ended && s->over)
+        sim_fail("session %" PRIu64 " has not ended %" PRIu64 " ms after its lease", s->id,
+                 now_ms(h) - s->until_ms);
+    return ended;
+}
+
+void history_swept(struct history *h)
 {
     struct machine_counts counts;
+    uint32_t over_count = 0;
     machine_count(h->machine, &counts);
-    if (counts.session_count == h->session_count) return;
+    for (uint32_t i = 0; i < h->session_count; i++) over_count += h->sessions[i].over;
+    if (over_count == 0 && counts.session_count == h->session_count) return;
     for (uint32_t i = h->session_count; i > 0; i--) {
-        uint32_t ignored = 0;
         uint64_t id = h->sessions[i - 1].id;
-        if (machine_session_peek(h->machine, id, &ignored, &ignored) == HF_OK) continue;
+        if (!look_at_end(h, &h->sessions[i - 1])) continue;
         drop_session(h, &h->sessions[i - 1]);
         h->expired_count++;
         if (h->expired_cb != NULL) h->expired_cb(h->data, id);
@@ -126,9 +158,12 @@ void history_sweep_sessions(struct history *h)
 static void granted(struct history *h, struct history_answer *a, const struct machine_reply *reply)
 {
     struct msg_granted granted;
+    bool waited = h->ask.session == 0;
     decode(h, &msg_granted_type, reply->body, &granted);
     struct history_lock *lock = &h->locks[a->thing];
     a->token = granted.fencing_token;
+    history_lock_granted(h, a->thing, waited ? NULL : &h->ask, a->session, a->seq, a->token,
+                         granted.count);
     if (granted.count > 1) { /* again by the same owner */
         const struct history_token *held = history_token(h, a->token);
         if (held == NULL || held->session != a->session || held->thing != a->thing)
@@ -242,6 +277,20 @@ static void resolved(struct history *h, struct history_answer *a, struct slice r
     r->resolved = true;
 }
 
+static void released(struct history *h, const struct history_answer *a, struct slice request,
+                     const struct machine_reply *reply)
+{
+    struct msg_release release;
+    struct msg_release_reply answer;
+    decode(h, &msg_release_type, request, &release);
+    decode(h, &msg_release_reply_type, reply->body, &answer);
+    const struct history_token *t = history_token(h, release.fencing_token);
+    if (t == NULL || t->attempt)
+        sim_fail("token %" PRIu64 " is released, and is no grant", release.fencing_token);
+    history_lock_ended(h, t->thing, a->session, release.owner, release.fencing_token,
+                       answer.count_left);
+}
+
 static void extended(struct history *h, struct slice request)
 {
     struct msg_extend extend;
@@ -253,12 +302,15 @@ static void extended(struct history *h, struct slice request)
     if (until_ms > t->until_ms && t->until_ms != 0) t->until_ms = until_ms;
 }
 
-static void abandoned(struct history *h, struct slice request)
+static void abandoned(struct history *h, const struct history_answer *a, struct slice request)
 {
     struct msg_abandon abandon;
     decode(h, &msg_abandon_type, request, &abandon);
     struct history_token *t = find_token(h, abandon.fencing_token);
-    if (t != NULL) t->abandoned = true;
+    if (t == NULL || t->session == 0)
+        sim_fail("token %" PRIu64 " is given back, and was never given", abandon.fencing_token);
+    if (!t->attempt) history_lock_ended(h, t->thing, a->session, 0, abandon.fencing_token, 0);
+    t->abandoned = true;
 }
 
 /* ------------------------------------------------------------------ requests */
@@ -275,6 +327,15 @@ static void remember_request(struct history *h, struct history_answer *a, struct
         decode(h, &msg_acquire_type, request, &acquire);
         a->thing = history_thing(acquire.names.items[0]);
         a->exclusive = acquire.mode == MODE_EXCLUSIVE;
+        h->ask = (struct lock_ask){
+            .session = a->session,
+            .seq = a->seq,
+            .owner = acquire.owner,
+            .wait_ms = acquire.wait_ms,
+            .hold_max_ms = acquire.hold_max_ms,
+            .delay_ms = acquire.delay_ms,
+            .exclusive = a->exclusive,
+        };
         HF_ASSERT(a->thing < SIM_LOCKS_MAX + SIM_CLIENTS_MAX);
         break;
     case OP_CODE_BEGIN:
@@ -295,6 +356,15 @@ static void remember_request(struct history *h, struct history_answer *a, struct
     }
 }
 
+static void not_granted(struct history *h, const struct history_answer *a, int status)
+{
+    if (h->ask.session == 0) {
+        history_lock_left(h, a->thing, a->session, a->seq);
+    } else if (status == HF_EBUSY || status == HF_EDELAYED) {
+        history_lock_refused(h, a->thing, &h->ask);
+    }
+}
+
 static void take_success(struct history *h, struct history_answer *a, struct slice request,
                          const struct machine_reply *reply)
 {
@@ -303,18 +373,21 @@ static void take_success(struct history *h, struct history_answer *a, struct sli
     switch (a->op) {
     case OP_CODE_OPEN:
         decode(h, &msg_open_reply_type, reply->body, &open);
-        opened(h, open.session);
+        opened(h, open.session, open.ttl_ms);
         break;
     case OP_CODE_CLOSE:
         session = find_session(h, a->session);
-        if (session != NULL) drop_session(h, session);
+        if (session == NULL) break;
+        drop_session(h, session);
+        history_locks_session_ends(h, a->session, false, now_ms(h));
         break;
     case OP_CODE_ACQUIRE: granted(h, a, reply); break;
     case OP_CODE_BEGIN: began(h, a, reply); break;
     case OP_CODE_COMPLETE: completed(h, a, request); break;
     case OP_CODE_RESOLVE: resolved(h, a, request); break;
     case OP_CODE_EXTEND: extended(h, request); break;
-    case OP_CODE_ABANDON: abandoned(h, request); break;
+    case OP_CODE_ABANDON: abandoned(h, a, request); break;
+    case OP_CODE_RELEASE: released(h, a, request, reply); break;
     default: break;
     }
 }
@@ -322,8 +395,13 @@ static void take_success(struct history *h, struct history_answer *a, struct sli
 void history_answered(struct history *h, struct history_answer *a, struct slice request,
                       const struct machine_reply *reply)
 {
+    h->ask.session = 0;
     if (request.size > 0) remember_request(h, a, request);
-    if (reply == NULL) return; /* parked */
+    if (reply == NULL) { /* parked */
+        if (a->op == OP_CODE_ACQUIRE) history_lock_parked(h, a->thing, &h->ask);
+        return;
+    }
+    if (a->op == OP_CODE_ACQUIRE && reply->status != HF_OK) not_granted(h, a, reply->status);
     if (reply->status == HF_OK) {
         bool acts = a->op != OP_CODE_CANCEL; /* which may tell what was answered before */
         if (acts && a->session != 0 && find_session(h, a->session) == NULL)
