@@ -21,7 +21,7 @@ static void apply_seen(struct sim_node *n)
     while (n->seen.applied < r->applied_index) {
         uint64_t index = ++n->seen.applied;
         struct log_entry entry = entries_get(&r->entries, index);
-        history_entry(h, n->index, &entry);
+        history_entry(h, n->index, driver_term(r->driver), &entry);
     }
     struct hash128 digest = store_digest(n->store);
     history_at(h, n->index, r->applied_index, digest);
@@ -45,12 +45,14 @@ static void look_at_vote(struct sim_node *n)
     seen->voted_for = v->voted_for;
 }
 
-/* All that was committed in earlier terms is in a new leader's log. */
+/* All that was committed in earlier terms is in a new leader's log. An entry of an earlier term may
+ * have been committed in a later one: a server may hear late that it was elected, when the next
+ * leader is at work, and needs nothing of what that one has committed. */
 static void look_at_completeness(const struct sim_node *n, uint64_t term)
 {
     const struct history *h = &n->sim->history;
     uint64_t index = h->count;
-    while (index > 0 && h->entries[index - 1].term >= term) index--;
+    while (index > 0 && h->entries[index - 1].committed_by >= term) index--;
     if (index == 0) return;
     const struct entries *log = &n->replica->entries;
     uint64_t known = entries_term(log, index);

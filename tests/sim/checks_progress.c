@@ -28,10 +28,12 @@ static const uint64_t MS = 1000000;
 /* Nothing holds it up, and nothing has since the last look; it was not told to end. */
 static bool is_well(const struct sim *sim, const struct sim_node *n)
 {
+    const struct network *net = &sim->network;
     uint64_t since_ns = sim->checks.progress.looked_ns;
-    return n->state == NODE_UP && !n->paused && !stopping_begun(&n->stop) &&
+    bool lags = net->lag_until_ns[n->index] + net->lag_ns[n->index] > since_ns;
+    return !lags && n->state == NODE_UP && !n->paused && !stopping_begun(&n->stop) &&
            n->hurt_ns <= since_ns && n->disk.bytes_max == n->full_bytes_max &&
-           !n->replica->paused && sim->network.clog_ns[n->index] <= since_ns;
+           !n->replica->paused && net->clog_ns[n->index] <= since_ns;
 }
 
 static bool reach(const struct sim *sim, uint32_t a, uint32_t b)

@@ -296,7 +296,7 @@ static void apply(struct history *h, const struct log_entry *entry)
 
 /* ------------------------------------------------------------------ entries by index */
 
-void history_entry(struct history *h, uint32_t node, const struct log_entry *entry)
+void history_entry(struct history *h, uint32_t node, uint64_t term, const struct log_entry *entry)
 {
     uint64_t hash = hash64(entry->type, entry->data.data, entry->data.size);
     if (entry->index <= h->count) {
@@ -317,8 +317,8 @@ void history_entry(struct history *h, uint32_t node, const struct log_entry *ent
         h->entries = must(realloc(h->entries, h->capacity * sizeof *h->entries));
     }
     apply(h, entry);
-    h->entries[h->count++] =
-        (struct history_index){.term = entry->term, .hash = hash, .digest = store_digest(h->store)};
+    h->entries[h->count++] = (struct history_index){
+        .term = entry->term, .committed_by = term, .hash = hash, .digest = store_digest(h->store)};
     if (h->entry_cb != NULL) h->entry_cb(h->data);
 }
 

@@ -20,6 +20,7 @@ enum { HISTORY_NOBODY = UINT32_MAX };
 
 struct history_index {
     uint64_t term;         /* the entry's */
+    uint64_t committed_by; /* a leader of this term or an earlier one has committed it */
     uint64_t hash;         /* of its type and data */
     struct hash128 digest; /* of the state once it is applied */
 };
@@ -142,8 +143,8 @@ void history_init(struct history *h, struct trace *trace);
 /** Free. */
 void history_close(struct history *h);
 
-/** A server has applied this entry. */
-void history_entry(struct history *h, uint32_t node, const struct log_entry *entry);
+/** A server has applied this entry. \param term  that the server was in by then. */
+void history_entry(struct history *h, uint32_t node, uint64_t term, const struct log_entry *entry);
 
 /** A server's state stands at `index`, with this digest. */
 void history_at(const struct history *h, uint32_t node, uint64_t index, struct hash128 digest);

@@ -296,6 +296,7 @@ static bool apply(struct sim *sim, enum fault_kind kind)
     case FAULT_PARTITION: return partition(sim);
     case FAULT_FLAP: nemesis_flap(sim); return true;
     case FAULT_COPY: return copier_go(&sim->copier);
+    case FAULT_LAG: return nemesis_lag(sim);
     case FAULT_RESET: return break_stream(sim);
     case FAULT_CLOG: return clog_host(sim);
     case FAULT_RATE:

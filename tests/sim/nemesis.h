@@ -48,6 +48,10 @@ struct sim_node *nemesis_leader(struct sim *sim);
 void nemesis_flap(struct sim *sim);
 void nemesis_flap_turn(struct sim *sim, uint64_t stamp);
 
+/** For a while a bare majority hears the others in time. \return false: a lone server always does.
+ */
+bool nemesis_lag(struct sim *sim);
+
 /** Cut links in one of many shapes. \return its name. */
 const char *nemesis_partition(struct sim *sim);
 

@@ -169,6 +169,33 @@ void nemesis_flap_turn(struct sim *sim, uint64_t stamp)
                                              .stamp = stamp});
 }
 
+/* ------------------------------------------------------------------ a bare majority */
+
+enum { LAG_MS_LEAST = 20, LAG_DOUBLINGS = 7, LAST_MS_LEAST = 500, LAST_MS_MOST = 10000 };
+
+/* The leader is of it. The others hear everything, from 20 ms to a second and a half late: longer
+ * than an election takes, or not even than a heartbeat. */
+bool nemesis_lag(struct sim *sim)
+{
+    static const uint64_t ms = 1000000;
+    const struct sim_node *leader = nemesis_leader(sim);
+    uint32_t count = sim->swarm.node_count;
+    uint32_t late_count = (count - 1) / 2;
+    if (late_count == 0) return false;
+    uint32_t first = leader != NULL ? leader->index : draw(sim, count);
+    uint32_t start = draw(sim, count - 1);
+    uint64_t last_ms = LAST_MS_LEAST + draw(sim, LAST_MS_MOST - LAST_MS_LEAST);
+    for (uint32_t i = 0; i < late_count; i++) {
+        uint32_t late = (first + 1 + (start + i) % (count - 1)) % count;
+        uint32_t least_ms = (uint32_t)LAG_MS_LEAST << draw(sim, LAG_DOUBLINGS);
+        uint64_t lag_ms = least_ms + draw(sim, LAG_MS_LEAST);
+        sim->network.lag_ns[late] = lag_ms * ms;
+        sim->network.lag_until_ns[late] = sim->trace.now_ns + last_ms * ms;
+        trace_line(&sim->trace, 'n', late + 1, "lags", "%u ms", (unsigned)lag_ms);
+    }
+    return true;
+}
+
 /* ------------------------------------------------------------------ shapes */
 
 const char *nemesis_partition(struct sim *sim)

@@ -77,8 +77,10 @@ static uint64_t draw_arrival(struct network *n, struct stream *s, unsigned end)
 {
     const struct network_ways *ways = &n->ways;
     uint32_t from = s->ends[1 - end].host;
-    uint64_t delay_ns = ways->delay_ns[from][s->ends[end].host] + below(n, ways->jitter_ns);
+    uint32_t to = s->ends[end].host;
+    uint64_t delay_ns = ways->delay_ns[from][to] + below(n, ways->jitter_ns);
     if (chance(n, ways->spike_ppm)) delay_ns += below(n, ways->spike_ns);
+    if (s->use == STREAM_PEER && n->trace->now_ns < n->lag_until_ns[to]) delay_ns += n->lag_ns[to];
     struct pipe *p = &s->pipes[end];
     uint64_t at_ns = n->trace->now_ns + delay_ns;
     if (at_ns < n->clog_ns[from]) at_ns = n->clog_ns[from];
@@ -395,7 +397,7 @@ void network_heal(struct network *n, uint32_t from, uint32_t to)
 void network_heal_all(struct network *n)
 {
     for (uint32_t from = 0; from < NETWORK_HOSTS_MAX; from++) {
-        n->clog_ns[from] = 0;
+        n->clog_ns[from] = n->lag_until_ns[from] = 0;
         for (uint32_t to = 0; to < NETWORK_HOSTS_MAX; to++) network_heal(n, from, to);
     }
 }

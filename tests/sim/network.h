@@ -87,6 +87,8 @@ struct network {
     struct network_ways ways;                   /* see above */
     uint32_t cut[NETWORK_HOSTS_MAX];            /* bit `to`: nothing from `from` gets there */
     uint64_t clog_ns[NETWORK_HOSTS_MAX];        /* nothing from this host arrives before */
+    uint64_t lag_ns[NETWORK_HOSTS_MAX];         /* so late comes what peers send to this host, */
+    uint64_t lag_until_ns[NETWORK_HOSTS_MAX];   /* if they send it before */
     bool up[NETWORK_HOSTS_MAX];                 /* a process listens there, running or not */
     bool shut[NETWORK_HOSTS_MAX];               /* but takes no more clients in */
     bool off[NETWORK_HOSTS_MAX];                /* no power: not even a reset comes back */

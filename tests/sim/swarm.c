@@ -12,9 +12,10 @@ static const uint64_t SEC = 1000000000;
 const char *fault_name(enum fault_kind kind)
 {
     static const char *const names[FAULT_COUNT] = {
-        "kill",  "power",  "pause",     "stall",      "client-pause", "client-death", "partition",
-        "reset", "clog",   "slow-disk", "disk-error", "disk-full",    "rot",          "rate",
-        "wall",  "leader", "stop",      "forget",     "astray",       "flap",         "copy"};
+        "kill",      "power", "pause", "stall",     "client-pause", "client-death",
+        "partition", "reset", "clog",  "slow-disk", "disk-error",   "disk-full",
+        "rot",       "rate",  "wall",  "leader",    "stop",         "forget",
+        "astray",    "flap",  "copy",  "lag"};
     HF_ASSERT(kind < FAULT_COUNT);
     return names[kind];
 }
@@ -56,6 +57,7 @@ static void draw_faults(struct swarm *w, uint64_t seed, struct prng *p)
         [FAULT_ROT] = 40,      [FAULT_RATE] = 10,        [FAULT_WALL] = 10,
         [FAULT_LEADER] = 10,   [FAULT_STOP] = 8,         [FAULT_FORGET] = 20,
         [FAULT_ASTRAY] = 20,   [FAULT_FLAP] = 8,         [FAULT_COPY] = 1,
+        [FAULT_LAG] = 8,
     };
     struct prng later; /* draws for kinds that came later: seeds without them are what they were */
     prng_seed(&later, swarm_seed(seed, PURPOSE_LATER_FAULTS, 0));

@@ -42,6 +42,7 @@ enum fault_kind {
     FAULT_ASTRAY,       /* or has made it in the wrong place */
     FAULT_FLAP,         /* a link fails and comes back, many times a second or two */
     FAULT_COPY,         /* clients' requests come a second time, late, from somewhere else */
+    FAULT_LAG,          /* what servers send reaches only just a majority in time */
     FAULT_COUNT,        /* how many there are */
 };
 
