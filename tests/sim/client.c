@@ -168,6 +168,19 @@ static bool follow(struct sim_client *c)
     return true;
 }
 
+void client_hang_up(struct sim_client *c, uint64_t late_ns)
+{
+    uint64_t *clog_ns = &c->sim->network.clog_ns[c->host];
+    uint64_t before_ns = *clog_ns;
+    if (c->core.link.state != LINK_READY || c->epoch != c->core.link.epoch) return;
+    HF_ASSERT(c->stream != NULL);
+    if (true_now(c) + late_ns > before_ns) *clog_ns = true_now(c) + late_ns;
+    (void)follow(c);
+    *clog_ns = before_ns;
+    close_stream(c);
+    core_disconnected(&c->core, c->epoch, client_now(c));
+}
+
 static void read_stream(struct sim_client *c)
 {
     struct stream_end *e = network_next_ready(&c->sim->network, c->host);

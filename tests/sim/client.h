@@ -54,6 +54,10 @@ void client_event(struct sim_client *c, const struct event *event);
 /** Its clock, nanoseconds. */
 uint64_t client_now(const struct sim_client *c);
 
+/** Its connection breaks behind what it has to send now, which comes late by `late_ns`: what it
+ * sends on the next one may overtake it. Nothing happens if it has none. */
+void client_hang_up(struct sim_client *c, uint64_t late_ns);
+
 /** Its tasks, with the one for the end of the run. */
 uint32_t client_task_count(const struct sim_client *c);
 

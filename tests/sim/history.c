@@ -16,6 +16,7 @@ enum {
     ARENA_BYTES = 4 * 1024 * 1024,
     PLACES_FIRST = 1024,
     COMPLAINT_BYTES = 4096,
+    OVERDUE_MS = 1000,
     WOKEN_BYTES_MAX = 256 * 1024 * 1024
 };
 
@@ -131,15 +132,15 @@ static void take(struct history *h, const struct history_op *op, const struct ma
     if (h->asked_cb != NULL) h->asked_cb(h->data, op->session);
     struct history_answer *a = history_place(h, op->session, op->seq);
     bool repeated = (reply->flags & REPLY_REPEATED) != 0;
-    if (repeated && a->op != 0 && a->answered && reply->status != a->status)
+    bool answered = a->op != 0 && a->answered;
+    if (repeated && !answered)
+        sim_fail("session %" PRIu64 " seq %" PRIu64 " is answered %s again, and never was",
+                 op->session, op->seq, status_name(reply->status));
+    if (repeated && reply->status != a->status)
         sim_fail("session %" PRIu64 " seq %" PRIu64 " was answered %s and now %s", op->session,
                  op->seq, status_name(a->status), status_name(reply->status));
-    if (repeated && a->op == 0) h->answer_count--; /* a number that was cancelled before it came */
-    if (repeated) return;
-    if (a->op != 0 && a->answered) {
-        look_at_late_copy(op, a, reply->status);
-        return;
-    }
+    if (answered && !repeated) look_at_late_copy(op, a, reply->status);
+    if (answered) return;
     a->op = op->op;
     a->answered = true;
     a->status = (int16_t)reply->status;
@@ -277,6 +278,21 @@ static void apply_ops(struct history *h, struct slice data, const struct entry_h
     apply_part(h, buffer_slice(&h->part));
 }
 
+/* An entry with ops leaves what is due to a later one, so that a renewal that was read in time
+ * wins, unless for a second nothing but ops came (contract, 13). The leader has looked at a state
+ * that may be as old as its entries in flight. */
+static void look_at_order(const struct history *h, const struct entry_header *header)
+{
+    uint64_t due_ms = machine_next_deadline_ms(h->machine);
+    bool sweeps = (header->flags & ENTRY_HOLDS_SWEEP) == 0 && due_ms <= header->cluster_time_ms;
+    if (!sweeps || h->op_count == 0 || h->sweeps_with_ops) return;
+    for (uint32_t i = 0; i < HISTORY_DUE_KEPT && i < h->count; i++) {
+        if (h->due_ms[i] + OVERDUE_MS <= header->cluster_time_ms) return;
+    }
+    sim_fail("entry %" PRIu64 " has %u ops, and ends before them what is due for %" PRIu64 " ms",
+             h->count + 1, h->op_count, header->cluster_time_ms - due_ms);
+}
+
 static void apply(struct history *h, const struct log_entry *entry)
 {
     struct entry_header header;
@@ -288,6 +304,7 @@ static void apply(struct history *h, const struct log_entry *entry)
                    get_u64(entry->data.data + 8));
     int rv = entry_open(entry->data, &header, &reader);
     HF_ASSERT(rv == HF_OK); /* read_ops() has */
+    look_at_order(h, &header);
     if ((header.flags & ENTRY_HOLDS_SWEEP) == 0) apply_sweep(h, &header);
     if (h->op_count > 0) apply_ops(h, entry->data, &header);
     HF_ASSERT(h->op_count > 0 || (header.flags & ENTRY_HOLDS_SWEEP) == 0);
@@ -317,6 +334,7 @@ void history_entry(struct history *h, uint32_t node, uint64_t term, const struct
         h->entries = must(realloc(h->entries, h->capacity * sizeof *h->entries));
     }
     apply(h, entry);
+    h->due_ms[h->count % HISTORY_DUE_KEPT] = machine_next_deadline_ms(h->machine);
     h->entries[h->count++] = (struct history_index){
         .term = entry->term, .committed_by = term, .hash = hash, .digest = store_digest(h->store)};
     if (h->entry_cb != NULL) h->entry_cb(h->data);

@@ -18,6 +18,9 @@
 
 enum { HISTORY_NOBODY = UINT32_MAX };
 
+/* Entries that a leader may have in flight, and so not have applied when it proposes another. */
+enum { HISTORY_DUE_KEPT = 64 };
+
 struct history_index {
     uint64_t term;         /* the entry's */
     uint64_t committed_by; /* a leader of this term or an earlier one has committed it */
@@ -95,33 +98,35 @@ struct history_woken {
 struct trace;
 
 struct history {
-    struct trace *trace;              /* borrowed */
-    struct store *store;              /* owned */
-    struct machine *machine;          /* owned */
-    struct history_index *entries;    /* owned; entry 1 first */
-    uint64_t count;                   /* of them */
-    uint64_t capacity;                /* allocated */
-    struct history_answer *answers;   /* owned; open addressing, a power of two */
-    size_t answer_count;              /* in use */
-    size_t answer_places;             /* allocated */
-    struct history_token *tokens;     /* owned, by counter */
-    uint64_t token_count;             /* of them: counters seen are below */
-    uint64_t token_places;            /* allocated */
-    uint64_t token_last;              /* greatest */
-    struct history_session *sessions; /* owned; alive ones only */
-    uint32_t session_count;           /* of them */
-    uint32_t session_places;          /* allocated */
-    uint64_t session_last;            /* greatest id */
-    struct history_op *ops;           /* owned, ENTRY_OPS_MAX */
-    uint32_t op_count;                /* of the entry */
-    uint64_t swept_ms;                /* cluster time of the last sweep */
-    struct lock_ask ask;              /* of the ACQUIRE that is being answered */
-    struct buffer part;               /* an entry, as it is applied in two parts */
-    struct arena arena;               /* decoding */
-    struct history_woken *woken;      /* owned */
-    size_t woken_count;               /* of them */
-    size_t woken_places;              /* allocated */
-    struct buffer woken_bytes;        /* their answers' */
+    struct trace *trace;               /* borrowed */
+    struct store *store;               /* owned */
+    struct machine *machine;           /* owned */
+    struct history_index *entries;     /* owned; entry 1 first */
+    uint64_t count;                    /* of them */
+    uint64_t capacity;                 /* allocated */
+    struct history_answer *answers;    /* owned; open addressing, a power of two */
+    size_t answer_count;               /* in use */
+    size_t answer_places;              /* allocated */
+    struct history_token *tokens;      /* owned, by counter */
+    uint64_t token_count;              /* of them: counters seen are below */
+    uint64_t token_places;             /* allocated */
+    uint64_t token_last;               /* greatest */
+    struct history_session *sessions;  /* owned; alive ones only */
+    uint32_t session_count;            /* of them */
+    uint32_t session_places;           /* allocated */
+    uint64_t session_last;             /* greatest id */
+    struct history_op *ops;            /* owned, ENTRY_OPS_MAX */
+    uint32_t op_count;                 /* of the entry */
+    uint64_t swept_ms;                 /* cluster time of the last sweep */
+    uint64_t due_ms[HISTORY_DUE_KEPT]; /* the first deadline behind each of the last entries */
+    bool sweeps_with_ops;              /* the seed has entries with ops sweep at random */
+    struct lock_ask ask;               /* of the ACQUIRE that is being answered */
+    struct buffer part;                /* an entry, as it is applied in two parts */
+    struct arena arena;                /* decoding */
+    struct history_woken *woken;       /* owned */
+    size_t woken_count;                /* of them */
+    size_t woken_places;               /* allocated */
+    struct buffer woken_bytes;         /* their answers' */
     struct history_lock locks[SIM_LOCKS_MAX + SIM_CLIENTS_MAX];
     struct history_record records[SIM_RECORDS_MAX];
     uint64_t completed_count; /* for people */

@@ -188,6 +188,13 @@ static bool may_be_gone(const struct history *h, const struct history_record *r)
     return now_ms(h) - r->changed_ms >= RECORD_GONE_MS;
 }
 
+/* Of an attempt: its own lease, or its session's. */
+static bool is_lease_over(struct history *h, const struct history_token *t)
+{
+    if (t->abandoned) return true;
+    return t->until_ms != 0 ? t->until_ms <= now_ms(h) : find_session(h, t->session) == NULL;
+}
+
 /* The attempt before this one has to be over. */
 static void check_takeover(struct history *h, struct history_answer *a, uint64_t token)
 {
@@ -195,7 +202,7 @@ static void check_takeover(struct history *h, struct history_answer *a, uint64_t
     const struct history_token *before = history_token(h, r->token);
     if (r->state != RECORD_RUNNING || before == NULL)
         sim_fail("record-%u: taken over by %" PRIu64 ", though nobody runs it", a->thing, token);
-    if (before->until_ms > now_ms(h) && !before->abandoned)
+    if (!is_lease_over(h, before))
         sim_fail("record-%u: taken over from %" PRIu64 " before its lease was over", a->thing,
                  r->token);
     h->takeover_count++;
@@ -237,7 +244,27 @@ static void began(struct history *h, struct history_answer *a, const struct mach
     what.until_ms = a->hash != 0 ? now_ms(h) + a->hash : 0; /* see remember_request() */
     add_token(h, a->token, &what);
     *r = (struct history_record){
-        .token = a->token, .state = RECORD_RUNNING, .changed_ms = now_ms(h)};
+        .token = a->token, .state = RECORD_RUNNING, .changed_ms = now_ms(h), .print = a->print};
+}
+
+/* Another request gets neither this one's result nor its place; and an attempt whose lease is not
+ * over is not given up. */
+static void look_at_begin(struct history *h, const struct history_answer *a, int status)
+{
+    const struct history_record *r = &h->records[a->thing];
+    if (r->token == 0 || may_be_gone(h, r)) return;
+    bool same = a->print == r->print;
+    bool taken = status == HF_OK || status == HF_ERUNNING || status == HF_ERECORDUNKNOWN;
+    if (taken && !same)
+        sim_fail("record-%u: BEGIN of another request is answered %s", a->thing,
+                 status_name(status));
+    if (status == HF_EMISMATCH && same)
+        sim_fail("record-%u: BEGIN of the same request is answered %s", a->thing,
+                 status_name(status));
+    const struct history_token *t = history_token(h, r->token);
+    if (status == HF_ERECORDUNKNOWN && r->state == RECORD_RUNNING && !is_lease_over(h, t))
+        sim_fail("record-%u: attempt %" PRIu64 " is UNKNOWN before its lease is over", a->thing,
+                 r->token);
 }
 
 static void completed(struct history *h, struct history_answer *a, struct slice request)
@@ -342,6 +369,7 @@ static void remember_request(struct history *h, struct history_answer *a, struct
         decode(h, &msg_begin_type, request, &begin);
         a->thing = history_thing(begin.key);
         a->hash = begin.lease_ms;
+        a->print = hash64(0, begin.fingerprint.data, begin.fingerprint.size);
         HF_ASSERT(a->thing < SIM_RECORDS_MAX);
         break;
     case OP_CODE_COMPLETE:
@@ -354,6 +382,24 @@ static void remember_request(struct history *h, struct history_answer *a, struct
         break;
     default: break;
     }
+}
+
+/* A request that has not come yet is answered already, and has no effect whenever it does. */
+static void cancelled(struct history *h, const struct history_answer *a, struct slice request,
+                      const struct machine_reply *reply)
+{
+    struct msg_cancel cancel;
+    struct msg_cancel_reply answer;
+    decode(h, &msg_cancel_type, request, &cancel);
+    decode(h, &msg_cancel_reply_type, reply->body, &answer);
+    if (answer.op != 0) return; /* it has come */
+    struct history_answer *target = history_place(h, a->session, cancel.target_seq);
+    if (target->op != 0 && (!target->answered || target->status != HF_ECANCELLED))
+        sim_fail("session %" PRIu64 " seq %" PRIu64 " is cancelled as if it had not come",
+                 a->session, cancel.target_seq);
+    target->op = OP_CODE_CANCEL;
+    target->answered = true;
+    target->status = HF_ECANCELLED;
 }
 
 static void not_granted(struct history *h, const struct history_answer *a, int status)
@@ -387,6 +433,7 @@ static void take_success(struct history *h, struct history_answer *a, struct sli
     case OP_CODE_RESOLVE: resolved(h, a, request); break;
     case OP_CODE_EXTEND: extended(h, request); break;
     case OP_CODE_ABANDON: abandoned(h, a, request); break;
+    case OP_CODE_CANCEL: cancelled(h, a, request, reply); break;
     case OP_CODE_RELEASE: released(h, a, request, reply); break;
     default: break;
     }
@@ -399,9 +446,11 @@ void history_answered(struct history *h, struct history_answer *a, struct slice 
     if (request.size > 0) remember_request(h, a, request);
     if (reply == NULL) { /* parked */
         if (a->op == OP_CODE_ACQUIRE) history_lock_parked(h, a->thing, &h->ask);
+        if (a->op == OP_CODE_BEGIN) look_at_begin(h, a, HF_ERUNNING);
         return;
     }
     if (a->op == OP_CODE_ACQUIRE && reply->status != HF_OK) not_granted(h, a, reply->status);
+    if (a->op == OP_CODE_BEGIN) look_at_begin(h, a, reply->status);
     if (reply->status == HF_OK) {
         bool acts = a->op != OP_CODE_CANCEL; /* which may tell what was answered before */
         if (acts && a->session != 0 && find_session(h, a->session) == NULL)

@@ -34,12 +34,14 @@ static void acquire(struct sim_task *t, bool again)
     bool hold = t->script == SCRIPT_CANCEL || task_draw(t, 4) == 0;
     if (!task_call(t, OP_CODE_ACQUIRE, &acquire, hold ? FATE_HOLD : FATE_CANCEL)) return;
     t->call->hold_ms = acquire.hold_max_ms;
+    if (t->script == SCRIPT_CANCEL && task_draw(t, 3) == 0) task_come_late(t);
 }
 
 static void acquire_first(struct sim_task *t)
 {
     t->name = task_is_last(t) ? SIM_LOCKS_MAX + t->client->index
                               : (uint32_t)task_draw(t, swarm_of(t)->lock_count);
+    if (t->past_token != 0 && !task_is_last(t) && task_draw(t, 4) == 0) t->name = t->past_name;
     t->mode = t->script == SCRIPT_SHARED ? MODE_SHARED : MODE_EXCLUSIVE;
     if (t->script == SCRIPT_CANCEL && task_draw(t, 2) == 0) t->mode = MODE_SHARED;
     acquire(t, false);
@@ -100,11 +102,34 @@ static void release(struct sim_task *t)
     if (s->count == 0) core_forget_grant(core, t->grant);
 }
 
+/* The token of a grant that is over frees no newer one of the same owner, also by the lock's name,
+ * which the library never sends. \return false: there is none. */
+static bool release_past(struct sim_task *t)
+{
+    bool same = t->past_name == t->name && t->past_owner == t->owner && t->past_token < t->token;
+    if (t->past_token == 0 || t->owner == 0 || !same || task_draw(t, 2) == 0) return false;
+    struct msg_release release = {
+        .name = task_lock_name(t->name), .fencing_token = t->past_token, .owner = t->owner};
+    t->past_token = 0;
+    t->past_released = task_call(t, OP_CODE_RELEASE, &release, FATE_REPEAT_SURE);
+    return true;
+}
+
+static void past_answered(struct sim_task *t, const struct call *call)
+{
+    t->past_released = false;
+    if (call->verdict == HF_OK)
+        sim_fail("lock-%u: client %u has released token %" PRIu64 " by an older one", t->name,
+                 t->client->index + 1, t->token);
+    task_sleep(t, swarm_of(t)->hold_ns, STEP_HOLD);
+}
+
 void script_lock_run(struct sim_task *t)
 {
     switch (t->step) {
     case STEP_FIRST: acquire_first(t); break;
     case STEP_HOLD:
+        if (release_past(t)) break;
         use_grant(t);
         if (t->script == SCRIPT_AGAIN && t->count == 1) {
             acquire(t, true);
@@ -119,10 +144,17 @@ void script_lock_run(struct sim_task *t)
 
 void script_lock_answered(struct sim_task *t, struct call *call)
 {
+    if (t->past_released) {
+        past_answered(t, call);
+        return;
+    }
     if (call->op->code == OP_CODE_RELEASE) {
         if (t->count > 0) {
             task_sleep(t, swarm_of(t)->hold_ns, STEP_END);
         } else {
+            t->past_name = t->name;
+            t->past_owner = t->owner;
+            t->past_token = t->token;
             task_think(t);
         }
         return;

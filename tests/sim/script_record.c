@@ -8,7 +8,9 @@
 enum {
     CHECKPOINTS_MOST = 3,
     LEASE_MS_MOST = 4000,
+    LINGER_LEASES_MOST = 4, /* an attempt that is held for so many of its leases */
     DATA_BYTES_MAX = 200,
+    NS_PER_MS = 1000000,
     STATE_ARENA_BYTES = 256 * 1024
 };
 
@@ -25,8 +27,10 @@ static void begin(struct sim_task *t)
     t->key = (uint32_t)task_draw(t, swarm_of(t)->record_count);
     t->mode = MODE_SHARED; /* no lock's */
     fingerprint[0] = (uint8_t)t->key;
-    if (task_draw(t, 32) == 0) fingerprint[1] = 1; /* another request under the same key */
+    if (task_draw(t, 16) == 0) fingerprint[1] = 1; /* another request under the same key */
     t->lease_ms = task_draw(t, 2) == 0 ? 0 : LEASE_MS_MIN + task_draw(t, LEASE_MS_MOST);
+    t->lingers = t->lease_ms != 0 && task_draw(t, 4) == 0;
+    if (t->lingers) t->lease_ms = LEASE_MS_MIN;
     struct msg_begin begin = {
         .key = task_record_key(t->key),
         .fingerprint = slice_make(fingerprint, sizeof fingerprint),
@@ -40,6 +44,7 @@ static void begin(struct sim_task *t)
     bool hold = task_draw(t, 3) == 0;
     if (!task_call(t, OP_CODE_BEGIN, &begin, hold ? FATE_HOLD : FATE_CANCEL)) return;
     t->call->hold_ms = t->lease_ms;
+    if (task_draw(t, 16) == 0) task_come_late(t);
 }
 
 static void take_attempt(struct sim_task *t, const struct call *call)
@@ -50,7 +55,8 @@ static void take_attempt(struct sim_task *t, const struct call *call)
     }
     t->grant = call->grant;
     t->token = call->token;
-    task_sleep(t, swarm_of(t)->hold_ns, STEP_HOLD);
+    uint64_t hold_ns = swarm_of(t)->hold_ns;
+    task_sleep(t, t->lingers ? LINGER_LEASES_MOST * t->lease_ms * NS_PER_MS : hold_ns, STEP_HOLD);
 }
 
 /* ------------------------------------------------------------------ under the attempt's token */
@@ -102,7 +108,7 @@ static void run_attempt(struct sim_task *t)
         checkpoint(t);
     } else if (!lost && task_draw(t, 6) == 0) {
         core_drop_grant(core, t->grant, client_now(t->client)); /* given back */
-        task_think(t);
+        task_sleep(t, swarm_of(t)->hold_ns, STEP_HOLD);
     } else {
         complete(t); /* also a late one: the servers decide */
     }

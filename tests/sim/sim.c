@@ -133,6 +133,7 @@ static void begin(struct sim *sim, const struct sim_options *options)
     sim->history.data = sim;
     prng_seed(&sim->buggify.random, swarm_seed(options->seed, PURPOSE_BUGGIFY, 0));
     sim->buggify.mask = sim->swarm.buggify_mask;
+    sim->history.sweeps_with_ops = (sim->buggify.mask >> BUGGIFY_SWEEP_WITH_OPS & 1) != 0;
     buggify_now = &sim->buggify;
     nemesis_init(sim);
     copier_init(&sim->copier, sim);

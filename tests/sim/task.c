@@ -9,7 +9,13 @@
 #include "tests/sim/failure.h"
 #include "tests/sim/sim.h"
 
-enum { NS_PER_MS = 1000000, TIMEOUT_MS_MIN = 100, TIMEOUT_MS_MAX = 10000, BODY_BYTES = 4096 };
+enum {
+    NS_PER_MS = 1000000,
+    TIMEOUT_MS_MIN = 100,
+    TIMEOUT_MS_MAX = 10000,
+    BODY_BYTES = 4096,
+    LATE_DOUBLINGS_MAX = 10
+};
 
 /* ------------------------------------------------------------------ names and bytes */
 
@@ -84,6 +90,7 @@ static uint64_t draw_deadline(struct sim_task *t)
     uint64_t timeout_ms = TIMEOUT_MS_MIN + task_draw(t, TIMEOUT_MS_MAX);
     bool short_one = t->script == SCRIPT_CANCEL || task_draw(t, 8) == 0;
     if (task_is_last(t)) return client_now(t->client) + (uint64_t)TIMEOUT_MS_MAX * NS_PER_MS;
+    if (t->late_ns != 0) return client_now(t->client) + NS_PER_MS;
     if (short_one) return client_now(t->client) + timeout_ms * NS_PER_MS / 20;
     return client_now(t->client) + (t->wait_ms + timeout_ms) * NS_PER_MS;
 }
@@ -108,6 +115,8 @@ bool task_call(struct sim_task *t, uint16_t op, const void *request, enum call_f
     t->op = op;
     t->called_ns = t->client->sim->trace.now_ns;
     t->session = 0;
+    t->seq = 0;
+    t->late_ns = 0;
     t->wake_ns = UINT64_MAX;
     checks_called(t);
     return true;
@@ -118,13 +127,27 @@ static void send_call(struct sim_task *t)
 {
     struct sim_client *c = t->client;
     core_submit(&c->core, t->call, draw_deadline(t), client_now(c));
+    if (t->late_ns != 0) client_hang_up(c, t->late_ns);
     t->wait_ms = 0;
+    t->late_ns = 0;
 }
 
 void task_note_session(struct sim_task *t)
 {
-    if (t->call == NULL || t->session != 0 || t->call->seq == 0) return;
-    t->session = t->client->core.session.id;
+    if (t->call == NULL || t->call->seq == 0) return;
+    if (t->session == 0) {
+        t->session = t->client->core.session.id;
+        t->seq = t->call->seq;
+    }
+    if (t->seq != t->call->seq)
+        sim_fail("client %u sends one call under seq %" PRIu64 " and seq %" PRIu64,
+                 t->client->index + 1, t->seq, t->call->seq);
+}
+
+void task_come_late(struct sim_task *t)
+{
+    t->call->fate = FATE_CANCEL;
+    t->late_ns = (uint64_t)NS_PER_MS << task_draw(t, LATE_DOUBLINGS_MAX);
 }
 
 /* ------------------------------------------------------------------ outcomes that are unknown */

@@ -36,6 +36,8 @@ struct sim_task {
     uint64_t floor_index;     /* of a read: what had been answered before it was called */
     uint64_t wait_ms;         /* of an acquire or begin: how long it may wait */
     uint16_t op;              /* of the call */
+    uint64_t seq;             /* its number, once it has one */
+    uint64_t late_ns;         /* it comes so late, and the connection breaks behind it; 0 = not */
 
     uint64_t owner;         /* the lock handle's; 0 = to be drawn */
     uint32_t name;          /* of the lock */
@@ -46,10 +48,15 @@ struct sim_task {
     bool claimed;           /* the guarded register knows the token */
     uint64_t seen_value;    /* and had this value then */
     bool releasing;         /* RELEASE was asked for: its grant is not valid any more */
+    uint32_t past_name;     /* a lock that was released, */
+    uint64_t past_owner;    /* by whom, */
+    uint64_t past_token;    /* and its token then; 0 = none */
+    bool past_released;     /* it is being released once more, while a newer grant is held */
 
     uint32_t key;         /* of the record */
     uint32_t checkpoints; /* still to be made */
     uint64_t lease_ms;    /* of the attempt; 0 = the session's */
+    bool lingers;         /* it runs for some leases, which are short */
     uint64_t body_seed;   /* of the result that it completes with */
 };
 
@@ -65,7 +72,7 @@ void task_run(struct sim_task *t);
 /** Its call has a verdict. */
 void task_finished(struct sim_task *t, struct call *call);
 
-/** Remember under which session its call was sent, once it was. */
+/** Remember under which session and number its call was sent, once it was: it keeps them. */
 void task_note_session(struct sim_task *t);
 
 /* Between the scripts' files. */
@@ -73,6 +80,10 @@ void task_note_session(struct sim_task *t);
 /** Make a call: it is sent when the step returns, which fills in what it needs besides; t->wait_ms
  * is how long it may wait on top of its time-out. \return false: too many are under way. */
 bool task_call(struct sim_task *t, uint16_t op, const void *request, enum call_fate fate);
+
+/** The call that was just made comes late, by 1 to 512 ms, and its connection breaks behind it: it
+ * is given up at once, and its CANCEL overtakes it. */
+void task_come_late(struct sim_task *t);
 
 /** Wake after a while, drawn below `ns`, and go on with `step`. */
 void task_sleep(struct sim_task *t, uint64_t ns, enum task_step step);
