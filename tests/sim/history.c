@@ -140,7 +140,10 @@ static void take(struct history *h, const struct history_op *op, const struct ma
         sim_fail("session %" PRIu64 " seq %" PRIu64 " was answered %s and now %s", op->session,
                  op->seq, status_name(a->status), status_name(reply->status));
     if (answered && !repeated) look_at_late_copy(op, a, reply->status);
-    if (answered) return;
+    /* What waits is answered when it is woken; a copy of it may be told that nobody waits any more:
+     * its client was told by a door that nothing was done, and the first copy came later. */
+    bool waits = a->op != 0 && !a->answered;
+    if (answered || (waits && reply->status == HF_EREPLYGONE)) return;
     a->op = op->op;
     a->answered = true;
     a->status = (int16_t)reply->status;
