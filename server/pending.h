@@ -1,7 +1,8 @@
 /* Requests that were taken and not answered yet. Each is in exactly one place: in a batch, by its
  * position, until its entry is applied; or parked, by (session, seq), until the machine wakes it,
- * which survives the connection: a resend of the request moves the answer to the new one. Beside
- * them the number of requests of each session under way, for TOO_MANY_UNACKED at the door. */
+ * which survives the connection: a resend of the request moves the answer to the new one, and the
+ * older is told so (replica_apply.c). Beside them the number of requests of each session under way,
+ * for TOO_MANY_UNACKED at the door. */
 #ifndef SERVER_PENDING_H
 #define SERVER_PENDING_H
 
@@ -53,8 +54,8 @@ uint32_t pending_load(const struct pending_table *t, uint64_t session);
 /** True if (session, seq) is in a batch. Cheap for a new number: it is asked when load is shed. */
 bool pending_has(const struct pending_table *t, uint64_t session, uint64_t seq);
 
-/** Its op was applied and waits; it replaces an older request of the same (session, seq), which
- * will not be answered any more. */
+/** Its op was applied and waits; it replaces an older request of the same (session, seq), which is
+ * forgotten. */
 void pending_park(struct pending_table *t, struct pending *p);
 
 /** The parked request of (session, seq), borrowed; NULL if there is none here. */

@@ -50,6 +50,16 @@ static void take_reply(uint32_t position, const struct machine_reply *reply, voi
     pending_end(&r->pending, request);
 }
 
+/* Whose request waited before this copy of it came will hear nothing more of it there. It may be
+ * this copy that is late, of a connection that its client has left: so the other is told to ask
+ * again, or a client would wait for ever on a connection that is well. */
+static void tell_older(struct outcome *o, const struct replica_caller *caller)
+{
+    struct replica *r = o->replica;
+    const struct pending *older = pending_find_parked(&r->pending, caller->session, caller->seq);
+    if (older != NULL) note(o, replica_refuse_now(r, &older->caller, HF_EUNKNOWN));
+}
+
 static void take_parked(uint32_t position, void *data)
 {
     struct outcome *o = data;
@@ -57,6 +67,7 @@ static void take_parked(uint32_t position, void *data)
     struct pending *request = request_at(r, position);
     if (request == NULL) return;
     r->applying->requests[position] = NULL;
+    tell_older(o, &request->caller);
     pending_park(&r->pending, request);
     r->ports.parked(r->ports.data, &request->caller);
 }

@@ -4,9 +4,9 @@
  * client has sent the request again, given it up, or died. Each must be answered as before and do
  * nothing more: history.c looks. What is answered here nobody reads.
  *
- * A request that waits gives its answer to whoever said it last (server/pending.h), and then that
- * is the copier. On a client's own connection nothing is copied: an id answered twice there is a
- * server's fault, and the client leaves. */
+ * A request that waits gives its answer to whoever said it last (server/pending.h): that is the
+ * copier then, and the client is told to ask again. On a client's own connection nothing is
+ * copied: an id answered twice there is a server's fault, and the client leaves. */
 #ifndef TESTS_SIM_COPIER_H
 #define TESTS_SIM_COPIER_H
 
