@@ -117,8 +117,16 @@ static void look_at_held(struct sim_node *n)
 {
     const struct replica *r = n->replica;
     uint64_t durable = wal_durable_index(r->wal);
+    uint64_t commit = driver_commit_index(r->driver);
+    uint64_t held = durable < commit ? durable : commit;
     if (durable > n->seen.durable) n->seen.durable = durable;
+    if (held > n->seen.held) n->seen.held = held;
+    uint64_t first = wal_first_index(r->wal);
     for (uint32_t i = 0; i < n->sim->swarm.node_count; i++) {
+        if (n->sim->nodes[i].seen.durable + 1 < first)
+            sim_fail("server %u has cut its log in front of entry %" PRIu64 ", and server %u had "
+                     "entries up to %" PRIu64 " at most",
+                     n->index + 1, first, i + 1, n->sim->nodes[i].seen.durable);
         if (n->sim->nodes[i].seen.durable < r->held_index)
             sim_fail("server %u takes entry %" PRIu64 " for held by all, and server %u had %" PRIu64
                      " at most",
@@ -140,7 +148,12 @@ void checks_node(struct sim_node *n)
 
 void checks_node_started(struct sim_node *n)
 {
+    uint64_t last = wal_last_index(n->replica->wal);
     n->seen.applied = store_mark(n->store)->index;
+    if (last < n->seen.held && n->seen.applied < n->seen.held)
+        sim_fail("server %u starts with entries up to %" PRIu64 ", and entry %" PRIu64
+                 " was durable there and committed",
+                 n->index + 1, last, n->seen.held);
     n->seen.commit = 0;
     n->seen.time_ms = 0;
     n->seen.lead_term = 0;

@@ -427,13 +427,31 @@ void sim_disk_settle(struct sim_disk *d, const char *name)
     settle(found->inode);
 }
 
+/* The name of a file that one of the last writes went to, and a byte of that write. */
+static const struct sim_name *draw_written(struct sim_disk *d, uint64_t *at)
+{
+    const struct sim_written *w = &d->writes[prng_below(&d->random, SIM_DISK_WRITES_MAX)];
+    for (size_t i = 0; w->inode != NULL && i < d->current.count; i++) {
+        const struct sim_name *name = &d->current.items[i];
+        if (name->inode != w->inode || w->offset + w->size > name->inode->size) continue;
+        *at = w->offset + prng_below(&d->random, w->size);
+        return name;
+    }
+    return NULL;
+}
+
 const char *sim_disk_rot(struct sim_disk *d)
 {
+    uint64_t at = 0;
+    const struct sim_name *name = NULL;
     if (d->current.count == 0) return NULL;
-    struct sim_name *name = &d->current.items[prng_below(&d->random, d->current.count)];
+    if (d->remembers && prng_below(&d->random, 2) == 0) name = draw_written(d, &at);
+    if (name == NULL) {
+        name = &d->current.items[prng_below(&d->random, d->current.count)];
+        if (name->inode->size == 0) return NULL;
+        at = prng_below(&d->random, name->inode->size);
+    }
     struct sim_inode *inode = name->inode;
-    if (inode->size == 0) return NULL;
-    uint64_t at = prng_below(&d->random, inode->size);
     uint8_t bit = (uint8_t)(1U << prng_below(&d->random, 8));
     inode->bytes[at] ^= bit;
     if (at < inode->synced_size) inode->synced[at] ^= bit;

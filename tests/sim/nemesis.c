@@ -159,9 +159,13 @@ static bool note_damage(struct sim *sim, struct sim_node *n, const char *what, c
     return true;
 }
 
+/* It shows when the server starts the next time. */
 static bool rot(struct sim *sim, struct sim_node *n)
 {
-    return may_damage(sim, n) && note_damage(sim, n, "rot", sim_disk_rot(&n->disk));
+    if (!may_damage(sim, n)) return false;
+    bool any = note_damage(sim, n, "rot", sim_disk_rot(&n->disk));
+    if (any && draw(sim, 2) == 0) end_server(sim, n, END_KILLED);
+    return any;
 }
 
 /* While the power is on the machine's memory shows what it lost. */

@@ -78,7 +78,8 @@ void node_init(struct sim_node *n, struct sim *sim, uint32_t index)
     sim_disk_init(&n->disk, swarm_seed(sim->seed, PURPOSE_DISK, index));
     n->full_bytes_max = n->disk.bytes_max = (uint64_t)64 << 20;
     const uint64_t *means_ns = sim->swarm.fault_mean_ns;
-    n->disk.remembers = means_ns[FAULT_FORGET] != 0 || means_ns[FAULT_ASTRAY] != 0;
+    n->disk.remembers =
+        means_ns[FAULT_FORGET] != 0 || means_ns[FAULT_ASTRAY] != 0 || means_ns[FAULT_ROT] != 0;
     n->disk.spares = "wal-"; /* its loss looks like a torn end: docs/testing.md */
     n->store = sim_store_open(sim->lmdb, index);
     make_directory(n);

@@ -38,6 +38,7 @@ struct node_seen {
     uint64_t term;         /* as durable, over all its lives */
     uint64_t voted_for;    /* in that term */
     uint64_t durable;      /* greatest end of its synced log, over all its lives */
+    uint64_t held;         /* greatest that was synced there and known to be committed, likewise */
     uint64_t applied;      /* of this life */
     uint64_t commit;       /* likewise */
     uint64_t time_ms;      /* likewise: cluster time */

@@ -54,7 +54,7 @@ static void draw_faults(struct swarm *w, uint64_t seed, struct prng *p)
         [FAULT_STALL] = 3,     [FAULT_CLIENT_PAUSE] = 4, [FAULT_CLIENT_DEATH] = 6,
         [FAULT_PARTITION] = 8, [FAULT_RESET] = 2,        [FAULT_CLOG] = 5,
         [FAULT_SLOW_DISK] = 8, [FAULT_DISK_ERROR] = 20,  [FAULT_DISK_FULL] = 15,
-        [FAULT_ROT] = 40,      [FAULT_RATE] = 10,        [FAULT_WALL] = 10,
+        [FAULT_ROT] = 20,      [FAULT_RATE] = 10,        [FAULT_WALL] = 10,
         [FAULT_LEADER] = 10,   [FAULT_STOP] = 8,         [FAULT_FORGET] = 20,
         [FAULT_ASTRAY] = 20,   [FAULT_FLAP] = 8,         [FAULT_COPY] = 1,
         [FAULT_LAG] = 8,
