@@ -464,7 +464,8 @@ void core_session_end(struct core *c, int status, int reason, uint64_t now_ns)
     LIST_FOR_SAFE(item, &c->grants.alive)
     {
         struct slot *grant = HF_CONTAINER_OF(item, struct slot, link);
-        if (!grant->bound) continue;
+        /* An attempt of its own lease stays, unless its BEGIN still waits and ends just now. */
+        if (!grant->bound && grant->confirm == NULL) continue;
         if (c->closing) {
             grants_end(&c->grants, grant, SLOT_ENDED);
         } else {
