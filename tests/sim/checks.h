@@ -2,7 +2,7 @@
  *   servers   one leader a term, which has all that was committed before; terms, votes, commit
  *             indexes and cluster time never go back; a vote never changes; the store never stands
  *             ahead of the log; what is applied, and the state that follows, is history's; a
- *             leader's cluster time is late, never early
+ *             leader's cluster time is late, never early; a start brings back what was held
  *   memory    every queue of a server is within its bound, and what it counts is there
  *   clients   what one was told is what was committed; tokens rise in the order of real time; no
  *             late holder's write follows a newer one's; no two valid grants of a lock exclude

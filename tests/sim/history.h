@@ -1,7 +1,9 @@
 /* What is committed, as the simulation itself knows it. The first server to apply an entry defines
  * it; every other must apply the same, and a machine of the simulation's own applies it too. From
  * that machine come: the digest that every server's state must have at that index, the one answer
- * of every numbered request, and the life of every lock, record and session, in log order.
+ * of every numbered request, and the life of every lock, record and session, in log order. When
+ * leases end and who gets a lock is worked out from the log alone as well (history_locks.h), so
+ * that a rule which the machine itself breaks is seen.
  *
  *   history_entry()  each server tells what it applied, by index
  *   history_at()     and where its state stands
