@@ -125,6 +125,32 @@ static void test_late_begin_is_extended_before_it_is_handed_out(void **state)
     script_finish(&s, call, HF_OK);
 }
 
+/* The session ends while a BEGIN waits for its extension: the attempt was handed to nobody, and
+ * ends with it; what answers the extension later finds no call of anybody's. */
+static void test_begin_that_waits_for_its_extension_ends_with_the_session(void **state)
+{
+    (void)state;
+    (void)hold(4);
+    script_pass(&s, 3400 * MS);
+    struct request *keep = script_expect(&s, OP_CODE_KEEP);
+    struct call *call = script_begin(&s, 1000);
+    struct request *begin = script_expect(&s, OP_CODE_BEGIN);
+    s.now_ns += 1500 * MS;
+    struct msg_begin_reply begun = {.verdict = BEGIN_STARTED, .fencing_token = 5, .attempt = 1};
+    script_reply(&s, begin, HF_OK, &begun);
+    struct request *extend = script_expect(&s, OP_CODE_EXTEND);
+    struct grant_ref ref = call->grant;
+    assert_null(core_take_finished(&s.core));
+    struct msg_ended ended = {END_EXPIRED, 1};
+    script_reply(&s, keep, HF_ESESSION, &ended);
+    assert_int_equal(word(ref), GRANTS_LOST);
+    script_finish(&s, call, HF_ELOST);
+    struct msg_extend_reply answer = {1000};
+    script_reply(&s, extend, HF_OK, &answer);
+    assert_null(core_take_finished(&s.core));
+    assert_int_equal(left(ref), 0);
+}
+
 /* A reused slot tells nothing to who still has a reference to its last use. */
 static void test_old_reference_sees_nothing_of_the_next_grant(void **state)
 {
@@ -235,6 +261,7 @@ int main(void)
         CASE(test_own_lease_is_extended_in_the_background),
         CASE(test_stale_extension_loses_the_attempt),
         CASE(test_late_begin_is_extended_before_it_is_handed_out),
+        CASE(test_begin_that_waits_for_its_extension_ends_with_the_session),
         CASE(test_old_reference_sees_nothing_of_the_next_grant),
         CASE(test_lost_token_is_not_brought_back_by_another_acquire),
         CASE(test_unwanted_reentrant_acquire_leaves_the_grant),
