@@ -111,9 +111,15 @@ static int take_entries(struct driver *d)
     }
     int rv = HF_OK;
     if (index <= entries_last(d->entries)) rv = truncate_log(d, index);
-    if (rv == HF_OK) rv = append_log(d, batch, count);
-    if (rv == HF_OK && !d->borrowed) raft_free(batch[0].batch);
-    return rv;
+    return rv == HF_OK ? append_log(d, batch, count) : rv;
+}
+
+/* What a step hands out is ours from then on, also if the step ends in a fault. */
+static void free_entries(struct driver *d)
+{
+    const struct raft_update *u = &d->update;
+    bool any = (u->flags & (RAFT_UPDATE_ENTRIES)) != 0 && u->entries.n > 0;
+    if (any && !d->borrowed) raft_free(u->entries.batch[0].batch);
 }
 
 /* Becoming leader with an entry of the new term means that libraft appended its barrier. */
@@ -138,14 +144,11 @@ int driver_step(struct driver *d, struct raft_event *event, int *refused)
 
     unsigned flags = d->update.flags;
     int rv = take_term_and_vote(d);
+    if (rv == HF_OK && (flags & (RAFT_UPDATE_SNAPSHOT)) != 0)
+        rv = driver_fault(d, HF_EINTERNAL, "libraft installs an image that it was not given");
+    if (rv == HF_OK && (flags & (RAFT_UPDATE_ENTRIES)) != 0) rv = take_entries(d);
+    free_entries(d);
     if (rv != HF_OK) return rv;
-    if ((flags & (RAFT_UPDATE_SNAPSHOT)) != 0) {
-        return driver_fault(d, HF_EINTERNAL, "libraft installs an image that it was not given");
-    }
-    if ((flags & (RAFT_UPDATE_ENTRIES)) != 0) {
-        rv = take_entries(d);
-        if (rv != HF_OK) return rv;
-    }
     if ((flags & (RAFT_UPDATE_STATE)) != 0) take_state(d);
     for (unsigned i = 0; i < d->update.messages.n; i++) {
         driver_send(d, &d->update.messages.batch[i]);
