@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -14,6 +13,7 @@
 #include "base/log.h"
 #include "base/prng.h"
 #include "base/status.h"
+#include "base/thread.h"
 
 enum { FILE_MODE = 0644, HEADER_BYTES = 256, ID_BITS = 20 };
 
@@ -134,18 +134,6 @@ static int write_header(int fd)
     return rv;
 }
 
-/* Signals are the application's threads' business. */
-static int start_thread(struct history_file *f)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int rv = pthread_create(&f->thread, NULL, run, f);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rv == 0 ? HF_OK : HF_EIO;
-}
-
 static void free_file(struct history_file *f)
 {
     if (f->fd >= 0) close(f->fd);
@@ -173,7 +161,7 @@ int history_file_open(const char *path, struct history_file **out)
     buffer_init(&f->writing, HISTORY_BYTES_MAX);
     f->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, FILE_MODE);
     int rv = f->fd >= 0 ? write_header(f->fd) : HF_EIO;
-    if (rv == HF_OK) rv = start_thread(f);
+    if (rv == HF_OK && !thread_start(&f->thread, run, f)) rv = HF_EIO;
     if (rv == HF_OK) {
         *out = f;
     } else {

@@ -18,12 +18,13 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 #include <uv.h>
+
+#include "base/thread.h"
 
 enum { READ_BYTES = 64 * 1024, READS_MAX = 4, PORT_BYTES = 8 };
 
@@ -413,18 +414,6 @@ static void *run(void *data)
     return NULL;
 }
 
-/* Signals are the application's threads' business. */
-static int start_thread(struct io *io)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int rv = pthread_create(&io->thread, NULL, run, io);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rv == 0 ? HF_OK : HF_EIO;
-}
-
 static int open_loop(struct io *io)
 {
     if (uv_loop_init(&io->loop) != 0) return HF_EIO;
@@ -453,7 +442,7 @@ int io_start(hf_client *client)
     int rv = io->timer_fd >= 0 ? open_loop(io) : HF_EIO;
     if (rv == HF_OK) {
         client->io = io;
-        rv = start_thread(io);
+        rv = thread_start(&io->thread, run, io) ? HF_OK : HF_EIO;
         if (rv == HF_OK) return HF_OK;
         client->io = NULL;
         uv_walk(&io->loop, close_handle, io);

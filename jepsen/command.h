@@ -6,8 +6,17 @@
 
 enum { EXIT_USAGE = 64, EXIT_NO_INPUT = 66 };
 
-/** Judge a history. Exit code: 0 it fits, 1 it does not, 2 it breaks the format, 3 undecided.
- * \param argc  words in argv. \param argv  what follows the command's name; argv[argc] = NULL. */
+/** Exit codes of `check`. */
+enum {
+    CHECK_FITS = 0,      /**< some order of events explains every answer */
+    CHECK_FITS_NOT = 1,  /**< none does */
+    CHECK_BAD_FORM = 2,  /**< the file breaks the format */
+    CHECK_UNDECIDED = 3, /**< not found out within the limits */
+};
+
+/** Judge a history.
+ * \param argc  words in argv. \param argv  what follows the command's name; argv[argc] = NULL.
+ * \return the exit code: one of the above. */
 HF_MUST_USE
 int command_check(int argc, char **argv);
 

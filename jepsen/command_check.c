@@ -18,9 +18,6 @@ enum {
     MEMORY_MIB_MAX = 1 << 20,
     TAIL_DEFAULT = 40,
     TAIL_MAX = 100000,
-    EXIT_FAILS = 1,
-    EXIT_FORM = 2,
-    EXIT_UNDECIDED = 3,
     NS_PER_SECOND = 1000000000,
 };
 
@@ -123,7 +120,7 @@ static int read_file(const char *path, struct history *h)
     }
     if (rv == HF_OK) return 0;
     fprintf(stderr, "holdfast-jepsen: %s: %s\n", path, h->complaint);
-    return EXIT_FORM;
+    return CHECK_BAD_FORM;
 }
 
 /* ------------------------------------------------------------------ judging */
@@ -143,8 +140,9 @@ static int judge(const struct arguments *a, struct history *h)
 {
     static const char *const words[] = {
         [SEARCH_FITS] = "fits", [SEARCH_FAILS] = "does not fit", [SEARCH_UNDECIDED] = "undecided"};
-    static const int codes[] = {
-        [SEARCH_FITS] = 0, [SEARCH_FAILS] = EXIT_FAILS, [SEARCH_UNDECIDED] = EXIT_UNDECIDED};
+    static const int codes[] = {[SEARCH_FITS] = CHECK_FITS,
+                                [SEARCH_FAILS] = CHECK_FITS_NOT,
+                                [SEARCH_UNDECIDED] = CHECK_UNDECIDED};
     struct deadline deadline = {.clock = clock_real()};
     uint64_t begin_ns = clock_elapsed_ns(&deadline.clock);
     deadline.at_ns = begin_ns + a->seconds * NS_PER_SECOND;

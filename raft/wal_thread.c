@@ -1,10 +1,10 @@
 #include "raft/wal_thread.h"
 
-#include <signal.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "base/thread.h"
 
 static void *run(void *data)
 {
@@ -34,13 +34,7 @@ static int start(struct wal_threads *threads, enum wal_lane lane)
     *t = (struct wal_thread){.threads = threads, .lane = lane};
     pthread_mutex_init(&t->mutex, NULL);
     pthread_cond_init(&t->changed, NULL);
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited: signals are the loop's */
-    int err = pthread_create(&t->thread, NULL, run, t);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (err == 0) return HF_OK;
+    if (thread_start(&t->thread, run, t)) return HF_OK;
     pthread_cond_destroy(&t->changed);
     pthread_mutex_destroy(&t->mutex);
     return HF_ENOMEM;

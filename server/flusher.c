@@ -1,9 +1,8 @@
 /* See server/flusher.h. */
 #include "server/flusher.h"
 
-#include <signal.h>
-
 #include "base/status.h"
+#include "base/thread.h"
 
 static void *run(void *data)
 {
@@ -28,12 +27,7 @@ int flusher_open(struct flusher *f, struct store *store, void (*notify_cb)(void 
     *f = (struct flusher){.store = store, .notify_cb = notify_cb, .data = data};
     pthread_mutex_init(&f->mutex, NULL);
     pthread_cond_init(&f->changed, NULL);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&f->thread, NULL, run, f);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed == 0 ? HF_OK : HF_ENOMEM;
+    return thread_start(&f->thread, run, f) ? HF_OK : HF_ENOMEM;
 }
 
 void flusher_start(struct flusher *f)

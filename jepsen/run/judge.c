@@ -5,12 +5,10 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "jepsen/command.h"
 #include "jepsen/run/child.h"
 
 enum { CHECK_MS_MAX = 300000, TEXT_BYTES_MAX = 1 << 20, WHY_BYTES = 200 };
-
-/* Exit codes of `check`. */
-enum { CHECK_FITS = 0, CHECK_FITS_NOT = 1, CHECK_BAD_FORM = 2, CHECK_UNDECIDED = 3 };
 
 /* \return its exit code, -1 if it had none in time. */
 static int run_check(const struct world *w, const char *model, const char *text)
@@ -69,18 +67,14 @@ int judge_history(struct world *w, struct results *r)
         char path[RUN_PATH_BYTES + 64], why[WHY_BYTES] = "";
         snprintf(path, sizeof path, "%s/check-%s.txt", w->plan->out, model);
         int code = run_check(w, model, path);
-        if (code == RUN_USAGE) {
-            snprintf(r->checker, sizeof r->checker, "not asked: this program has no `check`");
-            (void)remove(path);
-            return RUN_GOOD;
-        }
         keep_words(r, path, model, why);
-        if (code == CHECK_FITS_NOT)
+        if (code == CHECK_FITS_NOT) {
             world_fail(w, "the history does not fit: check-%s.txt: %s", model, why);
-        else if (code == CHECK_UNDECIDED && verdict == RUN_GOOD)
-            verdict = RUN_UNDECIDED;
-        else if (code != CHECK_FITS)
+        } else if (code == CHECK_UNDECIDED) {
+            if (verdict == RUN_GOOD) verdict = RUN_UNDECIDED;
+        } else if (code != CHECK_FITS) {
             verdict = RUN_IO; /* a history that cannot be read proves nothing */
+        }
     }
     return w->failure_count > 0 ? RUN_VIOLATED : verdict;
 }

@@ -7,8 +7,7 @@
 
 /** Hold the history against each model of the workload; what the checker writes goes to
  * check-MODEL.txt. A history that does not fit is a failure of the world.
- * \return RUN_GOOD, RUN_VIOLATED, RUN_UNDECIDED, or RUN_IO if it did not read the history. A
- * program without the command has no verdict: RUN_GOOD, and r->checker says so. */
+ * \return RUN_GOOD, RUN_VIOLATED, RUN_UNDECIDED, or RUN_IO if it did not read the history. */
 HF_MUST_USE
 int judge_history(struct world *w, struct results *r);
 

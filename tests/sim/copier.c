@@ -55,8 +55,7 @@ void copier_hear(struct copier *c, struct stream *s, struct slice bytes)
 
 void copier_wake(struct copier *c, uint64_t after_ns)
 {
-    events_push(&c->sim->events,
-                (struct event){.at_ns = c->sim->trace.now_ns + after_ns, .kind = EVENT_COPIER});
+    sim_push(c->sim, EVENT_COPIER, 0, 0, after_ns);
 }
 
 bool copier_go(struct copier *c)

@@ -21,19 +21,10 @@ static uint64_t draw_ms(struct sim *sim, uint64_t least_ms, uint64_t most_ms)
     return (least_ms + draw(sim, most_ms - least_ms + 1)) * MS;
 }
 
-static void push(struct sim *sim, enum event_kind kind, uint32_t target, uint64_t stamp,
-                 uint64_t after_ns)
-{
-    events_push(&sim->events, (struct event){.at_ns = sim->trace.now_ns + after_ns,
-                                             .kind = (uint32_t)kind,
-                                             .target = target,
-                                             .stamp = stamp});
-}
-
 static void push_next(struct sim *sim, enum fault_kind kind)
 {
     uint64_t mean_ns = sim->swarm.fault_mean_ns[kind];
-    push(sim, EVENT_FAULT, kind, 0, mean_ns / 4 + draw(sim, mean_ns * 3 / 2));
+    sim_push(sim, EVENT_FAULT, kind, 0, mean_ns / 4 + draw(sim, mean_ns * 3 / 2));
 }
 
 void nemesis_init(struct sim *sim)
@@ -68,19 +59,19 @@ struct sim_node *nemesis_leader(struct sim *sim)
 static void end_server(struct sim *sim, struct sim_node *n, enum node_end how)
 {
     node_die(n, how);
-    push(sim, EVENT_RESTART, n->index, n->life, draw_ms(sim, 20, 5000));
+    sim_push(sim, EVENT_RESTART, n->index, n->life, draw_ms(sim, 20, 5000));
 }
 
 void nemesis_server_ended(struct sim *sim, struct sim_node *n)
 {
     n->disk.write_fails_in = n->disk.sync_fails_in = 0;
     if (sim->calm || draw(sim, 3) > 0)
-        push(sim, EVENT_RESTART, n->index, n->life, draw_ms(sim, 20, 5000));
+        sim_push(sim, EVENT_RESTART, n->index, n->life, draw_ms(sim, 20, 5000));
 }
 
 void nemesis_server_stopped(struct sim *sim, struct sim_node *n)
 {
-    push(sim, EVENT_RESTART, n->index, n->life, sim->calm ? 0 : draw_ms(sim, 20, 5000));
+    sim_push(sim, EVENT_RESTART, n->index, n->life, sim->calm ? 0 : draw_ms(sim, 20, 5000));
 }
 
 /* One that runs is told to stop in order; sometimes all are. */
@@ -112,7 +103,8 @@ void nemesis_stop_server(struct sim *sim, struct sim_node *n)
 {
     n->stop_in_round = false;
     node_pause(n, true);
-    push(sim, EVENT_RESUME, n->index, n->life, draw_ms(sim, 50, draw(sim, 4) == 0 ? 15000 : 1500));
+    sim_push(sim, EVENT_RESUME, n->index, n->life,
+             draw_ms(sim, 50, draw(sim, 4) == 0 ? 15000 : 1500));
 }
 
 /* At once, or, where somebody reads, between the question whether it still leads and the answers:
@@ -127,7 +119,7 @@ static bool pause_server(struct sim *sim, struct sim_node *n)
 static bool fill_disk(struct sim *sim, struct sim_node *n)
 {
     n->disk.bytes_max = n->disk.bytes + draw(sim, (uint64_t)sim->swarm.segment_bytes * 2);
-    push(sim, EVENT_HEAL, FAULT_DISK_FULL, n->index, draw_ms(sim, 500, 10000));
+    sim_push(sim, EVENT_HEAL, FAULT_DISK_FULL, n->index, draw_ms(sim, 500, 10000));
     return true;
 }
 
@@ -228,7 +220,8 @@ static bool hurt_client(struct sim *sim, enum fault_kind kind)
     }
     uint64_t most_ms = draw(sim, 2) == 0 ? c->ttl_ms * 2 : c->ttl_ms / 2;
     client_pause(c, true);
-    push(sim, EVENT_RESUME, c->host, c->life, draw_ms(sim, 10, most_ms < 20000 ? most_ms : 20000));
+    sim_push(sim, EVENT_RESUME, c->host, c->life,
+             draw_ms(sim, 10, most_ms < 20000 ? most_ms : 20000));
     return true;
 }
 
@@ -282,8 +275,8 @@ static bool partition(struct sim *sim)
     network_heal_all(&sim->network);
     const char *shape = nemesis_partition(sim);
     trace_line(&sim->trace, 'x', 0, "partition", "%s", shape);
-    push(sim, EVENT_HEAL, FAULT_PARTITION, ++sim->nemesis.partition_stamp,
-         draw_ms(sim, 50, draw(sim, 3) == 0 ? 15000 : 2000));
+    sim_push(sim, EVENT_HEAL, FAULT_PARTITION, ++sim->nemesis.partition_stamp,
+             draw_ms(sim, 50, draw(sim, 3) == 0 ? 15000 : 2000));
     return true;
 }
 
@@ -330,7 +323,7 @@ void nemesis_heal(struct sim *sim, const struct event *event)
         struct sim_node *n = &sim->nodes[event->stamp];
         n->disk.bytes_max = n->full_bytes_max;
         if (n->state == NODE_DOWN) /* it did not start for want of space */
-            push(sim, EVENT_RESTART, n->index, n->life, draw_ms(sim, 20, 1000));
+            sim_push(sim, EVENT_RESTART, n->index, n->life, draw_ms(sim, 20, 1000));
     }
 }
 
@@ -349,7 +342,7 @@ void nemesis_stop(struct sim *sim)
         n->slow_ns = 0;
         n->stop_in_round = false;
         if (n->state == NODE_UP && n->paused) node_pause(n, false);
-        if (n->state == NODE_DOWN) push(sim, EVENT_RESTART, n->index, n->life, 0);
+        if (n->state == NODE_DOWN) sim_push(sim, EVENT_RESTART, n->index, n->life, 0);
     }
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
         struct sim_client *c = &sim->clients[i];

@@ -163,10 +163,7 @@ void nemesis_flap_turn(struct sim *sim, uint64_t stamp)
         }
     }
     uint64_t after_ns = n->flap_ns / 2 + prng_below(&n->random, n->flap_ns);
-    events_push(&sim->events, (struct event){.at_ns = sim->trace.now_ns + after_ns,
-                                             .kind = EVENT_HEAL,
-                                             .target = FAULT_FLAP,
-                                             .stamp = stamp});
+    sim_push(sim, EVENT_HEAL, FAULT_FLAP, stamp, after_ns);
 }
 
 /* ------------------------------------------------------------------ a bare majority */

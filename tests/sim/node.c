@@ -243,10 +243,7 @@ static uint64_t draw_sync(struct sim_node *n)
 
 static void push(struct sim_node *n, enum event_kind kind, uint32_t target, uint64_t after_ns)
 {
-    events_push(&n->sim->events, (struct event){.at_ns = true_now(n) + after_ns,
-                                                .kind = (uint32_t)kind,
-                                                .target = target,
-                                                .stamp = n->life});
+    sim_push(n->sim, kind, target, n->life, after_ns);
 }
 
 static void hand_out_jobs(struct sim_node *n)

@@ -21,8 +21,8 @@ enum {
 static const uint64_t MS = 1000000;
 static const uint64_t SEC = 1000000000;
 
-static void push(struct sim *sim, enum event_kind kind, uint32_t target, uint64_t stamp,
-                 uint64_t after_ns)
+void sim_push(struct sim *sim, enum event_kind kind, uint32_t target, uint64_t stamp,
+              uint64_t after_ns)
 {
     events_push(&sim->events, (struct event){.at_ns = sim->trace.now_ns + after_ns,
                                              .kind = (uint32_t)kind,
@@ -32,7 +32,7 @@ static void push(struct sim *sim, enum event_kind kind, uint32_t target, uint64_
 
 void sim_rebirth(struct sim *sim, uint32_t client, uint64_t after_ns)
 {
-    push(sim, EVENT_REBIRTH, client, sim->clients[client].life, after_ns);
+    sim_push(sim, EVENT_REBIRTH, client, sim->clients[client].life, after_ns);
 }
 
 /* Something is there for a host to read. */
@@ -85,7 +85,7 @@ static void start_hosts(struct sim *sim)
     }
     for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
         node_init(&sim->nodes[i], sim, i);
-        push(sim, EVENT_RESTART, i, sim->nodes[i].life, 0);
+        sim_push(sim, EVENT_RESTART, i, sim->nodes[i].life, 0);
     }
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
         start_clock(sim, &sim->clients[i].clock);
@@ -139,9 +139,9 @@ static void begin(struct sim *sim, const struct sim_options *options)
     copier_init(&sim->copier, sim);
     recording_open(sim, options->history);
     start_hosts(sim);
-    push(sim, EVENT_AUDIT, 0, 0, sim->swarm.audit_ns);
-    if (!sim->idle) push(sim, EVENT_WATCH, 0, 0, WATCH_MS * MS);
-    push(sim, EVENT_CALM, 0, 0, options->seconds * SEC);
+    sim_push(sim, EVENT_AUDIT, 0, 0, sim->swarm.audit_ns);
+    if (!sim->idle) sim_push(sim, EVENT_WATCH, 0, 0, WATCH_MS * MS);
+    sim_push(sim, EVENT_CALM, 0, 0, options->seconds * SEC);
 }
 
 static void end(struct sim *sim)
@@ -171,7 +171,7 @@ static void begin_calm(struct sim *sim)
     trace_line(&sim->trace, 'x', 0, "calm", "%s", "");
     nemesis_stop(sim);
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) client_calm(&sim->clients[i]);
-    push(sim, EVENT_LOOK, 0, 0, LOOK_MS * MS);
+    sim_push(sim, EVENT_LOOK, 0, 0, LOOK_MS * MS);
 }
 
 static void describe_servers(const struct sim *sim)
@@ -225,7 +225,7 @@ static void look(struct sim *sim)
         served = served && sim->clients[i].served_ns != 0;
     sim->over = served && checks_converged(sim);
     if (!sim->over && sim->trace.now_ns - sim->calm_ns > CALM_MS_MAX * MS) fail_calm(sim);
-    push(sim, EVENT_LOOK, 0, 0, LOOK_MS * MS);
+    sim_push(sim, EVENT_LOOK, 0, 0, LOOK_MS * MS);
 }
 
 /* ------------------------------------------------------------------ events */
@@ -233,13 +233,13 @@ static void look(struct sim *sim)
 static void audit(struct sim *sim)
 {
     history_audit(&sim->history);
-    push(sim, EVENT_AUDIT, 0, 0, sim->swarm.audit_ns);
+    sim_push(sim, EVENT_AUDIT, 0, 0, sim->swarm.audit_ns);
 }
 
 static void watch(struct sim *sim)
 {
     checks_progress(sim);
-    push(sim, EVENT_WATCH, 0, 0, WATCH_MS * MS);
+    sim_push(sim, EVENT_WATCH, 0, 0, WATCH_MS * MS);
 }
 
 static void restart(struct sim *sim, const struct event *event)
@@ -248,7 +248,7 @@ static void restart(struct sim *sim, const struct event *event)
     if (n->state != NODE_DOWN || n->life != event->stamp) return;
     node_start(n);
     if (n->state == NODE_DOWN) /* its disk is full */
-        push(sim, EVENT_RESTART, n->index, n->life, 500 * MS);
+        sim_push(sim, EVENT_RESTART, n->index, n->life, 500 * MS);
 }
 
 static void resume(struct sim *sim, const struct event *event)

@@ -85,6 +85,10 @@ struct sim_result {
 /** Run a seed to its end. Does not return if a claim fails. */
 void sim_run(const struct sim_options *options, struct sim_result *result);
 
+/** An event in `after_ns`. \param stamp  the target's, as enum event_kind says. */
+void sim_push(struct sim *sim, enum event_kind kind, uint32_t target, uint64_t stamp,
+              uint64_t after_ns);
+
 /** A client comes again after a while. */
 void sim_rebirth(struct sim *sim, uint32_t client, uint64_t after_ns);
 
