@@ -99,9 +99,9 @@ static bool cut_power(struct sim *sim)
     return true;
 }
 
-void nemesis_stop_server(struct sim *sim, struct sim_node *n)
+void nemesis_pause_server(struct sim *sim, struct sim_node *n)
 {
-    n->stop_in_round = false;
+    n->pause_in_round = false;
     node_pause(n, true);
     sim_push(sim, EVENT_RESUME, n->index, n->life,
              draw_ms(sim, 50, draw(sim, 4) == 0 ? 15000 : 1500));
@@ -109,10 +109,11 @@ void nemesis_stop_server(struct sim *sim, struct sim_node *n)
 
 /* At once, or, where somebody reads, between the question whether it still leads and the answers:
  * these prove nothing about reads that come while it is stopped. */
-static bool pause_server(struct sim *sim, struct sim_node *n)
+static bool begin_pause(struct sim *sim, struct sim_node *n)
 {
-    n->stop_in_round = n == nemesis_leader(sim) && sim->swarm.reader_count > 0 && draw(sim, 2) == 0;
-    if (!n->stop_in_round) nemesis_stop_server(sim, n);
+    n->pause_in_round =
+        n == nemesis_leader(sim) && sim->swarm.reader_count > 0 && draw(sim, 2) == 0;
+    if (!n->pause_in_round) nemesis_pause_server(sim, n);
     return true;
 }
 
@@ -190,7 +191,7 @@ static bool hurt_server(struct sim *sim, enum fault_kind kind)
     trace_line(&sim->trace, 'n', n->index + 1, "fault", "%s", fault_name(kind));
     switch (kind) {
     case FAULT_KILL: end_server(sim, n, END_KILLED); return true;
-    case FAULT_PAUSE: return pause_server(sim, n);
+    case FAULT_PAUSE: return begin_pause(sim, n);
     case FAULT_STALL:
         n->hurt_ns = n->busy_ns = sim->trace.now_ns + draw_ms(sim, 20, 600);
         return true;
@@ -340,7 +341,7 @@ void nemesis_stop(struct sim *sim)
         n->disk.write_fails_in = n->disk.sync_fails_in = 0;
         n->disk.bytes_max = n->full_bytes_max;
         n->slow_ns = 0;
-        n->stop_in_round = false;
+        n->pause_in_round = false;
         if (n->state == NODE_UP && n->paused) node_pause(n, false);
         if (n->state == NODE_DOWN) sim_push(sim, EVENT_RESTART, n->index, n->life, 0);
     }

@@ -27,8 +27,8 @@ void nemesis_init(struct sim *sim);
 void nemesis_fault(struct sim *sim, const struct event *event);
 void nemesis_heal(struct sim *sim, const struct event *event);
 
-/** Stop a server for a while. */
-void nemesis_stop_server(struct sim *sim, struct sim_node *n);
+/** Hold a server for a while. */
+void nemesis_pause_server(struct sim *sim, struct sim_node *n);
 
 /** A server has ended with code 74: it comes again, or stays away until the end. */
 void nemesis_server_ended(struct sim *sim, struct sim_node *n);

@@ -134,7 +134,7 @@ void node_start(struct sim_node *n)
     }
     door_set_replica(&n->door, n->replica);
     n->state = NODE_UP;
-    n->paused = n->stop_in_round = false;
+    n->paused = n->pause_in_round = false;
     n->stop = (struct stopping){0};
     n->last_flushes = 0;
     n->busy_ns = 0;
@@ -396,5 +396,5 @@ void node_event(struct sim_node *n, const struct event *event)
         return;
     }
     arm(n);
-    if (n->stop_in_round && n->replica->rounds.under_way) nemesis_stop_server(n->sim, n);
+    if (n->pause_in_round && n->replica->rounds.under_way) nemesis_pause_server(n->sim, n);
 }

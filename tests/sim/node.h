@@ -66,7 +66,7 @@ struct sim_node {
     uint64_t busy_ns;        /* the loop is held up until then */
     uint64_t held_ns;        /* it was paused until then */
     uint64_t hurt_ns;        /* a fault holds it up until then, or did */
-    bool stop_in_round;      /* to be stopped once a read confirmation is under way */
+    bool pause_in_round;     /* to be held once a read confirmation is under way */
     bool paused;             /* held: nothing runs but what the kernel does */
     struct stopping stop;    /* begun: it was told to end in order */
     uint32_t last_flushes;   /* done since that said goodbye */
