@@ -12,9 +12,7 @@
 #include <string.h>
 
 enum {
-    DRIFT_PER_MILLE = 10, /* hf_options' default */
-    MARGIN_MS = 20,       /* likewise */
-    SLACK_MS = 5,
+    NS_PER_MS = 1000000,
     AGAIN_MS = 50, /* between two tries of what must be done in the end */
 };
 
@@ -80,9 +78,11 @@ int worker_settle(struct worker *w, int status, hf_request *request)
     return status;
 }
 
-uint64_t worker_lease_ms(uint64_t ttl_ms)
+/* The time-to-live that a line's caller may believe in, who has `left_ms` of it at `now_ns`:
+ * counted from the call, as a history does. */
+static uint64_t lease_ms(const struct journal_line *line, uint64_t now_ns, uint64_t left_ms)
 {
-    return ttl_ms - ttl_ms * DRIFT_PER_MILLE / 1000 - MARGIN_MS - SLACK_MS;
+    return (now_ns - line->call_ns) / NS_PER_MS + left_ms;
 }
 
 void worker_new_owner(struct worker *w)
@@ -103,7 +103,8 @@ int worker_acquire(struct worker *w, const char *key, uint64_t wait_ms, bool sha
     worker_begin(w, &line, WORKLOAD_LOCK, "acquire", key);
     int rv = hf_lock_acquire_with(w->lock, key, &how, grant, &request);
     rv = worker_settle(w, rv, &request);
-    uint64_t ttl_ms = rv == HF_OK ? worker_lease_ms(WORKLOAD_TTL_MS) : 1;
+    uint64_t now_ns = journal_now_ns(), ttl_ms = 1;
+    if (rv == HF_OK) ttl_ms = lease_ms(&line, now_ns, hf_grant_left_ms(grant));
     snprintf(line.args, sizeof line.args, "\"ttl_ms\":%" PRIu64 ",\"owner\":\"%s\"%s", ttl_ms,
              w->owner_name, mode);
     if (rv == HF_OK) {
@@ -227,8 +228,8 @@ int worker_record_begin(struct worker *w, const char *key, const struct hf_begin
     *record = NULL;
     worker_begin(w, &line, WORKLOAD_IDEM, "begin", key);
     int rv = worker_settle(w, hf_record_begin(w->client, key, how, record, &request), &request);
-    uint64_t lease_ms = how->lease_ms != 0 ? how->lease_ms : WORKLOAD_TTL_MS;
-    uint64_t ttl_ms = rv == HF_OK ? worker_lease_ms(lease_ms) : 1;
+    uint64_t now_ns = journal_now_ns(), ttl_ms = 1;
+    if (rv == HF_OK) ttl_ms = lease_ms(&line, now_ns, hf_record_left_ms(*record));
     snprintf(line.args, sizeof line.args,
              "\"ttl_ms\":%" PRIu64 ",\"fingerprint\":\"%02x\",\"owner\":\"%s\"", ttl_ms,
              (unsigned)how->fingerprint[0], w->owner_name);

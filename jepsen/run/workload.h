@@ -96,10 +96,6 @@ void worker_end_status(struct worker *w, struct journal_line *line, int status);
 HF_MUST_USE
 int worker_settle(struct worker *w, int status, hf_request *request);
 
-/** What the library promises of a lease of `ttl_ms`, counted from the call: it takes the clock's
- * drift and its margin off, and gives a grant back from then on. */
-uint64_t worker_lease_ms(uint64_t ttl_ms);
-
 /** From now on it is another owner in the models' sense: the last one may hold something still. */
 void worker_new_owner(struct worker *w);
 
