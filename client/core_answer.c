@@ -59,11 +59,8 @@ static bool is_welcome(struct core *c, struct call *call, const struct reply_fra
                        uint64_t token, bool bound, uint64_t now_ns)
 {
     bool gone = (reply->flags & REPLY_REPEATED) != 0 && (reply->flags & REPLY_STANDS) == 0;
-    if (c->session.phase != SESSION_LIVE && (bound || gone)) {
-        core_call_over(c, call, HF_ESESSION);
-        return false;
-    }
-    if (gone || core_session_is_dead(c, token) || core_is_abandoned(c, token)) {
+    bool ended = c->session.phase != SESSION_LIVE && bound;
+    if (gone || ended || core_session_is_dead(c, token) || core_is_abandoned(c, token)) {
         core_call_over(c, call, HF_ELOST);
         return false;
     }

@@ -319,9 +319,10 @@ void core_calls_session_ended(struct core *c, int status)
     {
         struct call *call = CALL_OF(item, link);
         if (call->over || (call->op->traits & OP_SESSION) == 0) continue;
-        bool closes = call->op->code == OP_CODE_CLOSE;
-        if (closes || call->confirming) {
-            core_call_over(c, call, closes ? HF_OK : HF_ESESSION);
+        if (call->op->code == OP_CODE_CLOSE) {
+            core_call_over(c, call, HF_OK);
+        } else if (call->confirming) {
+            core_call_over(c, call, HF_ELOST); /* it was granted */
         } else if (call->seq == 0) {
             if (call->op->code == OP_CODE_RELEASE) core_call_over(c, call, HF_ESESSION);
         } else if (call->unsure == 0) {

@@ -56,6 +56,23 @@ static void look_up(struct sim_task *t, const struct call *call)
                  status_name(a->status), a->token);
 }
 
+/* Who is told that nothing was done may do it again: nothing was. Of what was answered too late to
+ * be used (LOST), or is being cancelled (TIMEOUT), that is not said; and a copy of what a server
+ * has refused, which TCP cannot make, may be taken by another one. */
+static void look_for_nothing(struct sim_task *t, const struct call *call)
+{
+    bool copied = t->client->sim->copier.copy_count > 0 && call->status != HF_ESESSION;
+    bool sure = status_reply_class(call->status) == 1 && call->status != HF_ELOST &&
+                call->status != HF_ETIMEOUT;
+    if (!call->over || call->cancelling || !sure || copied || call->seq == 0) return;
+    const struct history_answer *a = history_find(&t->client->sim->history, t->session, call->seq);
+    if (a != NULL && a->answered && status_reply_class(a->status) == 0)
+        sim_fail("client %u was told %s of %s, session %" PRIu64 " seq %" PRIu64
+                 ", which the log has answered %s",
+                 t->client->index + 1, status_name(call->status), call->op->name, t->session,
+                 call->seq, status_name(a->status));
+}
+
 /* Is the token valid at its holder, wherever that is? */
 static bool is_valid_somewhere(const struct sim *sim, uint64_t token)
 {
@@ -109,6 +126,7 @@ static bool is_free_now(const struct sim_task *t, const struct call *call)
 void checks_answered(struct sim_task *t, const struct call *call)
 {
     look_up(t, call);
+    look_for_nothing(t, call);
     if (call->verdict != HF_OK || call->cancelling) return;
     if (is_read(t)) look_at_read(t, call);
     struct check_lock *lock = lock_of(t);

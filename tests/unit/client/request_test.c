@@ -418,6 +418,24 @@ static void test_ended_session_still_tells_stored_answers(void **state)
     script_finish(&s, next, HF_OK);
 }
 
+/* The stored answer of an ended session says that a lock was granted, and went with it: the caller
+ * hears that it came too late, not that nothing was done. */
+static void test_what_went_with_its_session_was_lost(void **state)
+{
+    (void)state;
+    struct msg_ended ended = {END_EXPIRED, 1};
+    struct msg_granted granted = {.fencing_token = 5, .waited = 1, .count = 1};
+    struct call *call;
+    (void)first_acquire(&call, FATE_CANCEL);
+    script_cut(&s);
+    script_pass(&s, 300 * MS);
+    script_connect(&s);
+    script_reply(&s, script_expect(&s, OP_CODE_RESUME), HF_ESESSION, &ended);
+    script_reply_flags(&s, script_expect(&s, OP_CODE_ACQUIRE), HF_OK, REPLY_REPEATED, &granted);
+    script_finish(&s, call, HF_ELOST);
+    assert_int_equal(s.core.session.phase, SESSION_NONE);
+}
+
 /* A request that its owner may still ask about, of a session that has ended: it is asked for over
  * every connection, and holds up the next session no longer than that. */
 static void test_held_request_of_an_ended_session_does_not_stay(void **state)
@@ -548,6 +566,7 @@ int main(void)
         CASE(test_refusal_of_a_resend_is_not_final),
         CASE(test_unknown_outcome_is_asked_again),
         CASE(test_ended_session_still_tells_stored_answers),
+        CASE(test_what_went_with_its_session_was_lost),
         CASE(test_held_request_of_an_ended_session_does_not_stay),
         CASE(test_forgotten_session_leaves_the_outcome_unknown),
         CASE(test_unanswered_requests_are_bounded),
