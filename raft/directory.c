@@ -9,7 +9,8 @@
 #include "raft/entries.h"
 #include "raft/wal.h"
 
-#define MARKER_NAME "making" /* a make is under way, or was interrupted */
+#define MARKER_NAME   "making"   /* a make is under way, or was interrupted */
+#define DIVERGED_NAME "diverged" /* the state was not the majority's */
 
 enum { ENTRIES_BYTES_MAX = 64 * 1024 };
 
@@ -128,6 +129,28 @@ static int refuse_empty(struct disk *d, struct refusal *why)
                   "data: so it is made by `holdfastd init` only.");
 }
 
+int directory_condemn(struct disk *d)
+{
+    struct disk_file *file;
+    int rv = disk_open(d, DIVERGED_NAME, DISK_CREATE, &file);
+    if (rv != HF_OK) return rv == HF_EEXIST ? HF_OK : rv;
+    disk_close(d, file);
+    return disk_sync_names(d);
+}
+
+static int refuse_diverged(struct disk *d, struct refusal *why)
+{
+    bool diverged = false;
+    int rv = file_exists(d, DIVERGED_NAME, &diverged);
+    if (rv != HF_OK) return refuse(why, rv, "The data directory cannot be read.");
+    if (!diverged) return HF_OK;
+    return refuse(why, HF_ECORRUPT,
+                  "This server's state was not the majority's (there is a file \"" DIVERGED_NAME
+                  "\"), and what it stores is not to be trusted. Keep the directory for whoever "
+                  "looks for the cause, test the machine's memory, and add the server anew with "
+                  "an empty directory.");
+}
+
 int directory_open(struct disk *d, const struct directory_expected *expected, struct vote *v,
                    struct refusal *why)
 {
@@ -145,6 +168,7 @@ int directory_open(struct disk *d, const struct directory_expected *expected, st
                     ". Check --data and --id; an id is never given to another directory.",
                     v->state.node_id, expected->node_id);
     }
+    if (rv == HF_OK) rv = refuse_diverged(d, why);
     if (rv != HF_OK) vote_close(v);
     return rv;
 }

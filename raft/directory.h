@@ -45,10 +45,16 @@ int directory_make(struct disk *d, const struct directory_settings *settings, st
 
 /** Open the vote file and check that it is ours. Blocks. \param v Out: owned, vote_close() it.
  * \retval HF_ENOTFOUND an empty directory: was never made, or lost its files.
- * \retval HF_EINVAL another cluster's or another server's. Errors of vote_open(). */
+ * \retval HF_EINVAL another cluster's or another server's. \retval HF_ECORRUPT it was condemned.
+ * Errors of vote_open(). */
 HF_MUST_USE
 int directory_open(struct disk *d, const struct directory_expected *expected, struct vote *v,
                    struct refusal *why);
+
+/** This server's state was found to be another one than the majority's: directory_open() refuses
+ * the directory from now on, since nobody knows what else of it is wrong. Blocks. Faults. */
+HF_MUST_USE
+int directory_condemn(struct disk *d);
 
 /** Compare the log's end with what the vote file says was committed and durable: a log that lost
  * its end (files put back from an older copy) may have no other mark of it.

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/hash.h"
 #include "raft/log_entry.h"
 
 enum message_type {
@@ -57,16 +58,24 @@ struct message_timeout_now {
     uint64_t last_term;  /**< of that entry */
 };
 
+/** Is the state at an index the one that a ping told of? */
+enum digest_verdict { DIGEST_NOT_KNOWN = 0, DIGEST_SAME = 1, DIGEST_OTHER = 2 };
+
 struct message_ping {
     uint64_t nonce;           /**< comes back in the answer; drawn after the reads it stands for */
     uint64_t cluster_time_ms; /**< the leader's, as of its last pass */
     uint64_t held_index;      /**< committed, and on the disk of every member: the log may be cut
                                    in front of it */
+    uint64_t digest_index;    /**< an entry that the leader has applied; 0 = none told */
+    struct hash128 digest;    /**< of its state then */
+    bool digest_agreed;       /**< a majority of the voters has that state */
 };
 
 struct message_pong {
     uint64_t nonce;   /**< the ping's */
     bool space_short; /**< the sender's disk reserve is reached, or its log has no next segment */
+    uint64_t digest_index; /**< the ping's */
+    uint8_t digest;        /**< enum digest_verdict: the sender's state there against the ping's */
 };
 
 struct message {

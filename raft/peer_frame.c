@@ -332,14 +332,40 @@ int peer_message_write(struct buffer *out, const struct message *m)
         add_u64(&w, m->ping.nonce);
         add_u64(&w, m->ping.cluster_time_ms);
         add_u64(&w, m->ping.held_index);
+        add_u64(&w, m->ping.digest_index);
+        add_u64(&w, m->ping.digest.high);
+        add_u64(&w, m->ping.digest.low);
+        add_u8(&w, m->ping.digest_agreed);
         break;
     case MESSAGE_PONG:
         add_u64(&w, m->pong.nonce);
         add_u8(&w, m->pong.space_short);
+        add_u64(&w, m->pong.digest_index);
+        add_u8(&w, m->pong.digest);
         break;
     default: HF_UNREACHABLE();
     }
     return end_frame(&w);
+}
+
+static void take_ping(struct reader *r, struct message_ping *p)
+{
+    p->nonce = take_u64(r);
+    p->cluster_time_ms = take_u64(r);
+    p->held_index = take_u64(r);
+    p->digest_index = take_u64(r);
+    p->digest.high = take_u64(r);
+    p->digest.low = take_u64(r);
+    p->digest_agreed = take_bool(r);
+}
+
+static void take_pong(struct reader *r, struct message_pong *p)
+{
+    p->nonce = take_u64(r);
+    p->space_short = take_bool(r);
+    p->digest_index = take_u64(r);
+    p->digest = take_u8(r);
+    if (p->digest > DIGEST_OTHER) r->bad = true;
 }
 
 int peer_message_read(uint8_t kind, struct slice body, struct log_entry *entries, struct message *m)
@@ -374,15 +400,8 @@ int peer_message_read(uint8_t kind, struct slice body, struct log_entry *entries
         read.timeout_now.last_index = take_u64(&r);
         read.timeout_now.last_term = take_u64(&r);
         break;
-    case MESSAGE_PING:
-        read.ping.nonce = take_u64(&r);
-        read.ping.cluster_time_ms = take_u64(&r);
-        read.ping.held_index = take_u64(&r);
-        break;
-    case MESSAGE_PONG:
-        read.pong.nonce = take_u64(&r);
-        read.pong.space_short = take_bool(&r);
-        break;
+    case MESSAGE_PING: take_ping(&r, &read.ping); break;
+    case MESSAGE_PONG: take_pong(&r, &read.pong); break;
     default: return HF_EBADREQUEST;
     }
     int rv = end_body(&r);

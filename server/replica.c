@@ -36,6 +36,7 @@ const struct replica_limits REPLICA_LIMITS_DEFAULT = {
     .election_ms = DRIVER_ELECTION_MS_DEFAULT,
     .heartbeat_ms = DRIVER_HEARTBEAT_MS_DEFAULT,
     .ping_ms = 100,
+    .digest_every = 256,
     .reserve_percent = 5,
     .reserve_bytes_min = 64 * 1024 * 1024,
     .reserve_bytes_max = (uint64_t)4 * 1024 * 1024 * 1024,
@@ -297,6 +298,7 @@ int replica_after_driver(struct replica *r)
         r->proposed_time_ms = time_ms;
         r->proposed_ms = r->now.elapsed_ms;
         r->ping_due_ms = r->now.elapsed_ms;
+        digests_forget(&r->digests);
         r->leads = true;
         if (r->read_count > 0) (void)rounds_join(&r->rounds); /* for those of an earlier term */
     }

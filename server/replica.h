@@ -89,6 +89,7 @@ struct replica_limits {
     uint32_t election_ms;          /**< as struct driver_config's */
     uint32_t heartbeat_ms;         /**< likewise */
     uint32_t ping_ms;              /**< a leader tells the others the time so often */
+    uint32_t digest_every;         /**< states are compared at indexes that this divides */
     uint32_t reserve_percent;      /**< of the disk: with less free, what takes space is refused */
     uint64_t reserve_bytes_min;    /**< never keep less free than this */
     uint64_t reserve_bytes_max;    /**< nor more: it is as much as flushes may need */

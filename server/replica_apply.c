@@ -142,6 +142,8 @@ int replica_apply(void *data, const struct log_entry *entry)
     if (r->applied_index == r->checkpoint_index) r->changed_ms = r->now.elapsed_ms;
     r->applied_index = entry->index;
     r->applied_term = entry->term;
+    if (entry->index % r->limits.digest_every == 0)
+        digests_note(&r->digests, entry->index, store_digest(r->store));
     return HF_OK;
 }
 

@@ -13,6 +13,7 @@
 #include "raft/vote.h"
 #include "server/batch.h"
 #include "server/cluster_clock.h"
+#include "server/digests.h"
 #include "server/pending.h"
 #include "server/replica.h"
 #include "server/rounds.h"
@@ -88,6 +89,7 @@ struct replica {
     uint64_t recorded_index;     /**< the configuration all of whose incarnations are recorded */
     uint64_t hand_over_until_ms; /**< not tried any longer then; 0 = not tried */
     struct member_state members[CONFIGURATION_SERVERS_MAX]; /**< the others */
+    struct digests digests; /**< of this state, and what the others said of theirs */
     bool members_short; /**< a majority of the voters, as far as they said, is short of space */
 
     /* the state and its mark */

@@ -3,15 +3,19 @@
  * Most of it is the driver's: messages go through as they are. Pings are the replica's own. A
  * leader tells the time (so that a new leader begins where the old one was, not where its last
  * entry was), how much of the log everybody holds, and a number; the answer brings that number
- * back with the durable term of who answers. That confirms reads (server/rounds.h), and tells
- * who is short of disk space.
+ * back with the durable term of who answers. That confirms reads (server/rounds.h), tells who is
+ * short of disk space, and whether all have the same state (server/digests.h).
  *
  * Failure modes: what breaks a rule closes its connection; a ping or its answer may be lost and is
  * sent again; a member whose incarnation is not the recorded one is refused in the handshake. */
+#include <inttypes.h>
+
 #include "base/buggify.h"
+#include "base/log.h"
 #include "base/planted.h"
 #include "base/status.h"
 #include "raft/configuration.h"
+#include "raft/directory.h"
 #include "server/replica_parts.h"
 
 enum { IDLE_PINGS = 10, HAND_OVER_MS_MAX = 1000, RECHECK_MS = 1000 };
@@ -54,6 +58,15 @@ static void count_short(struct replica *r)
     r->members_short = short_of_space * 2 > voters;
 }
 
+/* Whatever this server would answer from now on may be wrong, and after a restart, too. */
+static int diverge(struct replica *r, uint64_t index)
+{
+    int rv = directory_condemn(r->disk);
+    log_error("this server's state is not the majority's: it stops, and will not start again",
+              "index=%" PRIu64 " marked=%s", index, status_name(rv));
+    return HF_EDIVERGED;
+}
+
 static int take_ping(struct replica *r, const struct message *m)
 {
     uint64_t term = driver_term(r->driver);
@@ -68,13 +81,20 @@ static int take_ping(struct replica *r, const struct message *m)
         }
         if (m->ping.held_index > r->held_index) r->held_index = m->ping.held_index;
     }
+    enum digest_verdict verdict =
+        digests_compare(&r->digests, m->ping.digest_index, m->ping.digest);
+    if (verdict == DIGEST_OTHER && m->ping.digest_agreed && trusted)
+        return diverge(r, m->ping.digest_index);
     struct message answer = {
         .type = MESSAGE_PONG,
         .peer = m->peer,
         .address = m->address,
         /* durable: the driver saves it before it goes on */
         .term = planted(PONG_ECHOES_TERM) ? m->term : term,
-        .pong = {.nonce = m->ping.nonce, .space_short = !replica_has_space(r)},
+        .pong = {.nonce = m->ping.nonce,
+                 .space_short = !replica_has_space(r),
+                 .digest_index = m->ping.digest_index,
+                 .digest = (uint8_t)verdict},
     };
     peers_send(r->peers, &answer);
     return HF_OK;
@@ -93,7 +113,9 @@ static int take_pong(struct replica *r, const struct message *m)
     (void)driver_configuration(r->driver, &configuration);
     rounds_answer(&r->rounds, m->peer, m->pong.nonce);
     rounds_count(&r->rounds, configuration, r->vote.state.node_id);
-    return HF_OK;
+    digests_answer(&r->digests, m->peer, m->pong.digest_index, m->pong.digest);
+    if (digests_count(&r->digests, configuration, r->vote.state.node_id)) return HF_OK;
+    return diverge(r, m->pong.digest_index);
 }
 
 /* Entries that there is no room for are left out: what remains is a heartbeat, so that the leader
@@ -152,12 +174,17 @@ static void ping_all(struct replica *r)
 {
     struct configuration_server servers[CONFIGURATION_SERVERS_MAX];
     size_t count = read_members(r, servers);
+    bool agreed = false;
+    struct digest_mark mark = digests_offer(&r->digests, &agreed);
     struct message ping = {
         .type = MESSAGE_PING,
         .term = driver_term(r->driver),
         .ping = {.nonce = r->rounds.number,
                  .cluster_time_ms = r->clock.time_ms,
-                 .held_index = replica_held_index(r)},
+                 .held_index = replica_held_index(r),
+                 .digest_index = mark.index,
+                 .digest = mark.digest,
+                 .digest_agreed = agreed},
     };
     for (size_t i = 0; i < count; i++) {
         if (servers[i].id == r->vote.state.node_id) continue;

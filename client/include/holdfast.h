@@ -114,7 +114,8 @@ enum hf_status {
     HF_EDISKFULL = -83, /**< A server's own: no client call returns it. */
     HF_ELOCKED = -84,   /**< A server's own: no client call returns it. */
     HF_EEXIST = -85,    /**< A server's own: no client call returns it. */
-    HF_EINTERNAL = -86  /**< A defect: report it. Take it as HF_EUNKNOWN. */
+    HF_EINTERNAL = -86, /**< A defect: report it. Take it as HF_EUNKNOWN. */
+    HF_EDIVERGED = -87  /**< A server's own: no call returns it. */
 };
 
 /** One lower-case sentence for a status, static. Any thread. */

@@ -78,9 +78,9 @@ int worker_settle(struct worker *w, int status, hf_request *request)
     return status;
 }
 
-/* The time-to-live that a line's caller may believe in, who has `left_ms` of it at `now_ns`: counted
- * from the call, as a history does. What has nothing left promises nothing: when it ended is not
- * known. */
+/* The time-to-live that a line's caller may believe in, who has `left_ms` of it at `now_ns`:
+ * counted from the call, as a history does. What has nothing left promises nothing: when it ended
+ * is not known. */
 static uint64_t lease_ms(const struct journal_line *line, uint64_t now_ns, uint64_t left_ms)
 {
     return left_ms == 0 ? 1 : (now_ns - line->call_ns) / NS_PER_MS + left_ms;

@@ -101,6 +101,7 @@ static void draw_limits(struct swarm *w, struct prng *p)
     l->reserve_bytes_min = 256 * 1024;
     l->reserve_percent = 0;
     l->reserve_bytes_max = 256 * 1024;
+    l->digest_every = 16;
     if (coin(p)) l->batch_ops_max = (uint32_t)magnitude(p, 1, 64);
     if (coin(p)) l->in_flight_max = (uint32_t)magnitude(p, 1, 16);
     if (coin(p)) l->keep_wait_ms = (uint32_t)between(p, 0, 50);

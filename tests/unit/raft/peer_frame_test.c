@@ -39,8 +39,9 @@ static void make_messages(struct message *m)
     m[3] =
         (struct message){.type = MESSAGE_VOTE_RESULT, .term = 5, .vote_result = {true, true, 3, 4}};
     m[4] = (struct message){.type = MESSAGE_TIMEOUT_NOW, .term = 5, .timeout_now = {9, 4}};
-    m[5] = (struct message){.type = MESSAGE_PING, .term = 5, .ping = {11, 12, 13}};
-    m[6] = (struct message){.type = MESSAGE_PONG, .term = 5, .pong = {11, true}};
+    m[5] =
+        (struct message){.type = MESSAGE_PING, .term = 5, .ping = {11, 12, 13, 14, {15, 16}, true}};
+    m[6] = (struct message){.type = MESSAGE_PONG, .term = 5, .pong = {11, true, 14, DIGEST_OTHER}};
 }
 
 enum { UNWRITTEN = 0xa5 };

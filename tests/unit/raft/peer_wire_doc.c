@@ -111,13 +111,17 @@ static void put_append(struct dump *d, struct buffer *frame)
 
 static void put_ping(struct dump *d, struct buffer *frame)
 {
-    const struct message m = {.type = MESSAGE_PING, .term = 3, .ping = {17, 60000, 9}};
+    const struct message m = {
+        .type = MESSAGE_PING, .term = 3, .ping = {17, 60000, 9, 8, {1, 2}, true}};
     HF_ASSERT(peer_message_write(frame, &m) == HF_OK);
     struct slice rest = put_header(d, frame, "A ping", "kind 7, PING");
     dump_part(d, &rest, 8, "term 3");
     dump_part(d, &rest, 8, "number 17");
     dump_part(d, &rest, 8, "cluster time, 60000 ms");
     dump_part(d, &rest, 8, "held by every member up to 9");
+    dump_part(d, &rest, 8, "the state after entry 8");
+    dump_part(d, &rest, 16, "has this digest");
+    dump_part(d, &rest, 1, "and a majority has it");
     put_end(d, frame, rest);
 }
 
