@@ -3,6 +3,8 @@
  *             indexes and cluster time never go back; a vote never changes; the store never stands
  *             ahead of the log; what is applied, and the state that follows, is history's; a
  *             leader's cluster time is late, never early; a start brings back what was held
+ *   rounds    a leader takes itself for confirmed only by a majority of voters that were in no
+ *             later term when the round began, and only for reads that were there by then
  *   memory    every queue of a server is within its bound, and what it counts is there
  *   clients   what one was told is what was committed; tokens rise in the order of real time; no
  *             late holder's write follows a newer one's; no two valid grants of a lock exclude
@@ -86,6 +88,9 @@ void checks_node(struct sim_node *n);
 
 /** checks_memory.c: what it keeps is within its bounds. */
 void checks_memory(const struct sim_node *n);
+
+/** checks_rounds.c: what it takes its leadership for confirmed by does confirm it. */
+void checks_rounds(struct sim_node *n);
 
 /** A server's orderly stop is over, or its time is. */
 void checks_node_stopped(const struct sim_node *n, enum stopping_state how);

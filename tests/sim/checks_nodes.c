@@ -143,6 +143,7 @@ void checks_node(struct sim_node *n)
     look_at_progress(n);
     look_at_stop(n);
     checks_time(n);
+    checks_rounds(n);
     checks_memory(n);
 }
 
@@ -158,6 +159,7 @@ void checks_node_started(struct sim_node *n)
     n->seen.time_ms = 0;
     n->seen.lead_term = 0;
     n->seen.time.term = 0;
+    n->seen.round = (struct node_round){0};
     if (n->replica->applied_index == n->seen.applied)
         history_at(&n->sim->history, n->index, n->seen.applied, store_digest(n->store));
     checks_node(n);

@@ -12,6 +12,7 @@
 #include "tests/sim/clock.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/network.h"
+#include "tests/sim/swarm.h"
 
 struct sim;
 
@@ -33,6 +34,15 @@ struct node_time {
     bool deadline;            /* one was stored then */
 };
 
+/* The read confirmation of a leader that was seen last (checks_rounds.c). */
+struct node_round {
+    uint64_t number;               /* its own; 0 = none */
+    uint64_t term;                 /* of the leader when it began */
+    uint64_t terms[SIM_NODES_MAX]; /* the durable ones of all servers then */
+    uint64_t reads;                /* that waited for it or an earlier one, at the last pass */
+    bool confirmed;                /* it was seen to be */
+};
+
 /* What was seen of a server, for claims about what never goes back. */
 struct node_seen {
     uint64_t term;         /* as durable, over all its lives */
@@ -48,6 +58,7 @@ struct node_seen {
     uint64_t refused;      /* likewise */
     uint64_t vote_syncs;   /* of the disk, at the end of the last pass */
     struct node_time time; /* cluster time's, of this life */
+    struct node_round round; /* likewise */
 };
 
 struct sim_node {
