@@ -48,13 +48,13 @@ static bool reach(const struct sim *sim, uint32_t a, uint32_t b)
 static bool has_majority(const struct sim *sim, const struct sim_node *leader)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+    for (uint32_t i = 0; i < sim->swarm.voter_count; i++) {
         const struct sim_node *n = &sim->nodes[i];
         if (!is_well(sim, n)) continue;
         bool follows = reach(sim, leader->index, i) && peers_is_open(leader->replica->peers, i + 1);
         count += n == leader || follows;
     }
-    return count * 2 > sim->swarm.node_count;
+    return count * 2 > sim->swarm.voter_count;
 }
 
 static struct sim_node *find_leader(struct sim *sim)
@@ -178,13 +178,13 @@ void checks_session_lost(const struct sim_client *c)
 
 /* ------------------------------------------------------------------ elections */
 
-/* The servers that are well and all reach each other, if they are a majority; else 0. A bit each.
+/* The voters that are well and all reach each other, if they are a majority; else 0. A bit each.
  */
 static uint32_t find_majority(const struct sim *sim)
 {
     uint32_t count = 0;
     uint32_t set = 0;
-    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+    for (uint32_t i = 0; i < sim->swarm.voter_count; i++) {
         if (!is_well(sim, &sim->nodes[i])) continue;
         for (uint32_t k = 0; k < i; k++) {
             if ((set >> k & 1) != 0 && !reach(sim, i, k)) return 0;
@@ -192,7 +192,7 @@ static uint32_t find_majority(const struct sim *sim)
         set |= (uint32_t)1 << i;
         count++;
     }
-    return count * 2 > sim->swarm.node_count ? set : 0;
+    return count * 2 > sim->swarm.voter_count ? set : 0;
 }
 
 static void look_for_leader(struct sim *sim)

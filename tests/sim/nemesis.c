@@ -139,7 +139,7 @@ static bool fail_disk(struct sim *sim, struct sim_node *n)
 /* Of a minority at most: what the others hold is whole. */
 static bool may_damage(const struct sim *sim, const struct sim_node *n)
 {
-    uint32_t minority = (sim->swarm.node_count - 1) / 2;
+    uint32_t minority = (sim->swarm.voter_count - 1) / 2;
     return !n->damaged && sim->nemesis.damaged_count < minority;
 }
 

@@ -49,7 +49,10 @@ static void make_directory(struct sim_node *n)
     uint32_t count = n->sim->swarm.node_count;
     for (uint32_t i = 0; i < count; i++) {
         servers[i] = (struct configuration_server){
-            .id = i + 1, .address = n->sim->nodes[i].peer_address, .role = SERVER_VOTER};
+            .id = i + 1,
+            .address = n->sim->nodes[i].peer_address,
+            .role = i < n->sim->swarm.voter_count ? SERVER_VOTER : SERVER_STANDBY,
+        };
     }
     buffer_init(&configuration, CONFIGURATION_BYTES_MAX);
     int rv = configuration_encode(servers, count, &configuration);

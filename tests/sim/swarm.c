@@ -159,6 +159,17 @@ static void draw_readers(struct swarm *w, uint64_t seed)
     w->read_gap_ns = magnitude(&p, 20 * MS, 300 * MS);
 }
 
+/* Of one seed in eight not all servers have a vote: stand-bys hold all that the voters hold, and
+ * answer what they are asked, but are no part of any majority. */
+static void draw_voters(struct swarm *w, uint64_t seed)
+{
+    struct prng p;
+    prng_seed(&p, swarm_seed(seed, PURPOSE_VOTERS, 0));
+    w->voter_count = w->node_count;
+    if (w->node_count > 1 && prng_below(&p, 8) == 0)
+        w->voter_count = (uint32_t)between(&p, w->node_count / 2 + 1, w->node_count - 1);
+}
+
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count)
 {
     static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
@@ -172,6 +183,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
     draw_limits(w, &p);
     draw_weather(w, &p);
     draw_readers(w, seed);
+    draw_voters(w, seed);
 }
 
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
@@ -181,7 +193,7 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
     for (unsigned i = 0; i < SCRIPT_COUNT; i++) w->script_weight[i] = 0;
     if (leader_deaths > 0) w->fault_mean_ns[FAULT_LEADER] = seconds * SEC / (leader_deaths + 1);
     w->script_weight[SCRIPT_EXCLUSIVE] = 1;
-    w->node_count = 3;
+    w->node_count = w->voter_count = 3;
     w->client_count = w->task_count = 1;
     w->reader_count = 0;
     w->think_ns = 3600 * SEC;

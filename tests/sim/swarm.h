@@ -66,6 +66,7 @@ enum script_kind {
 
 struct swarm {
     uint32_t node_count;                  /* 1, 3, 5 or 7 */
+    uint32_t voter_count;                 /* the first so many of them; the others are stand-bys */
     uint32_t client_count;                /* 2.. */
     uint32_t task_count;                  /* of each client */
     uint32_t reader_count;                /* 0..SIM_READERS_MAX, beside the clients */
@@ -119,6 +120,7 @@ enum swarm_purpose {
     PURPOSE_READER,
     PURPOSE_LATER_FAULTS,
     PURPOSE_COPIER,
+    PURPOSE_VOTERS,
 };
 
 #endif
