@@ -1,25 +1,11 @@
-/* Grants and the rows of locks: who holds what, how a grant begins and ends, and what an ended one
- * leaves behind (docs/contract.md, section 4). An EXCLUSIVE holder stands in its lock's row; others
- * have a row each in TABLE_HOLDERS. */
+/* Grants: who holds what, how a grant begins and ends, and what an ended one leaves behind
+ * (docs/contract.md, section 4). An EXCLUSIVE holder stands in its lock's row; others have a row
+ * each in TABLE_HOLDERS. */
 #ifndef MACHINE_GRANTS_H
 #define MACHINE_GRANTS_H
 
+#include "machine/lock.h"
 #include "machine/state.h"
-
-/** A lock's row; a name without one is a free lock: zeroes. */
-HF_MUST_USE
-int lock_get(struct machine *m, struct slice name, struct row_lock *lock);
-
-/** Write a lock's row with its deadline, or remove it if nothing is left to remember. */
-HF_MUST_USE
-int lock_put(struct machine *m, struct slice name, struct row_lock *lock);
-
-/** DEADLINE_LOCK. */
-HF_MUST_USE
-int lock_due(struct machine *m, struct slice id);
-
-/** True if this mode can be granted now, whoever else waits. */
-bool lock_is_grantable(const struct machine *m, const struct row_lock *lock, uint64_t mode);
 
 /** The token of the grant that (session, owner) has of this lock. \retval HF_ENOTFOUND */
 HF_MUST_USE
@@ -50,6 +36,12 @@ int grant_put(struct machine *m, uint64_t token, const struct row_grant *grant);
 /** True if the grant is of this lock. */
 bool grant_has_name(const struct row_grant *grant, struct slice name);
 
+/** Units that it takes of each of its locks. */
+static inline uint64_t grant_units(const struct row_grant *grant)
+{
+    return grant->mode == MODE_PERMITS ? grant->permits : 1;
+}
+
 /** Who asks for a grant. */
 struct grant_request {
     const struct msg_acquire *acquire; /**< what */
@@ -59,14 +51,14 @@ struct grant_request {
     struct slice traceparent;          /**< in which trace */
 };
 
-/** Grant; the lock must be grantable. \param lock changed; the caller writes it.
- * \param token Out: newly issued. */
+/** Grant; the locks must be grantable. \param locks one for each name, changed; the caller writes
+ * them. \param token Out: newly issued. */
 HF_MUST_USE
-int grant_make(struct machine *m, const struct grant_request *request, struct row_lock *lock,
+int grant_make(struct machine *m, const struct grant_request *request, struct row_lock *locks,
                uint64_t *token);
 
-/** End a grant, write its lock, mark it to be served. A reason that the owner did not choose
- * delays the lock, is remembered in its row and told to a session that lives. */
+/** End a grant, write its locks, mark them to be served. A reason that the owner did not choose
+ * delays them, is remembered in their rows and told to a session that lives. */
 HF_MUST_USE
 int grant_end(struct machine *m, uint64_t token, const struct row_grant *grant,
               enum end_reason reason);

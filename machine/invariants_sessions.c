@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "machine/audit.h"
+#include "machine/grants.h"
 #include "machine/replies.h"
 #include "machine/sessions.h"
 
@@ -19,21 +20,71 @@ static int expect_count(struct audit *a, uint64_t session, enum machine_table ta
 
 static int check_counts(struct audit *a, uint64_t session, const struct row_session *s)
 {
-    int rv = expect_count(a, session, TABLE_SESSION_GRANTS, s->grant_count, "grants");
-    if (rv == HF_OK) rv = expect_count(a, session, TABLE_PARKED, s->waiter_count, "waiters");
-    if (rv == HF_OK) rv = expect_count(a, session, TABLE_BOUND, s->attempt_count, "attempts");
+    int rv = expect_count(a, session, TABLE_BOUND, s->attempt_count, "attempts");
     if (rv == HF_OK) rv = expect_count(a, session, TABLE_LOSSES, s->loss_count, "losses");
     if (rv == HF_OK) rv = expect_count(a, session, TABLE_REPLIES, s->unacked_count, "replies");
     return rv;
 }
 
-/* Replies and holds, which a bare count of rows does not tell. */
+/* Names that the session waits for. */
+static int count_waited(struct audit *a, uint64_t session, uint64_t *names)
+{
+    struct row_key prefix = row_key_u64(session);
+    struct walk walk;
+    *names = 0;
+    int rv = walk_first(&walk, a->m, TABLE_PARKED, &prefix, NULL);
+    for (; rv == HF_OK; rv = walk_next(&walk)) {
+        struct row_parked p;
+        rv = state_decode(a->m, &row_parked_type, walk.value, &p);
+        if (rv != HF_OK) break;
+        *names += p.names.count;
+    }
+    walk_close(&walk);
+    return rv == HF_ENOTFOUND ? HF_OK : rv;
+}
+
+/* Names that the session holds, and grants with hold_max. */
+static int count_held(struct audit *a, uint64_t session, uint64_t *names, uint64_t *holds)
+{
+    struct row_key prefix = row_key_u64(session);
+    struct walk walk;
+    *names = 0;
+    *holds = 0;
+    int rv = walk_first(&walk, a->m, TABLE_SESSION_GRANTS, &prefix, NULL);
+    for (; rv == HF_OK; rv = walk_next(&walk)) {
+        struct row_grant grant;
+        *holds += get_u64(walk.value.data) != 0;
+        rv = grant_get(a->m, row_key_last(walk.key), &grant);
+        if (rv == HF_ENOTFOUND)
+            rv = audit_fail(a, "session %" PRIu64 " has a grant that is none", session);
+        if (rv != HF_OK) break;
+        *names += grant.names.count;
+    }
+    walk_close(&walk);
+    return rv == HF_ENOTFOUND ? HF_OK : rv;
+}
+
+static int check_names(struct audit *a, uint64_t session, const struct row_session *s)
+{
+    uint64_t waited, held, holds;
+    int rv = count_waited(a, session, &waited);
+    if (rv == HF_OK) rv = count_held(a, session, &held, &holds);
+    if (rv != HF_OK) return rv;
+    if (waited != s->waiter_count || held != s->grant_count || holds != s->hold_count)
+        return audit_fail(
+            a,
+            "session %" PRIu64 " waits for %" PRIu64 " names, holds %" PRIu64 ", %" PRIu64
+            " for a time: its row says %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+            session, waited, held, holds, s->waiter_count, s->grant_count, s->hold_count);
+    return HF_OK;
+}
+
+/* Replies, which a bare count of rows does not tell. */
 static int check_sums(struct audit *a, uint64_t session, const struct row_session *s)
 {
     struct row_key prefix = row_key_u64(session);
     struct walk walk;
     uint64_t bytes = 0;
-    uint64_t holds = 0;
     int rv = walk_first(&walk, a->m, TABLE_REPLIES, &prefix, NULL);
     for (; rv == HF_OK; rv = walk_next(&walk)) {
         uint64_t seq = row_key_last(walk.key);
@@ -44,14 +95,9 @@ static int check_sums(struct audit *a, uint64_t session, const struct row_sessio
         }
     }
     if (rv != HF_ENOTFOUND) return rv;
-    rv = walk_first(&walk, a->m, TABLE_SESSION_GRANTS, &prefix, NULL);
-    for (; rv == HF_OK; rv = walk_next(&walk)) holds += get_u64(walk.value.data) != 0;
-    if (rv != HF_ENOTFOUND) return rv;
     if (bytes != s->unacked_bytes)
         return audit_fail(a, "session %" PRIu64 " keeps %" PRIu64 " bytes of replies", session,
                           bytes);
-    if (holds != s->hold_count)
-        return audit_fail(a, "session %" PRIu64 " has %" PRIu64 " holds", session, holds);
     return HF_OK;
 }
 
@@ -97,6 +143,7 @@ static int look_at_session(struct audit *a, struct slice key, struct slice value
         return audit_fail(a, "the secret of session %" PRIu64 " does not lead to it", session);
     if (rv == HF_OK) rv = check_life(a, session, &s);
     if (rv == HF_OK) rv = check_counts(a, session, &s);
+    if (rv == HF_OK) rv = check_names(a, session, &s);
     if (rv == HF_OK) rv = check_sums(a, session, &s);
     return rv == HF_OK ? check_ranges(a, session, &s) : rv;
 }

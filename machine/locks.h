@@ -1,5 +1,5 @@
-/* ACQUIRE, RELEASE and ABANDON, and the serving of a lock's queue (docs/contract.md, section 4).
- * One FIFO queue a name: whoever asks is granted at once if nobody waits and the mode can be
+/* ACQUIRE, RELEASE and ABANDON, and the serving of locks' queues (docs/contract.md, section 4).
+ * One FIFO queue a name: whoever asks is granted at once if nobody waits and all its names can be
  * granted, or waits behind all who wait; whatever frees units serves the queue from its head. */
 #ifndef MACHINE_LOCKS_H
 #define MACHINE_LOCKS_H
@@ -24,8 +24,19 @@ int lock_wait_over(struct machine *m, const struct parked *p, struct reply_out *
 HF_MUST_USE
 int lock_waiter_left(struct machine *m, const struct parked *p);
 
+/** Answer GRANTED. */
+HF_MUST_USE
+int lock_tell_granted(struct reply_out *out, uint64_t token, uint64_t waited, uint64_t count);
+
+/** Whether a waiter is first in the queue of its i-th name and can be granted there.
+ * \param lock Out: that lock's row. \param first Out. */
+HF_MUST_USE
+int lock_waiter_is_first(struct machine *m, const struct parked *p,
+                         const struct msg_acquire *acquire, uint32_t i, struct row_lock *lock,
+                         bool *first);
+
 /** Grant from the head of the queue as far as it goes. \retval HF_ETOOBUSY m->grants_left is used
- * up and the head could be granted. */
+ * up, or as good as, and the head could be granted. */
 HF_MUST_USE
 int lock_serve(struct machine *m, struct slice name);
 

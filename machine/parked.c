@@ -46,7 +46,7 @@ int parked_put(struct machine *m, const struct op_context *ctx, enum machine_tab
     }
     if (rv == HF_OK) rv = deadline_put(m, row.until_ms, DEADLINE_WAIT, id);
     if (rv != HF_OK) return rv;
-    m->session.waiter_count += 1;
+    m->session.waiter_count += names.count;
     *ticket = row.ticket;
     out->parked = true;
     return HF_OK;
@@ -72,6 +72,19 @@ int parked_from(struct machine *m, enum machine_table queue, struct slice name, 
     if (walk.value.size != 16) return HF_ECORRUPT;
     rv = parked_get(m, get_u64(walk.value.data), get_u64(walk.value.data + 8), p);
     return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+}
+
+int parked_first(struct machine *m, enum machine_table queue, struct slice name, uint64_t from,
+                 uint64_t *ticket)
+{
+    struct row_key prefix = row_key_name_prefix(name);
+    struct row_key from_key = row_key_queue(name, from);
+    struct walk walk;
+    int rv = walk_first(&walk, m, queue, &prefix, &from_key);
+    if (rv != HF_OK) return rv;
+    walk_close(&walk);
+    *ticket = row_key_last(walk.key);
+    return HF_OK;
 }
 
 int parked_request(struct machine *m, const struct parked *p, void *request)
@@ -107,14 +120,14 @@ static int remove_rows(struct machine *m, const struct parked *p)
     return rv;
 }
 
-static int uncount(struct machine *m, uint64_t session)
+static int uncount(struct machine *m, uint64_t session, uint64_t names)
 {
     struct row_session draft;
     struct row_session *s;
     int rv = session_get(m, session, &draft, &s);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
-    HF_ASSERT(s->waiter_count >= 1);
-    s->waiter_count -= 1;
+    HF_ASSERT(s->waiter_count >= names);
+    s->waiter_count -= names;
     return session_put(m, session, s);
 }
 
@@ -123,7 +136,7 @@ int parked_answer(struct machine *m, const struct parked *p, const struct reply_
     HF_ASSERT(!out->parked);
     HF_ASSERT(out->body->size > 0);
     int rv = remove_rows(m, p);
-    if (rv == HF_OK) rv = uncount(m, p->session);
+    if (rv == HF_OK) rv = uncount(m, p->session, p->row.names.count);
     if (rv == HF_OK)
         rv = reply_store(m, p->session, p->seq, (uint16_t)p->row.op, p->row.hash.data, out);
     if (rv != HF_OK || m->sink->woken_cb == NULL) return rv;

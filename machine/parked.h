@@ -40,6 +40,11 @@ HF_MUST_USE
 int parked_from(struct machine *m, enum machine_table queue, struct slice name, uint64_t ticket,
                 struct parked *p);
 
+/** The ticket of that one alone. \retval HF_ENOTFOUND */
+HF_MUST_USE
+int parked_first(struct machine *m, enum machine_table queue, struct slice name, uint64_t from,
+                 uint64_t *ticket);
+
 /** Decode the request it was. \param request Out: a struct of its op's request type. */
 HF_MUST_USE
 int parked_request(struct machine *m, const struct parked *p, void *request);

@@ -38,6 +38,14 @@ static uint64_t min_left(const struct machine *m, const struct row_grant *grant,
     return hold_ms < left_ms ? hold_ms : left_ms;
 }
 
+/* The end of its lock-delay: of lost permits the first that come back. */
+static uint64_t delay_of(const struct row_lock *lock)
+{
+    uint64_t end_ms = lock->units_delay_ms;
+    if (lock->shared_delay_ms > end_ms) end_ms = lock->shared_delay_ms;
+    return lock->delay_ms > end_ms ? lock->delay_ms : end_ms;
+}
+
 /* ------------------------------------------------------------------ CHECK */
 
 int read_check(struct machine *m, const void *request, uint64_t elapsed_ms, struct reply_out *out)
@@ -193,12 +201,14 @@ int read_info(struct machine *m, const void *request, uint64_t elapsed_ms, struc
     struct row_lock lock;
     int rv = lock_get(m, info->name, &lock);
     if (rv != HF_OK) return rv;
-    uint64_t delay_ms = lock.delay_ms > lock.shared_delay_ms ? lock.delay_ms : lock.shared_delay_ms;
     struct msg_info_reply reply = {
         .name = info->name,
         .holder_count = lock.holder_count,
         .queue_length = lock.queue_length,
-        .delay_left_ms = read_left(m, delay_ms, elapsed_ms),
+        .delay_left_ms = read_left(m, delay_of(&lock), elapsed_ms),
+        .limit = lock_limit_shown(&lock),
+        .units_taken = lock.units_taken,
+        .units_delayed = lock.units_delayed,
         .last_reason = lock.last_reason,
         .last_at_ms = lock.last_at_ms,
     };
@@ -233,14 +243,15 @@ static int show_first_holder(struct machine *m, struct slice name, const struct 
 static int show_lock(struct machine *m, struct slice name, const struct row_lock *lock,
                      uint64_t elapsed_ms, struct page *page)
 {
-    uint64_t delay_ms =
-        lock->delay_ms > lock->shared_delay_ms ? lock->delay_ms : lock->shared_delay_ms;
     struct lock_line line = {
         .name = name,
         .mode = lock->mode,
         .holder_count = lock->holder_count,
         .queue_length = lock->queue_length,
-        .delay_left_ms = read_left(m, delay_ms, elapsed_ms),
+        .delay_left_ms = read_left(m, delay_of(lock), elapsed_ms),
+        .limit = lock_limit_shown(lock),
+        .units_taken = lock->units_taken,
+        .units_delayed = lock->units_delayed,
     };
     int rv = keep(m, &line.name);
     if (rv == HF_OK && lock->holder_count > 0)

@@ -43,7 +43,8 @@ enum machine_table {
     TABLE_BOUND = 18,          /**< session, token of an attempt bound to it -> the record's key */
     TABLE_CHECKPOINTS = 19,    /**< key -> the data of its record's last checkpoint, bare */
     TABLE_MEMBERS = 20,        /**< server id -> its incarnation (u64) */
-    TABLE_END = 21,
+    TABLE_LOCK_DELAYS = 21,    /**< name, end -> lost permits that stay taken until then (u64) */
+    TABLE_END = 22,
 };
 _Static_assert((int)TABLE_END <= 32, "the store's tables are numbered 0 to 31");
 
@@ -66,7 +67,8 @@ enum {
     ACK_RANGES_KEPT_MAX = 128,                               /**< joined ranges of a session */
     RECORD_LATE_MAX = 4,
 };
-#define COUNTER_MAX ((UINT64_C(1) << 48) - 1) /* of issued tokens within one restore epoch */
+#define COUNTER_MAX   ((UINT64_C(1) << 48) - 1) /* of issued tokens within one restore epoch */
+#define LIMIT_ENDLESS UINT32_MAX                /* units of a lock that is SHARED */
 
 /* ------------------------------------------------------------------ rows */
 
@@ -90,13 +92,13 @@ CODEC_STRUCT(row_meta, ROW_META_FIELDS)
     L(T, ack_range, ack_ranges, 0, ACK_RANGES_KEPT_MAX) /* those above it, rising, apart */   \
     F(T, U64, unacked_count, 0, UINT32_MAX)             /* stored replies */                  \
     F(T, U64, unacked_bytes, 0, UINT32_MAX)             /* of their rows */                   \
-    F(T, U64, grant_count, 0, UINT32_MAX)                                                     \
-    F(T, U64, hold_count, 0, UINT32_MAX)    /* grants with hold_max */                        \
-    F(T, U64, waiter_count, 0, UINT32_MAX)  /* parked requests */                             \
-    F(T, U64, attempt_count, 0, UINT32_MAX) /* attempts bound to it */                        \
-    F(T, U64, loss_count, 0, UINT32_MAX)    /* losses not acknowledged */                     \
-    F(T, U64, ended, 0, END_REASON_MAX)     /* enum end_reason; 0 = alive */                  \
-    F(T, U64, ended_ms, 0, TIME_MS_MAX)     /* cluster time */
+    F(T, U64, grant_count, 0, UINT32_MAX)               /* names held */                      \
+    F(T, U64, hold_count, 0, UINT32_MAX)                /* grants with hold_max */            \
+    F(T, U64, waiter_count, 0, UINT32_MAX)              /* names waited for */                \
+    F(T, U64, attempt_count, 0, UINT32_MAX)             /* attempts bound to it */            \
+    F(T, U64, loss_count, 0, UINT32_MAX)                /* losses not acknowledged */         \
+    F(T, U64, ended, 0, END_REASON_MAX)                 /* enum end_reason; 0 = alive */      \
+    F(T, U64, ended_ms, 0, TIME_MS_MAX)                 /* cluster time */
 CODEC_STRUCT(row_session, ROW_SESSION_FIELDS)
 
 #define ROW_SESSION_INFO_FIELDS(T, F, L)                                   \
@@ -134,20 +136,22 @@ CODEC_STRUCT(row_reply, ROW_REPLY_FIELDS)
 CODEC_STRUCT(row_parked, ROW_PARKED_FIELDS)
 
 /* A lock that is held, delayed, waited for or was lately lost; a free one has no row. */
-#define ROW_LOCK_FIELDS(T, F, L)                                                             \
-    F(T, U64, mode, 0, 2)                 /* of its holders */                               \
-    F(T, U64, limit, 0, PERMITS_MAX)      /* of MODE_PERMITS, else 0 */                      \
-    F(T, U64, units_taken, 0, UINT32_MAX) /* SHARED: holders; PERMITS: permits */            \
-    F(T, U64, holder_count, 0, UINT32_MAX)                                                   \
-    F(T, U64, fencing_token, 0, TOKEN_END - 1) /* of the EXCLUSIVE holder; 0 = none */       \
-    F(T, U64, queue_first, 0, UINT64_MAX)      /* no waiter has a smaller ticket */          \
-    F(T, U64, queue_length, 0, LOCK_WAITERS_MAX)                                             \
-    F(T, U64, delay_ms, 0, TIME_MS_MAX)        /* until then nothing is granted */           \
-    F(T, U64, shared_delay_ms, 0, TIME_MS_MAX) /* until then nothing EXCLUSIVE is */         \
-    F(T, U64, kept_ms, 0, TIME_MS_MAX)         /* until then the row stays though free */    \
-    F(T, U64, deadline_ms, 0, TIME_MS_MAX)     /* where its deadline row stands; 0 = none */ \
-    F(T, U64, last_token, 0, TOKEN_END - 1)    /* of the last involuntary loss */            \
-    F(T, U64, last_reason, 0, END_REASON_MAX)                                                \
+#define ROW_LOCK_FIELDS(T, F, L)                                                               \
+    F(T, U64, mode, 0, 2)                 /* of its holders */                                 \
+    F(T, U64, limit, 0, LIMIT_ENDLESS)    /* its units, once SHARED or PERMITS came; else 0 */ \
+    F(T, U64, units_taken, 0, UINT32_MAX) /* PERMITS: permits; else holders */                 \
+    F(T, U64, holder_count, 0, UINT32_MAX)                                                     \
+    F(T, U64, fencing_token, 0, TOKEN_END - 1) /* of the EXCLUSIVE holder; 0 = none */         \
+    F(T, U64, queue_first, 0, UINT64_MAX)      /* no waiter has a smaller ticket */            \
+    F(T, U64, queue_length, 0, LOCK_WAITERS_MAX)                                               \
+    F(T, U64, delay_ms, 0, TIME_MS_MAX)        /* until then nothing is granted */             \
+    F(T, U64, shared_delay_ms, 0, TIME_MS_MAX) /* until then nothing EXCLUSIVE is */           \
+    F(T, U64, units_delayed, 0, PERMITS_MAX)   /* sum of its rows in TABLE_LOCK_DELAYS */      \
+    F(T, U64, units_delay_ms, 0, TIME_MS_MAX)  /* end of the first of them; 0 = none */        \
+    F(T, U64, kept_ms, 0, TIME_MS_MAX)         /* until then the row stays though free */      \
+    F(T, U64, deadline_ms, 0, TIME_MS_MAX)     /* where its deadline row stands; 0 = none */   \
+    F(T, U64, last_token, 0, TOKEN_END - 1)    /* of the last involuntary loss */              \
+    F(T, U64, last_reason, 0, END_REASON_MAX)                                                  \
     F(T, U64, last_at_ms, 0, TIME_MS_MAX)
 CODEC_STRUCT(row_lock, ROW_LOCK_FIELDS)
 
@@ -223,7 +227,7 @@ CODEC_STRUCT(row_tombstone, ROW_TOMBSTONE_FIELDS)
     TYPE(row_session_info, ROW_SESSION_INFO_FIELDS, 1) \
     TYPE(row_reply, ROW_REPLY_FIELDS, 1)               \
     TYPE(row_parked, ROW_PARKED_FIELDS, 1)             \
-    TYPE(row_lock, ROW_LOCK_FIELDS, 1)                 \
+    TYPE(row_lock, ROW_LOCK_FIELDS, 2)                 \
     TYPE(row_grant, ROW_GRANT_FIELDS, 1)               \
     TYPE(row_loss, ROW_LOSS_FIELDS, 1)                 \
     TYPE(row_record, ROW_RECORD_FIELDS, 1)             \
@@ -255,7 +259,7 @@ struct row_key row_key_name(struct slice name);
 /** A name and its NUL: the prefix of all rows of that name. */
 struct row_key row_key_name_prefix(struct slice name);
 
-/** (name, ticket) of a queue. */
+/** (name, ticket) of a queue, (name, end) of a delay. */
 struct row_key row_key_queue(struct slice name, uint64_t ticket);
 
 /** (name, session, owner) of TABLE_HOLDERS. */

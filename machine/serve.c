@@ -59,7 +59,8 @@ int serve_all(struct machine *m)
         if (batch > 1) qsort(m->serve, batch, sizeof *m->serve, compare_items);
         for (size_t i = 0; rv == HF_OK && i < batch; i++) {
             if (i > 0 && compare_items(&m->serve[i - 1], &m->serve[i]) == 0) continue;
-            rv = serve_one(m, &m->serve[i]);
+            struct serve_item item = m->serve[i]; /* the list may move while it grows */
+            rv = serve_one(m, &item);
         }
         HF_ASSERT(m->serve_count >= batch); /* serving may mark further names, behind */
         m->serve_count -= batch;

@@ -48,7 +48,10 @@ static int check_acquire(const struct msg_acquire *acquire, const char **sentenc
     if (acquire->mode != MODE_PERMITS && (acquire->permits != 0 || acquire->limit != 0)) {
         return refuse(sentence, "permits and limit are for mode PERMITS only");
     }
-    if (acquire->mode == MODE_PERMITS) return refuse(sentence, "mode PERMITS is planned");
+    if (acquire->mode == MODE_PERMITS && acquire->permits == 0) {
+        return refuse(sentence, "mode PERMITS wants permits from 1 to limit");
+    }
+    if (acquire->permits > acquire->limit) return refuse(sentence, "permits are above limit");
     if (acquire->names.count > 1) return refuse(sentence, "several names at once are planned");
     return HF_OK;
 }

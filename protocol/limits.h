@@ -28,16 +28,17 @@ enum {
     REPLY_STORED_BYTES_MAX = 1024, /* a reply kept for a retry */
 
     /* counts */
-    NESTING_MAX = 4,          /* arrays in arrays of one message */
-    LIST_ITEMS_MAX = 4096,    /* of any list in a message */
-    NAMES_MAX = 32,           /* of one ACQUIRE */
-    ACK_RANGES_MAX = 32,      /* answered seqs above `ack` */
-    LOSSES_MAX = 64,          /* losses told or acknowledged in one KEEP */
-    BUSY_HOLDERS_MAX = 8,     /* shown in BUSY */
-    DEADLOCK_OWNERS_MAX = 16, /* shown in DEADLOCK */
-    PAGE_ITEMS_MAX = 1000,    /* of one LIST answer */
-    UNACKED_MAX = 1024,       /* answered and not acknowledged, a session */
-    UNACKED_RESERVE = 64,     /* on top, for what frees or finishes */
+    NESTING_MAX = 4,               /* arrays in arrays of one message */
+    LIST_ITEMS_MAX = 4096,         /* of any list in a message */
+    NAMES_MAX = 32,                /* of one ACQUIRE */
+    ACK_RANGES_MAX = 32,           /* answered seqs above `ack` */
+    LOSSES_MAX = 64,               /* losses told or acknowledged in one KEEP */
+    BUSY_HOLDERS_MAX = 8,          /* shown in BUSY */
+    ALREADY_NAMES_BYTES_MAX = 960, /* of the names shown in ALREADY_HELD */
+    DEADLOCK_OWNERS_MAX = 16,      /* shown in DEADLOCK */
+    PAGE_ITEMS_MAX = 1000,         /* of one LIST answer */
+    UNACKED_MAX = 1024,            /* answered and not acknowledged, a session */
+    UNACKED_RESERVE = 64,          /* on top, for what frees or finishes */
     UNACKED_BYTES_MAX = 256 * 1024,
     CONNECTION_REQUESTS_MAX = 1024, /* unanswered on one connection, parked ones not counted */
     SESSION_NAMES_MAX = 4096,       /* names held or waited for and bound attempts, a session */

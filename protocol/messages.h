@@ -79,17 +79,24 @@ CODEC_STRUCT(holder_info, HOLDER_INFO_FIELDS)
     F(T, STR, peer, 0, ADDRESS_BYTES_MAX)
 CODEC_STRUCT(waiter_info, WAITER_INFO_FIELDS)
 
-#define LOCK_LINE_FIELDS(T, F, L)                                                 \
-    F(T, STR, name, 1, NAME_BYTES_MAX)                                            \
-    F(T, U64, mode, 0, 2)                                                         \
-    F(T, U64, holder_count, 0, UINT32_MAX)                                        \
-    F(T, U64, queue_length, 0, LOCK_WAITERS_MAX)                                  \
-    F(T, U64, fencing_token, 0, TOKEN_END - 1) /* the first holder's; 0 = free */ \
-    F(T, U64, since_ms, 0, TIME_MS_MAX)        /* the first holder's grant */     \
-    F(T, U64, lease_left_ms, 0, TIME_MS_MAX)   /* the first holder's */           \
-    F(T, U64, delay_left_ms, 0, TIME_MS_MAX)   /* lock-delay still running */     \
-    F(T, STR, client_name, 0, NAME_BYTES_MAX)  /* the first holder's session */   \
-    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)
+/* How much of a lock is taken. */
+#define UNITS_FIELDS(T, F, L)                                                           \
+    F(T, U64, limit, 0, PERMITS_MAX)         /* its units under MODE_PERMITS, else 0 */ \
+    F(T, U64, units_taken, 0, UINT32_MAX)    /* permits, else holders */                \
+    F(T, U64, units_delayed, 0, PERMITS_MAX) /* permits that were lost and stay taken */
+
+#define LOCK_LINE_FIELDS(T, F, L)                                                                  \
+    F(T, STR, name, 1, NAME_BYTES_MAX)                                                             \
+    F(T, U64, mode, 0, 2)                                                                          \
+    F(T, U64, holder_count, 0, UINT32_MAX)                                                         \
+    F(T, U64, queue_length, 0, LOCK_WAITERS_MAX)                                                   \
+    F(T, U64, fencing_token, 0, TOKEN_END - 1) /* the first holder's; 0 = free */                  \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)        /* the first holder's grant */                      \
+    F(T, U64, lease_left_ms, 0, TIME_MS_MAX)   /* the first holder's */                            \
+    F(T, U64, delay_left_ms, 0, TIME_MS_MAX)  /* lock-delay still running; of permits the first */ \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX) /* the first holder's session */                     \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                                                          \
+    UNITS_FIELDS(T, F, L)
 CODEC_STRUCT(lock_line, LOCK_LINE_FIELDS)
 
 #define RECORD_LINE_FIELDS(T, F, L)                                                    \
@@ -115,16 +122,16 @@ CODEC_STRUCT(record_line, RECORD_LINE_FIELDS)
     F(T, U64, at_ms, 0, TIME_MS_MAX)
 CODEC_STRUCT(late_item, LATE_ITEM_FIELDS)
 
-#define SESSION_LINE_FIELDS(T, F, L)          \
-    F(T, U64, session, 1, UINT64_MAX)         \
-    F(T, STR, client_name, 0, NAME_BYTES_MAX) \
-    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)     \
-    F(T, U64, ttl_ms, 0, TTL_MS_MAX)          \
-    F(T, U64, left_ms, 0, TIME_MS_MAX)        \
-    F(T, U64, since_ms, 0, TIME_MS_MAX)       \
-    F(T, U64, grant_count, 0, UINT32_MAX)     \
-    F(T, U64, waiter_count, 0, UINT32_MAX)    \
-    F(T, U64, attempt_count, 0, UINT32_MAX)   \
+#define SESSION_LINE_FIELDS(T, F, L)                              \
+    F(T, U64, session, 1, UINT64_MAX)                             \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX)                     \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                         \
+    F(T, U64, ttl_ms, 0, TTL_MS_MAX)                              \
+    F(T, U64, left_ms, 0, TIME_MS_MAX)                            \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)                           \
+    F(T, U64, grant_count, 0, UINT32_MAX)  /* names held */       \
+    F(T, U64, waiter_count, 0, UINT32_MAX) /* names waited for */ \
+    F(T, U64, attempt_count, 0, UINT32_MAX)                       \
     F(T, U64, ended, 0, END_REASON_MAX) /* enum end_reason; 0 = alive */
 CODEC_STRUCT(session_line, SESSION_LINE_FIELDS)
 
@@ -297,11 +304,12 @@ CODEC_STRUCT(msg_cancel_reply, CANCEL_REPLY_FIELDS)
     F(T, U64, count, 1, REENTRANCE_MAX) /* reentrant acquisitions so far */
 CODEC_STRUCT(msg_granted, GRANTED_FIELDS)
 
-#define BUSY_FIELDS(T, F, L)                     \
-    L(T, holder, holders, 0, BUSY_HOLDERS_MAX)   \
-    F(T, U64, holder_count, 0, UINT32_MAX)       \
-    F(T, U64, queue_length, 0, LOCK_WAITERS_MAX) \
-    F(T, U64, lease_left_ms, 0, TIME_MS_MAX) /* the longest */
+#define BUSY_FIELDS(T, F, L)                                   \
+    L(T, holder, holders, 0, BUSY_HOLDERS_MAX)                 \
+    F(T, U64, holder_count, 0, UINT32_MAX)                     \
+    F(T, U64, queue_length, 0, LOCK_WAITERS_MAX)               \
+    F(T, U64, lease_left_ms, 0, TIME_MS_MAX) /* the longest */ \
+    UNITS_FIELDS(T, F, L)
 CODEC_STRUCT(msg_busy, BUSY_FIELDS)
 
 #define DELAYED_FIELDS(T, F, L) F(T, U64, left_ms, 0, TIME_MS_MAX)
@@ -334,7 +342,8 @@ CODEC_STRUCT(msg_check_reply, CHECK_REPLY_FIELDS)
     F(T, U64, holder_count, 0, UINT32_MAX)                                                 \
     L(T, waiter_info, waiters, 0, PAGE_ITEMS_MAX)                                          \
     F(T, U64, queue_length, 0, LOCK_WAITERS_MAX)                                           \
-    F(T, U64, delay_left_ms, 0, TIME_MS_MAX)                                               \
+    F(T, U64, delay_left_ms, 0, TIME_MS_MAX) /* as lock_line's */                          \
+    UNITS_FIELDS(T, F, L)                                                                  \
     F(T, U64, last_reason, 0, END_REASON_MAX) /* of the last involuntary loss; 0 = none */ \
     F(T, U64, last_at_ms, 0, TIME_MS_MAX)
 CODEC_STRUCT(msg_info_reply, INFO_REPLY_FIELDS)

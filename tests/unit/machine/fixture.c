@@ -237,13 +237,22 @@ uint64_t open_session(struct fixture *f, const char *name, uint64_t ttl_ms)
     return reply.session;
 }
 
-static struct msg_acquire acquire_of(const struct want *want, struct slice *name)
+enum { WANT_NAMES_MAX = 1 + HF_ARRAY_COUNT(((struct want *)NULL)->also) };
+
+static struct msg_acquire acquire_of(const struct want *want, struct slice names[WANT_NAMES_MAX])
 {
-    *name = slice_of(want->name);
+    uint32_t count = 1;
+    names[0] = slice_of(want->name);
+    while (count < WANT_NAMES_MAX && want->also[count - 1] != NULL) {
+        names[count] = slice_of(want->also[count - 1]);
+        count++;
+    }
     return (struct msg_acquire){
-        .names = {name, 1},
+        .names = {names, count},
         .owner = want->owner,
         .mode = want->mode,
+        .permits = want->permits,
+        .limit = want->limit,
         .wait_ms = want->wait_ms,
         .hold_max_ms = want->hold_max_ms,
         .delay_ms = want->delay_ms,
@@ -254,15 +263,15 @@ static struct msg_acquire acquire_of(const struct want *want, struct slice *name
 
 const struct answer *acquire(struct fixture *f, uint64_t session, uint64_t seq, struct want want)
 {
-    struct slice name;
-    struct msg_acquire request = acquire_of(&want, &name);
+    struct slice names[WANT_NAMES_MAX];
+    struct msg_acquire request = acquire_of(&want, names);
     return call(f, OP_CODE_ACQUIRE, session, seq, &request);
 }
 
 uint32_t add_acquire(struct fixture *f, uint64_t session, uint64_t seq, struct want want)
 {
-    struct slice name;
-    struct msg_acquire request = acquire_of(&want, &name);
+    struct slice names[WANT_NAMES_MAX];
+    struct msg_acquire request = acquire_of(&want, names);
     struct envelope envelope = envelope_of(session, seq);
     return add_op(f, OP_CODE_ACQUIRE, &envelope, &request);
 }
@@ -276,6 +285,12 @@ uint64_t granted_token(struct fixture *f, const struct answer *answer)
     read_body(f, OP_CODE_ACQUIRE, answer, &granted);
     assert_int_equal(granted.waited, answer->kind == ANSWER_WOKEN);
     return granted.fencing_token;
+}
+
+int acquire_status(struct fixture *f, uint64_t session, uint64_t seq, struct want want)
+{
+    const struct answer *answer = acquire(f, session, seq, want);
+    return answer->kind == ANSWER_PARKED ? ACQUIRE_WAITS : answer->status;
 }
 
 uint64_t acquire_ok(struct fixture *f, uint64_t session, uint64_t seq, struct want want)
@@ -318,7 +333,7 @@ int close_session(struct fixture *f, uint64_t session, uint64_t seq)
     return call(f, OP_CODE_CLOSE, session, seq, &request)->status;
 }
 
-static struct msg_info_reply info_of(struct fixture *f, const char *name)
+struct msg_info_reply info_of(struct fixture *f, const char *name)
 {
     struct msg_info request = {.name = slice_of(name)};
     struct msg_info_reply reply;

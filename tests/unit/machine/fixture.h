@@ -82,8 +82,11 @@ uint64_t open_session(struct fixture *f, const char *name, uint64_t ttl_ms);
 /** What ACQUIRE asks for; the rest is zero. */
 struct want {
     const char *name;     /**< of the lock */
+    const char *also[4];  /**< further ones, rising by bytes; NULL = no more */
     uint64_t owner;       /**< not 0 */
     uint64_t mode;        /**< enum lock_mode */
+    uint64_t permits;     /**< of MODE_PERMITS */
+    uint64_t limit;       /**< likewise */
     uint64_t wait_ms;     /**< 0 = do not wait */
     uint64_t hold_max_ms; /**< 0 = none */
     uint64_t delay_ms;    /**< lock-delay */
@@ -93,6 +96,10 @@ const struct answer *acquire(struct fixture *f, uint64_t session, uint64_t seq, 
 
 /** ACQUIRE that must be granted at once. \return the token */
 uint64_t acquire_ok(struct fixture *f, uint64_t session, uint64_t seq, struct want want);
+
+/** ACQUIRE. \return its status, or ACQUIRE_WAITS */
+enum { ACQUIRE_WAITS = 1 };
+int acquire_status(struct fixture *f, uint64_t session, uint64_t seq, struct want want);
 
 /** Add such an ACQUIRE to the entry. */
 uint32_t add_acquire(struct fixture *f, uint64_t session, uint64_t seq, struct want want);
@@ -108,6 +115,9 @@ int keep(struct fixture *f, uint64_t session);
 int abandon(struct fixture *f, uint64_t session, uint64_t token);
 const struct answer *cancel(struct fixture *f, uint64_t session, uint64_t target_seq);
 int close_session(struct fixture *f, uint64_t session, uint64_t seq);
+
+/** INFO of a lock. */
+struct msg_info_reply info_of(struct fixture *f, const char *name);
 
 /** Holders and length of the queue of a lock. */
 uint64_t holders_of(struct fixture *f, const char *name);

@@ -3,17 +3,13 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/status.h"
 #include "protocol/words.h"
 
-static bool grantable(const struct model *m, const struct model_lock *l, uint64_t mode)
+static bool has(const struct model_user *user, unsigned lock)
 {
-    if (l->delay_ms > m->now_ms) return false;
-    if (mode == MODE_EXCLUSIVE) return l->holder_count == 0 && l->shared_delay_ms <= m->now_ms;
-    for (unsigned i = 0; i < l->holder_count; i++) {
-        if (l->holders[i].mode == MODE_EXCLUSIVE) return false;
-    }
-    return true;
+    return (user->names >> lock & 1) != 0;
 }
 
 static void remove_user(struct model_user *users, unsigned *count, unsigned at)
@@ -22,65 +18,164 @@ static void remove_user(struct model_user *users, unsigned *count, unsigned at)
     memmove(&users[at], &users[at + 1], (*count - at) * sizeof *users);
 }
 
-static void grant(struct model *m, struct model_lock *l, struct model_user user)
+/* ------------------------------------------------------------------ one lock */
+
+static unsigned holders_of_lock(const struct model *m, unsigned lock)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < m->grant_count; i++) count += has(&m->grants[i], lock);
+    return count;
+}
+
+/* What is delayed keeps this mode out; of permits so many units. */
+static bool delay_blocks(const struct model *m, unsigned lock, uint64_t mode, uint64_t *units)
+{
+    bool blocks = false;
+    *units = 0;
+    for (unsigned i = 0; i < m->delay_count; i++) {
+        const struct model_delay *d = &m->delays[i];
+        if (d->lock != lock) continue;
+        if (d->mode == MODE_PERMITS) {
+            *units += d->units;
+            if (mode == MODE_EXCLUSIVE) blocks = true;
+        } else if (d->until_ms > m->now_ms) {
+            if (d->mode == MODE_EXCLUSIVE || mode == MODE_EXCLUSIVE) blocks = true;
+        }
+    }
+    return blocks;
+}
+
+static bool is_delayed(const struct model *m, unsigned lock)
+{
+    uint64_t units;
+    return delay_blocks(m, lock, MODE_EXCLUSIVE, &units);
+}
+
+/* Could be granted in this lock, whoever waits. */
+static bool fits_in(const struct model *m, const struct model_user *want, unsigned lock)
+{
+    uint64_t taken;
+    if (delay_blocks(m, lock, want->mode, &taken)) return false;
+    for (unsigned i = 0; i < m->grant_count; i++) {
+        const struct model_user *g = &m->grants[i];
+        if (!has(g, lock)) continue;
+        if (g->mode == MODE_EXCLUSIVE || want->mode == MODE_EXCLUSIVE) return false;
+        taken += g->permits;
+    }
+    return want->mode != MODE_PERMITS || taken + want->permits <= want->limit;
+}
+
+/* One of the first `count` waiters wants this lock. */
+static bool is_waited_for(const struct model *m, unsigned lock, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (has(&m->waiters[i], lock)) return true;
+    }
+    return false;
+}
+
+/* In all its locks, past nobody who waits longer. */
+static bool grantable(const struct model *m, const struct model_user *want, unsigned older)
+{
+    for (unsigned lock = 0; lock < MODEL_LOCKS; lock++) {
+        if (!has(want, lock)) continue;
+        if (!fits_in(m, want, lock) || is_waited_for(m, lock, older)) return false;
+    }
+    return true;
+}
+
+static uint64_t limit_of(const struct model_user *user)
+{
+    if (user->mode == MODE_SHARED) return UINT64_MAX;
+    return user->limit;
+}
+
+/* A limit goes when nothing is held, delayed or waited for. */
+static void use_limit(struct model *m, const struct model_user *user)
+{
+    for (unsigned lock = 0; lock < MODEL_LOCKS; lock++) {
+        if (has(user, lock) && limit_of(user) != 0) m->limits[lock] = limit_of(user);
+    }
+}
+
+static bool has_other_limit(struct model *m, const struct model_user *want)
+{
+    for (unsigned lock = 0; lock < MODEL_LOCKS; lock++) {
+        if (!has(want, lock)) continue;
+        bool idle = holders_of_lock(m, lock) == 0 && !is_delayed(m, lock) &&
+                    !is_waited_for(m, lock, m->waiter_count);
+        if (idle) m->limits[lock] = 0;
+        bool same =
+            limit_of(want) == 0 || m->limits[lock] == 0 || m->limits[lock] == limit_of(want);
+        if (!same) return true;
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------ grants begin and end */
+
+static void grant(struct model *m, struct model_user user)
 {
     user.count = 1;
     user.until_ms = user.hold_ms != 0 ? m->now_ms + user.hold_ms : 0;
     user.token = 0;
-    l->holders[l->holder_count++] = user;
+    use_limit(m, &user);
+    HF_ASSERT(m->grant_count < MODEL_GRANTS_MAX);
+    m->grants[m->grant_count++] = user;
 }
 
 static void serve(struct model *m)
 {
-    for (unsigned i = 0; i < MODEL_LOCKS; i++) {
-        struct model_lock *l = &m->locks[i];
-        while (l->queue_length > 0 && grantable(m, l, l->queue[0].mode)) {
-            struct model_user user = l->queue[0];
-            remove_user(l->queue, &l->queue_length, 0);
-            grant(m, l, user);
+    for (unsigned i = 0; i < m->waiter_count;) {
+        if (!grantable(m, &m->waiters[i], i)) {
+            i++;
+            continue;
         }
+        struct model_user user = m->waiters[i];
+        remove_user(m->waiters, &m->waiter_count, i);
+        grant(m, user);
+        i = 0;
     }
 }
 
-static void lose(struct model *m, struct model_lock *l, unsigned holder)
+static void lose(struct model *m, unsigned at)
 {
-    struct model_user user = l->holders[holder];
-    uint64_t until_ms = m->now_ms + user.delay_ms;
-    uint64_t *delay_ms = user.mode == MODE_EXCLUSIVE ? &l->delay_ms : &l->shared_delay_ms;
-    if (user.delay_ms != 0 && until_ms > *delay_ms) *delay_ms = until_ms;
-    remove_user(l->holders, &l->holder_count, holder);
+    struct model_user user = m->grants[at];
+    for (unsigned lock = 0; lock < MODEL_LOCKS && user.delay_ms != 0; lock++) {
+        if (!has(&user, lock)) continue;
+        HF_ASSERT(m->delay_count < MODEL_DELAYS_MAX);
+        m->delays[m->delay_count++] =
+            (struct model_delay){lock, user.mode, user.permits, m->now_ms + user.delay_ms};
+    }
+    remove_user(m->grants, &m->grant_count, at);
 }
 
 /* Waiters of a session leave, or all whose wait is over (session 0). */
 static void drop_waiters(struct model *m, uint64_t session)
 {
-    for (unsigned i = 0; i < MODEL_LOCKS; i++) {
-        struct model_lock *l = &m->locks[i];
-        for (unsigned k = l->queue_length; k-- > 0;) {
-            const struct model_user *user = &l->queue[k];
-            bool leaves = session != 0 ? user->session == session : user->until_ms <= m->now_ms;
-            if (leaves) remove_user(l->queue, &l->queue_length, k);
-        }
+    for (unsigned i = m->waiter_count; i-- > 0;) {
+        const struct model_user *user = &m->waiters[i];
+        bool leaves = session != 0 ? user->session == session : user->until_ms <= m->now_ms;
+        if (leaves) remove_user(m->waiters, &m->waiter_count, i);
     }
 }
 
 /* Grants of a session end, or all whose hold is over (session 0). */
 static void drop_grants(struct model *m, uint64_t session, bool lost)
 {
-    for (unsigned i = 0; i < MODEL_LOCKS; i++) {
-        struct model_lock *l = &m->locks[i];
-        for (unsigned k = l->holder_count; k-- > 0;) {
-            const struct model_user *user = &l->holders[k];
-            bool over = user->until_ms != 0 && user->until_ms <= m->now_ms;
-            if (session != 0 ? user->session != session : !over) continue;
-            if (lost) {
-                lose(m, l, k);
-            } else {
-                remove_user(l->holders, &l->holder_count, k);
-            }
+    for (unsigned i = m->grant_count; i-- > 0;) {
+        const struct model_user *user = &m->grants[i];
+        bool over = user->until_ms != 0 && user->until_ms <= m->now_ms;
+        if (session != 0 ? user->session != session : !over) continue;
+        if (lost) {
+            lose(m, i);
+        } else {
+            remove_user(m->grants, &m->grant_count, i);
         }
     }
 }
+
+/* ------------------------------------------------------------------ the outside */
 
 void model_advance(struct model *m, uint64_t now_ms)
 {
@@ -94,85 +189,105 @@ void model_advance(struct model *m, uint64_t now_ms)
         s->id = 0;
     }
     drop_grants(m, 0, true);
+    for (unsigned i = m->delay_count; i-- > 0;) {
+        if (m->delays[i].until_ms <= now_ms) m->delays[i] = m->delays[--m->delay_count];
+    }
     serve(m);
 }
 
 bool model_has_queue_due(const struct model *m, uint64_t now_ms)
 {
-    for (unsigned i = 0; i < MODEL_LOCKS; i++) {
-        const struct model_lock *l = &m->locks[i];
-        bool over = (l->delay_ms != 0 && l->delay_ms <= now_ms) ||
-                    (l->shared_delay_ms != 0 && l->shared_delay_ms <= now_ms);
-        if (over && l->queue_length > 0) return true;
+    for (unsigned i = 0; i < m->delay_count; i++) {
+        const struct model_delay *d = &m->delays[i];
+        if (d->until_ms <= now_ms && is_waited_for(m, d->lock, m->waiter_count)) return true;
     }
     return false;
 }
 
 static bool waits_anywhere(const struct model *m, uint64_t session, uint64_t owner)
 {
-    for (unsigned i = 0; i < MODEL_LOCKS; i++) {
-        for (unsigned k = 0; k < m->locks[i].queue_length; k++) {
-            const struct model_user *user = &m->locks[i].queue[k];
-            if (user->session == session && user->owner == owner) return true;
-        }
+    for (unsigned i = 0; i < m->waiter_count; i++) {
+        if (m->waiters[i].session == session && m->waiters[i].owner == owner) return true;
     }
     return false;
 }
 
-int model_acquire(struct model *m, unsigned lock, const struct model_user *want, uint64_t wait_ms,
-                  bool reentrant)
+/* The owner has this very set in this very way. */
+static bool is_same(const struct model_user *a, const struct model_user *b)
 {
-    struct model_lock *l = &m->locks[lock];
-    if (waits_anywhere(m, want->session, want->owner)) return HF_EOWNERWAITING;
-    for (unsigned i = 0; i < l->holder_count; i++) {
-        struct model_user *user = &l->holders[i];
-        if (user->session != want->session || user->owner != want->owner) continue;
-        if (!reentrant || user->mode != want->mode) return HF_EALREADY;
-        user->count += 1;
-        return HF_OK;
-    }
-    bool now = grantable(m, l, want->mode);
-    if (now && l->queue_length == 0) {
-        grant(m, l, *want);
-        return HF_OK;
-    }
-    if (wait_ms > 0) {
-        struct model_user user = *want;
-        user.until_ms = m->now_ms + wait_ms;
-        l->queue[l->queue_length++] = user;
-        return MODEL_PARKED;
-    }
-    bool delayed =
-        l->delay_ms > m->now_ms || (want->mode == MODE_EXCLUSIVE && l->shared_delay_ms > m->now_ms);
-    return l->holder_count == 0 && delayed ? HF_EDELAYED : HF_EBUSY;
+    return a->names == b->names && a->mode == b->mode && a->permits == b->permits &&
+           a->limit == b->limit;
 }
 
-uint64_t model_release(struct model *m, unsigned lock, unsigned holder)
+/* The grant of the first of its names that the owner holds; NULL = none. */
+static struct model_user *find_held(struct model *m, const struct model_user *want)
 {
-    struct model_lock *l = &m->locks[lock];
-    l->holders[holder].count -= 1;
-    uint64_t left = l->holders[holder].count;
-    if (left == 0) remove_user(l->holders, &l->holder_count, holder);
+    for (unsigned lock = 0; lock < MODEL_LOCKS; lock++) {
+        for (unsigned i = 0; i < m->grant_count; i++) {
+            struct model_user *user = &m->grants[i];
+            if (user->session != want->session || user->owner != want->owner) continue;
+            if (has(want, lock) && has(user, lock)) return user;
+        }
+    }
+    return NULL;
+}
+
+static int refuse(const struct model *m, const struct model_user *want)
+{
+    for (unsigned lock = 0; lock < MODEL_LOCKS; lock++) {
+        if (!has(want, lock)) continue;
+        bool fits = fits_in(m, want, lock);
+        if (!fits && holders_of_lock(m, lock) > 0) return HF_EBUSY;
+        if (fits && is_waited_for(m, lock, m->waiter_count)) return HF_EBUSY;
+    }
+    return HF_EDELAYED;
+}
+
+int model_acquire(struct model *m, const struct model_user *want, uint64_t wait_ms, bool reentrant)
+{
+    if (waits_anywhere(m, want->session, want->owner)) return HF_EOWNERWAITING;
+    struct model_user *held = find_held(m, want);
+    if (held != NULL) {
+        if (!reentrant || !is_same(held, want)) return HF_EALREADY;
+        held->count += 1;
+        return HF_OK;
+    }
+    if (has_other_limit(m, want)) return HF_ELIMIT;
+    if (grantable(m, want, m->waiter_count)) {
+        grant(m, *want);
+        return HF_OK;
+    }
+    if (wait_ms == 0) return refuse(m, want);
+    struct model_user user = *want;
+    user.until_ms = m->now_ms + wait_ms;
+    use_limit(m, &user);
+    HF_ASSERT(m->waiter_count < MODEL_WAITERS_MAX);
+    m->waiters[m->waiter_count++] = user;
+    return MODEL_PARKED;
+}
+
+uint64_t model_release(struct model *m, unsigned grant_at)
+{
+    m->grants[grant_at].count -= 1;
+    uint64_t left = m->grants[grant_at].count;
+    if (left == 0) remove_user(m->grants, &m->grant_count, grant_at);
     serve(m);
     return left;
 }
 
-void model_abandon(struct model *m, unsigned lock, unsigned holder)
+void model_abandon(struct model *m, unsigned grant_at)
 {
-    lose(m, &m->locks[lock], holder);
+    lose(m, grant_at);
     serve(m);
 }
 
 bool model_cancel(struct model *m, uint64_t session, uint64_t seq)
 {
-    for (unsigned i = 0; i < MODEL_LOCKS; i++) {
-        struct model_lock *l = &m->locks[i];
-        for (unsigned k = 0; k < l->queue_length; k++) {
-            if (l->queue[k].session != session || l->queue[k].seq != seq) continue;
-            remove_user(l->queue, &l->queue_length, k);
-            serve(m);
-            return true;
-        }
+    for (unsigned i = 0; i < m->waiter_count; i++) {
+        if (m->waiters[i].session != session || m->waiters[i].seq != seq) continue;
+        remove_user(m->waiters, &m->waiter_count, i);
+        serve(m);
+        return true;
     }
     return false;
 }

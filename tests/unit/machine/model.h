@@ -1,6 +1,7 @@
-/* The exclusive and shared lock with a queue, written a second time as simply as can be: arrays,
- * linear searches, no rows, no deadlines that move. It knows nothing of machine/ but its words, and
- * is what the machine is held against, step by step. */
+/* Locks with queues, written a second time as simply as can be: one array of grants, one of
+ * waiters in the order in which they came, linear searches, no rows, no cursors, no lists of what
+ * to serve. A request for several names is one user with several bits. It knows nothing of machine/
+ * but its words, and is what the machine is held against, step by step. */
 #ifndef TESTS_UNIT_MACHINE_MODEL_H
 #define TESTS_UNIT_MACHINE_MODEL_H
 
@@ -10,17 +11,22 @@
 enum {
     MODEL_SESSIONS = 5,
     MODEL_OWNERS = 3, /* a session: 1 .. MODEL_OWNERS */
-    MODEL_LOCKS = 3,
-    MODEL_QUEUE_MAX = MODEL_SESSIONS * MODEL_OWNERS,
+    MODEL_LOCKS = 4,
+    MODEL_WAITERS_MAX = MODEL_SESSIONS * MODEL_OWNERS,
+    MODEL_GRANTS_MAX = MODEL_WAITERS_MAX * MODEL_LOCKS,
+    MODEL_DELAYS_MAX = 1000,
     MODEL_PARKED = 1, /* what model_acquire() answers for a request that waits */
 };
 
-/** One user of a lock: a holder or a waiter. */
+/** One user of locks: a holder or a waiter. */
 struct model_user {
     uint64_t session;  /**< the machine's number */
     uint64_t owner;    /**< within it */
     uint64_t seq;      /**< of the ACQUIRE */
-    uint64_t mode;     /**< exclusive or shared */
+    unsigned names;    /**< bit i: lock i */
+    uint64_t mode;     /**< enum lock_mode */
+    uint64_t permits;  /**< of MODE_PERMITS */
+    uint64_t limit;    /**< likewise */
     uint64_t count;    /**< reentrant acquisitions; holders only */
     uint64_t until_ms; /**< end of the wait; of hold_max for a holder, 0 = none */
     uint64_t hold_ms;  /**< hold_max asked for */
@@ -28,13 +34,12 @@ struct model_user {
     uint64_t token;    /**< of a holder, as the machine told; 0 = not told yet */
 };
 
-struct model_lock {
-    struct model_user holders[MODEL_QUEUE_MAX]; /**< in the order of their grants */
-    unsigned holder_count;                      /**< in use */
-    struct model_user queue[MODEL_QUEUE_MAX];   /**< head first */
-    unsigned queue_length;                      /**< in use */
-    uint64_t delay_ms;                          /**< nothing is granted until then */
-    uint64_t shared_delay_ms;                   /**< nothing exclusive is */
+/** Units of a lock that stay taken after a loss. */
+struct model_delay {
+    unsigned lock;     /**< by number */
+    uint64_t mode;     /**< of the grant that was lost */
+    uint64_t units;    /**< permits */
+    uint64_t until_ms; /**< cluster time; of permits the first sweep from then on */
 };
 
 struct model_session {
@@ -46,7 +51,13 @@ struct model_session {
 struct model {
     uint64_t now_ms;                               /**< cluster time */
     struct model_session sessions[MODEL_SESSIONS]; /**< alive ones */
-    struct model_lock locks[MODEL_LOCKS];          /**< by number */
+    struct model_user grants[MODEL_GRANTS_MAX];    /**< in the order in which they were granted */
+    unsigned grant_count;                          /**< in use */
+    struct model_user waiters[MODEL_WAITERS_MAX];  /**< oldest first */
+    unsigned waiter_count;                         /**< in use */
+    struct model_delay delays[MODEL_DELAYS_MAX];   /**< in no order */
+    unsigned delay_count;                          /**< in use */
+    uint64_t limits[MODEL_LOCKS];                  /**< in use; 0 = none, UINT64_MAX = SHARED */
 };
 
 /** Time moves; what is due ends, all at once, then queues are served. */
@@ -56,16 +67,15 @@ void model_advance(struct model *m, uint64_t now_ms);
 bool model_has_queue_due(const struct model *m, uint64_t now_ms);
 
 /** What the machine must answer; MODEL_PARKED = it waits. \param want an ACQUIRE's arguments. */
-int model_acquire(struct model *m, unsigned lock, const struct model_user *want, uint64_t wait_ms,
-                  bool reentrant);
+int model_acquire(struct model *m, const struct model_user *want, uint64_t wait_ms, bool reentrant);
 
-/** End one acquisition of the holder; it must be one. \return what is left to release */
-uint64_t model_release(struct model *m, unsigned lock, unsigned holder);
+/** End one acquisition of the grant; it must be one. \return what is left to release */
+uint64_t model_release(struct model *m, unsigned grant);
 
 /** The holder declares its grant lost. */
-void model_abandon(struct model *m, unsigned lock, unsigned holder);
+void model_abandon(struct model *m, unsigned grant);
 
-/** Take (session, seq) out of the queue it waits in. \return false if it waits in none */
+/** Take (session, seq) out of the queues it waits in. \return false if it waits in none */
 bool model_cancel(struct model *m, uint64_t session, uint64_t seq);
 
 /** A session gives everything back. */

@@ -14,7 +14,9 @@
 
 enum { ROUNDS = 1500, SEEDS = 6, LOG_MAX = 4000, OPS_AN_ENTRY_MAX = 4, SENT_MAX = 24 };
 
-static const char *const lock_names[MODEL_LOCKS] = {"a", "a/b", "b"};
+static const char *const lock_names[MODEL_LOCKS] = {"a", "a/b", "b", "c"};
+
+static const bool several_names = false;
 
 /* A request that was sent, for retries. */
 struct sent {
@@ -111,36 +113,61 @@ static void check_answer(struct world *w, const struct answer *answer)
     if (e->sent != NULL && e->sent->seq != 0) remember_answer(e->sent, answer);
 }
 
+/* The machine's holders of a lock are the model's; a token that it tells is taken over. */
+static void compare_holders(struct world *w, unsigned lock, const struct msg_info_reply *reply)
+{
+    const struct holder_info *holders = reply->holders.items;
+    uint64_t token_before = 0;
+    uint64_t units = 0;
+    uint32_t count = 0;
+    for (unsigned i = 0; i < w->model.grant_count; i++) {
+        struct model_user *g = &w->model.grants[i];
+        if ((g->names >> lock & 1) == 0) continue;
+        uint32_t at = 0;
+        while (at < reply->holders.count &&
+               (holders[at].session != g->session || holders[at].owner != g->owner))
+            at++;
+        assert_true(at < reply->holders.count);
+        assert_int_equal(holders[at].mode, g->mode);
+        assert_int_equal(holders[at].permits, g->permits);
+        assert_int_equal(holders[at].count, g->count);
+        if (g->token != 0) assert_int_equal(g->token, holders[at].fencing_token);
+        g->token = holders[at].fencing_token;
+        /* Tokens of a lock rise in the order of its grants. */
+        assert_true(g->token > token_before);
+        token_before = g->token;
+        units += g->mode == MODE_PERMITS ? g->permits : 1;
+        count++;
+    }
+    assert_int_equal(reply->holders.count, count);
+    assert_int_equal(reply->units_taken, units);
+}
+
 /* The machine's lock is the model's, holder by holder and waiter by waiter. */
 static void compare_lock(struct world *w, unsigned lock)
 {
-    struct model_lock *l = &w->model.locks[lock];
     struct msg_info request = {.name = slice_of(lock_names[lock])};
     struct msg_info_reply reply;
     read_ok(w->f, OP_CODE_INFO, &request, 0, &reply);
-    const struct holder_info *holders = reply.holders.items;
+    compare_holders(w, lock, &reply);
     const struct waiter_info *waiters = reply.waiters.items;
-    assert_int_equal(reply.holders.count, l->holder_count);
-    assert_int_equal(reply.waiters.count, l->queue_length);
-    for (unsigned i = 0; i < l->holder_count; i++) {
-        uint32_t at = 0;
-        while (at < reply.holders.count && (holders[at].session != l->holders[i].session ||
-                                            holders[at].owner != l->holders[i].owner))
-            at++;
-        assert_true(at < reply.holders.count);
-        assert_int_equal(holders[at].mode, l->holders[i].mode);
-        assert_int_equal(holders[at].count, l->holders[i].count);
-        if (l->holders[i].token != 0)
-            assert_int_equal(l->holders[i].token, holders[at].fencing_token);
-        l->holders[i].token = holders[at].fencing_token;
-        /* Tokens rise in the order of the grants. */
-        if (i > 0) assert_true(l->holders[i].token > l->holders[i - 1].token);
+    uint32_t count = 0;
+    for (unsigned i = 0; i < w->model.waiter_count; i++) {
+        const struct model_user *user = &w->model.waiters[i];
+        if ((user->names >> lock & 1) == 0) continue;
+        assert_true(count < reply.waiters.count);
+        assert_int_equal(waiters[count].session, user->session);
+        assert_int_equal(waiters[count].owner, user->owner);
+        assert_int_equal(waiters[count].mode, user->mode);
+        count++;
     }
-    for (unsigned i = 0; i < l->queue_length; i++) {
-        assert_int_equal(waiters[i].session, l->queue[i].session);
-        assert_int_equal(waiters[i].owner, l->queue[i].owner);
-        assert_int_equal(waiters[i].mode, l->queue[i].mode);
+    assert_int_equal(reply.waiters.count, count);
+    uint64_t units = 0;
+    for (unsigned i = 0; i < w->model.delay_count; i++) {
+        const struct model_delay *d = &w->model.delays[i];
+        if (d->lock == lock && d->mode == MODE_PERMITS) units += d->units;
     }
+    assert_int_equal(reply.units_delayed, units);
 }
 
 static void log_entry(struct world *w)
@@ -177,32 +204,61 @@ static struct expected *expect(struct world *w, int status)
     return e;
 }
 
+/* Most requests for a lock are of one kind, SHARED or PERMITS; now and then one of another comes.
+ */
+static void draw_mode(struct world *w, unsigned lock, struct want *want)
+{
+    if (below(w, 2) == 0) return;
+    bool permits = below(w, 12) == 0 ? below(w, 2) == 0 : lock >= MODEL_LOCKS / 2;
+    want->mode = permits ? MODE_PERMITS : MODE_SHARED;
+    if (!permits) return;
+    want->limit = below(w, 12) == 0 ? 2 : 4;
+    want->permits = 1 + below(w, want->limit);
+}
+
+/* One name, or several. \return their bits */
+static unsigned draw_names(struct world *w, struct want *want)
+{
+    unsigned first = (unsigned)below(w, MODEL_LOCKS);
+    unsigned names = 1U << first;
+    want->name = lock_names[first];
+    unsigned count = 0;
+    for (unsigned lock = first + 1; several_names && lock < MODEL_LOCKS; lock++) {
+        if (below(w, 3) != 0) continue;
+        want->also[count++] = lock_names[lock];
+        names |= 1U << lock;
+    }
+    draw_mode(w, first, want);
+    return names;
+}
+
 static void do_acquire(struct world *w, unsigned session)
 {
     static const uint64_t waits_ms[] = {0, 0, 500, 3000, 20000};
     static const uint64_t holds_ms[] = {0, 0, 0, 700, 5000};
     static const uint64_t delays_ms[] = {0, 0, 0, 400, 2500};
     struct model_session *s = &w->model.sessions[session];
-    unsigned lock = (unsigned)below(w, MODEL_LOCKS);
     struct want want = {
-        .name = lock_names[lock],
         .owner = 1 + below(w, MODEL_OWNERS),
-        .mode = below(w, 2),
         .wait_ms = waits_ms[below(w, HF_ARRAY_COUNT(waits_ms))],
         .hold_max_ms = holds_ms[below(w, HF_ARRAY_COUNT(holds_ms))],
         .delay_ms = delays_ms[below(w, HF_ARRAY_COUNT(delays_ms))],
         .reentrant = below(w, 2),
     };
+    unsigned names = draw_names(w, &want);
     uint64_t seq = ++w->seqs[session];
     struct model_user user = {
         .session = s->id,
         .owner = want.owner,
         .seq = seq,
+        .names = names,
         .mode = want.mode,
+        .permits = want.permits,
+        .limit = want.limit,
         .hold_ms = want.hold_max_ms,
         .delay_ms = want.delay_ms,
     };
-    int status = model_acquire(&w->model, lock, &user, want.wait_ms, want.reentrant == 1);
+    int status = model_acquire(&w->model, &user, want.wait_ms, want.reentrant == 1);
     struct expected *e = expect(w, status);
     e->sent = &w->sent[below(w, SENT_MAX)];
     for (uint32_t i = 0; i + 1 < w->op_count; i++) {
@@ -231,37 +287,42 @@ static void do_retry(struct world *w, unsigned session)
     }
 }
 
-/* A holder of this session whose token the machine has told. */
-static bool find_held(struct world *w, uint64_t session, unsigned *lock, unsigned *holder)
+/* A grant of this session whose token the machine has told. */
+static bool find_held(struct world *w, uint64_t session, unsigned *at)
 {
-    unsigned start = (unsigned)below(w, MODEL_LOCKS);
-    for (unsigned i = 0; i < MODEL_LOCKS; i++) {
-        *lock = (start + i) % MODEL_LOCKS;
-        const struct model_lock *l = &w->model.locks[*lock];
-        for (*holder = 0; *holder < l->holder_count; *holder += 1) {
-            const struct model_user *user = &l->holders[*holder];
-            if (user->session == session && user->token != 0) return true;
-        }
+    unsigned count = w->model.grant_count;
+    unsigned start = count > 0 ? (unsigned)below(w, count) : 0;
+    for (unsigned i = 0; i < count; i++) {
+        *at = (start + i) % count;
+        const struct model_user *user = &w->model.grants[*at];
+        if (user->session == session && user->token != 0) return true;
     }
     return false;
+}
+
+/* One of a grant's names, whichever. */
+static const char *draw_name_of(struct world *w, const struct model_user *user)
+{
+    unsigned lock = (unsigned)below(w, MODEL_LOCKS);
+    while ((user->names >> lock & 1) == 0) lock = (lock + 1) % MODEL_LOCKS;
+    return lock_names[lock];
 }
 
 static void do_release(struct world *w, unsigned session)
 {
     struct model_session *s = &w->model.sessions[session];
-    unsigned lock, holder;
-    if (w->op_count != 0 || !find_held(w, s->id, &lock, &holder)) return;
-    uint64_t token = w->model.locks[lock].holders[holder].token;
-    uint64_t owner = w->model.locks[lock].holders[holder].owner;
+    unsigned at;
+    if (w->op_count != 0 || !find_held(w, s->id, &at)) return;
+    const struct model_user *held = &w->model.grants[at];
     bool wrong = below(w, 5) == 0;
     struct msg_release request = {
-        .name = below(w, 2) == 0 ? slice_of(lock_names[lock]) : (struct slice){0},
-        .fencing_token = token,
-        .owner = wrong ? owner + 100 : owner,
+        .name = below(w, 2) == 0 ? slice_of(draw_name_of(w, held)) : (struct slice){0},
+        .fencing_token = held->token,
+        .owner = wrong ? held->owner + 100 : held->owner,
     };
     struct envelope envelope = envelope_for(s->id, ++w->seqs[session]);
     expect(w, wrong ? HF_ENOTOWNER : HF_OK);
-    if (!wrong) model_release(&w->model, lock, holder);
+    if (!wrong) model_release(&w->model, at);
     add_op(w->f, OP_CODE_RELEASE, &envelope, &request);
     renew(s, w->f->now_ms);
 }
@@ -269,11 +330,11 @@ static void do_release(struct world *w, unsigned session)
 static void do_abandon(struct world *w, unsigned session)
 {
     struct model_session *s = &w->model.sessions[session];
-    unsigned lock, holder;
-    if (w->op_count != 0 || !find_held(w, s->id, &lock, &holder)) return;
-    struct msg_abandon request = {.fencing_token = w->model.locks[lock].holders[holder].token};
+    unsigned at;
+    if (w->op_count != 0 || !find_held(w, s->id, &at)) return;
+    struct msg_abandon request = {.fencing_token = w->model.grants[at].token};
     struct envelope envelope = envelope_for(s->id, 0);
-    model_abandon(&w->model, lock, holder);
+    model_abandon(&w->model, at);
     expect(w, HF_OK);
     add_op(w->f, OP_CODE_ABANDON, &envelope, &request);
     renew(s, w->f->now_ms);

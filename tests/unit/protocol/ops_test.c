@@ -117,23 +117,19 @@ static void test_names_are_sorted_and_distinct(void **state)
     assert_request(OP_CODE_ACQUIRE, &acquire, HF_OK);
 }
 
-/* Permits belong to their mode, and that mode is refused while it is planned. */
-static void test_permits_are_for_their_mode_which_is_planned(void **state)
+/* Permits belong to their mode; there is at least one, and never more than the limit. */
+static void test_permits_are_for_their_mode_and_within_the_limit(void **state)
 {
     (void)state;
     static const struct {
         uint64_t mode, permits, limit;
         int status;
     } rows[] = {
-        {MODE_EXCLUSIVE, 0, 0, HF_OK},
-        {MODE_SHARED, 0, 0, HF_OK},
-        {MODE_EXCLUSIVE, 1, 0, HF_EBADREQUEST},
-        {MODE_SHARED, 0, 1, HF_EBADREQUEST},
-        {MODE_PERMITS, 0, 5, HF_EBADREQUEST},
-        {MODE_PERMITS, 1, 0, HF_EBADREQUEST},
-        {MODE_PERMITS, 5, 5, HF_EBADREQUEST},
-        {MODE_PERMITS, 6, 5, HF_EBADREQUEST},
-        {MODE_PERMITS, 1, PERMITS_MAX, HF_EBADREQUEST},
+        {MODE_EXCLUSIVE, 0, 0, HF_OK},          {MODE_SHARED, 0, 0, HF_OK},
+        {MODE_EXCLUSIVE, 1, 0, HF_EBADREQUEST}, {MODE_SHARED, 0, 1, HF_EBADREQUEST},
+        {MODE_PERMITS, 0, 5, HF_EBADREQUEST},   {MODE_PERMITS, 1, 0, HF_EBADREQUEST},
+        {MODE_PERMITS, 0, 0, HF_EBADREQUEST},   {MODE_PERMITS, 5, 5, HF_OK},
+        {MODE_PERMITS, 6, 5, HF_EBADREQUEST},   {MODE_PERMITS, 1, PERMITS_MAX, HF_OK},
     };
     struct slice name = slice_of("n");
     for (size_t i = 0; i < HF_ARRAY_COUNT(rows); i++) {
@@ -264,7 +260,7 @@ int main(void)
         cmocka_unit_test(test_traits_do_not_contradict_each_other),
         cmocka_unit_test(test_each_reply_has_the_body_of_its_status),
         cmocka_unit_test(test_names_are_sorted_and_distinct),
-        cmocka_unit_test(test_permits_are_for_their_mode_which_is_planned),
+        cmocka_unit_test(test_permits_are_for_their_mode_and_within_the_limit),
         cmocka_unit_test(test_a_beginning_has_a_lease_and_a_whole_guard),
         cmocka_unit_test(test_other_requests_hold_what_they_say),
         cmocka_unit_test(test_session_and_seq_stand_where_they_belong),
