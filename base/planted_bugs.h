@@ -141,6 +141,12 @@
         "ACQUIRE takes a lock past one who waits for it and for another one: whoever wants both "  \
         "starves")                                                                                 \
     BUG(49, PERMITS_OVER_LIMIT,                                                                    \
-        "permits are granted while any unit is left: more are out than the lock has")
+        "permits are granted while any unit is left: more are out than the lock has")              \
+    BUG(60, TOMBSTONE_REEXECUTED,                                                                  \
+        "retention leaves no tombstone behind: a late repeat of what was done is executed "        \
+        "again (contract, 6)")                                                                     \
+    BUG(61, TOMBSTONE_FINGERPRINT,                                                                 \
+        "BEGIN does not compare the fingerprint with a tombstone's: another request is told "      \
+        "that it was done")
 
 #endif

@@ -79,6 +79,26 @@ int record_del(struct machine *m, struct slice key, struct row_record *row)
     return state_del(m, TABLE_RECORDS, key);
 }
 
+void record_fingerprint_hash(struct slice fingerprint, uint8_t hash[HASH128_BYTES])
+{
+    HF_ASSERT(fingerprint.size == FINGERPRINT_BYTES || fingerprint.size == HASH128_BYTES);
+    if (fingerprint.size == HASH128_BYTES) {
+        memcpy(hash, fingerprint.data, HASH128_BYTES);
+        return;
+    }
+    put_hash128(hash, hash128(0, fingerprint.data, fingerprint.size));
+}
+
+void record_note_act(struct machine *m, struct row_record *row, uint16_t op,
+                     struct slice operator_name, struct slice reason)
+{
+    HF_ASSERT(operator_name.size >= 1);
+    row->act = op;
+    row->act_at_ms = m->meta.wall_ms;
+    row->operator_name = operator_name;
+    row->evidence = reason;
+}
+
 /* ------------------------------------------------------------------ attempts */
 
 static int bind_to_session(struct machine *m, struct slice key, const struct row_record *row,
@@ -112,6 +132,7 @@ int record_start(struct machine *m, struct slice key, struct row_record *row,
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
 
     const struct msg_begin *request = call->request;
+    row->fingerprint = request->fingerprint; /* the same; of one that was reopened, whole again */
     row->state = RECORD_RUNNING;
     row->lapsed = 0;
     bool keeps = row->attempt > 0 && planted(TAKEOVER_KEEPS_TOKEN);

@@ -5,7 +5,8 @@
  * An attempt whose lease ended under TAKEOVER_AUTO is lapsed: still RUNNING, still good to
  * complete, until the next BEGIN takes over: log order decides. The files: record.c reads, writes
  * and moves a record between states; record_begin.c is BEGIN, parked or not, and its retry;
- * record_attempt.c what an attempt does; record_end.c what ends it; record_reads.c shows.
+ * record_attempt.c what an attempt does; record_end.c what ends it; record_operator.c what people
+ * decide; record_reads.c shows.
  *
  * Rows of a record: row_record by key; its checkpoint's data by key, apart, so that an EXTEND does
  * not copy it; while RUNNING its token in TABLE_ATTEMPTS, and in TABLE_BOUND if its lease is the
@@ -61,6 +62,13 @@ int record_checkpoint_data(struct machine *m, struct slice key, struct slice *da
 HF_MUST_USE
 int record_lease_left(struct machine *m, const struct row_record *row, uint64_t *left_ms);
 
+/** Hash of a fingerprint, as a tombstone keeps it; of one that is that hash already, itself. */
+void record_fingerprint_hash(struct slice fingerprint, uint8_t hash[HASH128_BYTES]);
+
+/** Take an operator's act down: who, why, when, and which op it was. */
+void record_note_act(struct machine *m, struct row_record *row, uint16_t op,
+                     struct slice operator_name, struct slice reason);
+
 /** When its retention ends. UINT64_MAX: never, or not while it is as it is. */
 uint64_t record_reaped_at(const struct row_record *row);
 
@@ -94,6 +102,12 @@ int record_complete(struct machine *m, const struct op_context *ctx, const void 
 HF_MUST_USE
 int record_resolve(struct machine *m, const struct op_context *ctx, const void *request,
                    struct reply_out *out);
+
+
+/* REOPEN. */
+HF_MUST_USE
+int record_reopen(struct machine *m, const struct op_context *ctx, const void *request,
+                  struct reply_out *out);
 
 /** ABANDON of an attempt's token by the session that holds it.
  * \retval HF_ENOTFOUND it is no running attempt's; \retval HF_ENOTOWNER another session's. */

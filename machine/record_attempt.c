@@ -230,8 +230,7 @@ int record_resolve(struct machine *m, const struct op_context *ctx, const void *
     }
     rv = record_stop(m, resolve->key, &row, (enum record_state)resolve->outcome);
     if (rv != HF_OK) return rv;
-    row.evidence = resolve->evidence;
-    row.operator_name = resolve->operator_name;
+    record_note_act(m, &row, ctx->op, resolve->operator_name, resolve->evidence);
     set_result(m, &row, resolve->code, resolve->headers, resolve->body);
     rv = finish(m, resolve->key, &row);
     if (rv != HF_OK) return rv;

@@ -151,6 +151,15 @@ static int begin_attempt(struct machine *m, struct slice key, struct row_record 
     return answer_attempt(m, row, key, lapsed ? BEGIN_TAKEOVER : BEGIN_STARTED, out);
 }
 
+/* Is `kept`, a fingerprint or the hash of one, that of this request? */
+static bool is_same(struct slice kept, const struct msg_begin *request)
+{
+    uint8_t hash[HASH128_BYTES];
+    if (kept.size == FINGERPRINT_BYTES) return slice_equal(kept, request->fingerprint);
+    record_fingerprint_hash(request->fingerprint, hash);
+    return slice_equal(kept, slice_make(hash, sizeof hash));
+}
+
 static bool is_too_old(const struct machine *m, const struct msg_begin *request)
 {
     uint64_t limit = (uint64_t)TOMBSTONE_FACTOR * request->retain_ms;
@@ -166,11 +175,8 @@ static int answer_absent(struct machine *m, const struct begin_call *call, struc
     struct row_tombstone tombstone;
     int rv = state_get(m, TABLE_TOMBSTONES, request->key, &row_tombstone_type, &tombstone);
     if (rv == HF_OK) {
-        uint8_t bytes[HASH128_BYTES];
-        put_hash128(bytes, hash128(0, request->fingerprint.data, request->fingerprint.size));
-        if (!slice_equal(tombstone.fingerprint_hash, slice_make(bytes, sizeof bytes))) {
-            return answer_mismatch(RECORD_TOMBSTONE, out);
-        }
+        bool same = is_same(tombstone.fingerprint_hash, request) || planted(TOMBSTONE_FINGERPRINT);
+        if (!same) return answer_mismatch(RECORD_TOMBSTONE, out);
         return reply_set(out, OP_CODE_BEGIN, HF_EKEYEXPIRED, NULL);
     }
     if (rv != HF_ENOTFOUND) return rv;
@@ -244,7 +250,7 @@ int record_begin(struct machine *m, const struct op_context *ctx, const void *re
     int rv = record_get(m, begin->key, &row);
     if (rv == HF_ENOTFOUND) return answer_absent(m, &call, out);
     if (rv != HF_OK) return rv;
-    bool same = slice_equal(row.fingerprint, begin->fingerprint) || planted(MISMATCH_REPLAYED);
+    bool same = is_same(row.fingerprint, begin) || planted(MISMATCH_REPLAYED);
     if (!same) {
         return answer_mismatch((enum record_state)row.state, out);
     }

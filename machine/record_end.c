@@ -67,12 +67,20 @@ static int bury(struct machine *m, struct slice key, struct row_record *row)
 {
     uint64_t kept_ms = row->retain_ms * TOMBSTONE_FACTOR;
     uint8_t hash[HASH128_BYTES];
-    put_hash128(hash, hash128(0, row->fingerprint.data, row->fingerprint.size));
+    record_fingerprint_hash(row->fingerprint, hash);
     struct row_tombstone tombstone = {
         .fingerprint_hash = slice_make(hash, sizeof hash),
         .outcome = row->state,
         .since_ms = state_now(m),
         .until_ms = state_later(m, kept_ms),
+        .fencing_token = row->fencing_token,
+        .attempt = row->attempt,
+        .code = row->code,
+        .done_at_ms = row->done_at_ms,
+        .takeover = row->takeover,
+        .retain_ms = row->retain_ms,
+        .marked = row->marked,
+        .secret_id = row->secret_id,
     };
     int rv = state_put(m, TABLE_TOMBSTONES, key, &row_tombstone_type, &tombstone);
     if (rv != HF_OK) return rv;
@@ -87,7 +95,8 @@ int record_retention_due(struct machine *m, struct slice id)
     if (record_reaped_at(&row) > state_now(m) || row.parked_count > 0) {
         return record_put(m, id, &row);
     }
-    if (row.state == RECORD_DONE || row.state == RECORD_FAILED) {
+    bool ended = row.state == RECORD_DONE || row.state == RECORD_FAILED;
+    if (ended && !planted(TOMBSTONE_REEXECUTED)) {
         rv = bury(m, id, &row);
         if (rv != HF_OK) return rv;
     }

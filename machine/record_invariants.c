@@ -74,6 +74,13 @@ static int check_shape(struct machine *m, const struct tally *t, struct slice ke
     if (row->lapsed && row->takeover != TAKEOVER_AUTO) {
         return complain(t, key, "it lapsed against its takeover policy");
     }
+    if (row->fingerprint.size != FINGERPRINT_BYTES && row->state != RECORD_RETRYABLE) {
+        return complain(t, key, "it has the hash of a fingerprint and was not reopened");
+    }
+    bool told = row->headers.size + row->body.size + row->code != 0;
+    if (told && row->state != RECORD_DONE && row->state != RECORD_FAILED) {
+        return complain(t, key, "it has a result and no outcome");
+    }
     if (row->since_ms > state_now(m)) return complain(t, key, "its state is from the future");
     const struct late_item *late = row->late.items;
     for (uint32_t i = 0; i < row->late.count; i++) {
@@ -225,6 +232,10 @@ static int check_tombstones(struct machine *m, struct tally *t, uint64_t *count)
         struct row_tombstone row;
         rv = state_decode(m, &row_tombstone_type, walk.value, &row);
         if (rv != HF_OK) break;
+        if (state_token_is_future(m, row.fencing_token)) {
+            rv = complain(t, walk.key, "its tombstone's fencing token was never issued");
+            break;
+        }
         struct row_key id = row_key_deadline(row.until_ms, DEADLINE_TOMBSTONE, walk.key);
         rv = row_holds(m, TABLE_DEADLINES, &id, (struct slice){0});
         if (rv == HF_ENOTFOUND) rv = complain(t, walk.key, "its tombstone would stay for ever");

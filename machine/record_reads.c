@@ -10,6 +10,11 @@ enum {
     LINE_BYTES = 160,                       /* of a line's numbers, about */
 };
 
+static bool has_outcome(const struct row_record *row)
+{
+    return row->state == RECORD_DONE || row->state == RECORD_FAILED;
+}
+
 static int fill_line(struct machine *m, struct slice key, const struct row_record *row,
                      uint64_t elapsed_ms, struct record_line *line)
 {
@@ -31,6 +36,8 @@ static int fill_line(struct machine *m, struct slice key, const struct row_recor
         .checkpoint = row->checkpoint,
         .client_name = row->client_name,
         .peer = row->peer,
+        .outcome = has_outcome(row) ? row->state : OUTCOME_NONE,
+        .secret_id = row->secret_id,
     };
     return HF_OK;
 }
@@ -43,8 +50,13 @@ static void fill_tombstone_line(const struct machine *m, struct slice key,
     *line = (struct record_line){
         .key = key,
         .state = RECORD_TOMBSTONE,
+        .fencing_token = row->fencing_token,
+        .attempt = row->attempt,
+        .code = row->code,
         .since_ms = row->since_ms,
         .left_ms = left_ms > elapsed_ms ? left_ms - elapsed_ms : 0,
+        .outcome = row->outcome,
+        .secret_id = row->secret_id,
     };
 }
 
@@ -63,6 +75,8 @@ static void copy_line(const struct record_line *line, struct msg_record_reply *r
     reply->checkpoint = line->checkpoint;
     reply->client_name = line->client_name;
     reply->peer = line->peer;
+    reply->outcome = line->outcome;
+    reply->secret_id = line->secret_id;
 }
 
 static int read_tombstone(struct machine *m, struct slice key, uint64_t elapsed_ms,
@@ -74,7 +88,13 @@ static int read_tombstone(struct machine *m, struct slice key, uint64_t elapsed_
     if (rv == HF_ENOTFOUND) return reply_set(out, OP_CODE_RECORD_GET, HF_ENOTFOUND, NULL);
     if (rv != HF_OK) return rv;
     fill_tombstone_line(m, key, &row, elapsed_ms, &line);
-    struct msg_record_reply reply = {0};
+    struct msg_record_reply reply = {
+        .fingerprint = row.fingerprint_hash,
+        .takeover = row.takeover,
+        .retain_ms = row.retain_ms,
+        .done_at_ms = row.done_at_ms,
+        .marked = row.marked,
+    };
     copy_line(&line, &reply);
     return reply_set(out, OP_CODE_RECORD_GET, HF_OK, &reply);
 }
@@ -96,7 +116,6 @@ int record_read(struct machine *m, const void *request, uint64_t elapsed_ms, str
         .born_ms = row.born_ms,
         .done_at_ms = row.done_at_ms,
         .session = row.session,
-        .secret_id = row.secret_id,
         .checkpoint_number = row.checkpoint_number,
         .meta = row.meta,
         .headers = row.headers,
@@ -105,6 +124,10 @@ int record_read(struct machine *m, const void *request, uint64_t elapsed_ms, str
         .operator_name = row.operator_name,
         .late = row.late,
         .parked_count = row.parked_count,
+        .marked = row.marked,
+        .completion = row.completion,
+        .act = row.act,
+        .act_at_ms = row.act_at_ms,
     };
     copy_line(&line, &reply);
     rv = record_checkpoint_data(m, get->key, &reply.checkpoint_data);
@@ -156,9 +179,11 @@ static int look_at(struct machine *m, const struct page *page, enum machine_tabl
 static int keep_line(struct machine *m, struct page *page, size_t mark, struct slice key,
                      const struct record_line *line)
 {
-    uint8_t texts[3][NAME_BYTES_MAX];
-    const struct slice from[3] = {line->checkpoint, line->client_name, line->peer};
-    for (int i = 0; i < 3; i++) {
+    enum { TEXTS = 4 };
+    uint8_t texts[TEXTS][NAME_BYTES_MAX];
+    const struct slice from[TEXTS] = {line->checkpoint, line->client_name, line->peer,
+                                      line->secret_id};
+    for (int i = 0; i < TEXTS; i++) {
         HF_ASSERT(from[i].size <= NAME_BYTES_MAX);
         if (from[i].size != 0) memcpy(texts[i], from[i].data, from[i].size);
     }
@@ -169,7 +194,9 @@ static int keep_line(struct machine *m, struct page *page, size_t mark, struct s
     if (rv == HF_OK) rv = state_copy(m, slice_make(texts[0], from[0].size), &kept->checkpoint);
     if (rv == HF_OK) rv = state_copy(m, slice_make(texts[1], from[1].size), &kept->client_name);
     if (rv == HF_OK) rv = state_copy(m, slice_make(texts[2], from[2].size), &kept->peer);
-    page->bytes += LINE_BYTES + key.size + from[0].size + from[1].size + from[2].size;
+    if (rv == HF_OK) rv = state_copy(m, slice_make(texts[3], from[3].size), &kept->secret_id);
+    page->bytes += LINE_BYTES + key.size;
+    for (int i = 0; i < TEXTS; i++) page->bytes += from[i].size;
     return rv;
 }
 

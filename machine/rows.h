@@ -178,12 +178,12 @@ CODEC_STRUCT(row_grant, ROW_GRANT_FIELDS)
 CODEC_STRUCT(row_loss, ROW_LOSS_FIELDS)
 
 #define ROW_RECORD_FIELDS(T, F, L)                                                          \
-    F(T, BIN, fingerprint, FINGERPRINT_BYTES, FINGERPRINT_BYTES)                            \
+    F(T, BIN, fingerprint, HASH128_BYTES, FINGERPRINT_BYTES) /* shorter: its hash */        \
     F(T, U64, state, RECORD_RUNNING, RECORD_UNKNOWN)                                        \
     F(T, U64, lapsed, 0, 1)                    /* RUNNING, and its lease has ended */       \
     F(T, U64, fencing_token, 1, TOKEN_END - 1) /* of the current or last attempt */         \
     F(T, U64, attempt, 1, UINT32_MAX)                                                       \
-    F(T, U64, session, 1, UINT64_MAX)              /* of the attempt */                     \
+    F(T, U64, session, 0, UINT64_MAX)              /* of the attempt; 0 = not known */      \
     F(T, U64, bound, 0, 1)                         /* its lease is the session's */         \
     F(T, U64, lease_until_ms, 0, TIME_MS_MAX)      /* 0 if bound */                         \
     F(T, U64, deadline_ms, 0, TIME_MS_MAX)         /* where its deadline row stands */      \
@@ -210,14 +210,26 @@ CODEC_STRUCT(row_loss, ROW_LOSS_FIELDS)
     F(T, STR, operator_name, 0, NAME_BYTES_MAX)                                             \
     L(T, late_item, late, 0, RECORD_LATE_MAX)                                               \
     F(T, U64, queue_first, 0, UINT64_MAX) /* no parked BEGIN has a smaller ticket */        \
-    F(T, U64, parked_count, 0, RECORD_PARKED_MAX)
+    F(T, U64, parked_count, 0, RECORD_PARKED_MAX)                                           \
+    F(T, U64, act, 0, UINT16_MAX)        /* op of the last operator's act; 0 = none */      \
+    F(T, U64, act_at_ms, 0, TIME_MS_MAX) /* wall clock */
 CODEC_STRUCT(row_record, ROW_RECORD_FIELDS)
 
-#define ROW_TOMBSTONE_FIELDS(T, F, L)                         \
-    F(T, BIN, fingerprint_hash, HASH128_BYTES, HASH128_BYTES) \
-    F(T, U64, outcome, RECORD_DONE, RECORD_FAILED)            \
-    F(T, U64, since_ms, 0, TIME_MS_MAX)                       \
-    F(T, U64, until_ms, 0, TIME_MS_MAX)
+/* What is left of a record: enough to refuse a repeat, to tell what became of it, and to REOPEN it
+ * as the record that it was. */
+#define ROW_TOMBSTONE_FIELDS(T, F, L)                                               \
+    F(T, BIN, fingerprint_hash, HASH128_BYTES, HASH128_BYTES)                       \
+    F(T, U64, outcome, RECORD_DONE, RECORD_FAILED)                                  \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)                                             \
+    F(T, U64, until_ms, 0, TIME_MS_MAX)                                             \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1) /* the rest: as the record had it */ \
+    F(T, U64, attempt, 1, UINT32_MAX)                                               \
+    F(T, U64, code, 0, UINT32_MAX)                                                  \
+    F(T, U64, done_at_ms, 0, TIME_MS_MAX)                                           \
+    F(T, U64, takeover, 0, 2)                                                       \
+    F(T, U64, retain_ms, RETAIN_MS_MIN, RETAIN_MS_MAX)                              \
+    F(T, U64, marked, 0, 1)                                                         \
+    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)
 CODEC_STRUCT(row_tombstone, ROW_TOMBSTONE_FIELDS)
 
 /* Every row: TYPE(struct, FIELDS, version). */
@@ -230,8 +242,8 @@ CODEC_STRUCT(row_tombstone, ROW_TOMBSTONE_FIELDS)
     TYPE(row_lock, ROW_LOCK_FIELDS, 2)                 \
     TYPE(row_grant, ROW_GRANT_FIELDS, 1)               \
     TYPE(row_loss, ROW_LOSS_FIELDS, 1)                 \
-    TYPE(row_record, ROW_RECORD_FIELDS, 1)             \
-    TYPE(row_tombstone, ROW_TOMBSTONE_FIELDS, 1)
+    TYPE(row_record, ROW_RECORD_FIELDS, 2)             \
+    TYPE(row_tombstone, ROW_TOMBSTONE_FIELDS, 2)
 
 /* ------------------------------------------------------------------ keys */
 

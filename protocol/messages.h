@@ -99,19 +99,21 @@ CODEC_STRUCT(waiter_info, WAITER_INFO_FIELDS)
     UNITS_FIELDS(T, F, L)
 CODEC_STRUCT(lock_line, LOCK_LINE_FIELDS)
 
-#define RECORD_LINE_FIELDS(T, F, L)                                                    \
-    F(T, STR, key, 1, NAME_BYTES_MAX)                                                  \
-    F(T, U64, state, 0, RECORD_STATE_MAX)                                              \
-    F(T, U64, lapsed, 0, 1) /* RUNNING, and its lease has ended */                     \
-    F(T, U64, fencing_token, 0, TOKEN_END - 1)                                         \
-    F(T, U64, attempt, 0, UINT32_MAX)                                                  \
-    F(T, U64, code, 0, UINT32_MAX)                                                     \
-    F(T, U64, since_ms, 0, TIME_MS_MAX) /* cluster time of the last change of state */ \
-    F(T, U64, left_ms, 0, TIME_MS_MAX)  /* lease left, or retention left */            \
-    F(T, U64, external, 0, 2)           /* enum external_mark, still open */           \
-    F(T, STR, checkpoint, 0, NAME_BYTES_MAX)                                           \
-    F(T, STR, client_name, 0, NAME_BYTES_MAX)                                          \
-    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)
+#define RECORD_LINE_FIELDS(T, F, L)                                                     \
+    F(T, STR, key, 1, NAME_BYTES_MAX)                                                   \
+    F(T, U64, state, 0, RECORD_STATE_MAX)                                               \
+    F(T, U64, lapsed, 0, 1) /* RUNNING, and its lease has ended */                      \
+    F(T, U64, fencing_token, 0, TOKEN_END - 1)                                          \
+    F(T, U64, attempt, 0, UINT32_MAX)                                                   \
+    F(T, U64, code, 0, UINT32_MAX)                                                      \
+    F(T, U64, since_ms, 0, TIME_MS_MAX) /* cluster time of the last change of state */  \
+    F(T, U64, left_ms, 0, TIME_MS_MAX)  /* lease left, or retention left */             \
+    F(T, U64, external, 0, 2)           /* enum external_mark, still open */            \
+    F(T, STR, checkpoint, 0, NAME_BYTES_MAX)                                            \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX)                                           \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                                               \
+    F(T, U64, outcome, 0, RECORD_STATE_MAX)      /* DONE, FAILED; of a tombstone too */ \
+    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX) /* of the first attempt's BEGIN */
 CODEC_STRUCT(record_line, RECORD_LINE_FIELDS)
 
 #define LATE_ITEM_FIELDS(T, F, L)              \
@@ -246,6 +248,14 @@ CODEC_STRUCT(msg_complete, COMPLETE_FIELDS)
     F(T, BIN, evidence, 0, EVIDENCE_BYTES_MAX) \
     F(T, STR, operator_name, 1, NAME_BYTES_MAX)
 CODEC_STRUCT(msg_resolve, RESOLVE_FIELDS)
+
+#define REOPEN_FIELDS(T, F, L)                                                     \
+    F(T, STR, key, 1, NAME_BYTES_MAX)                                              \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1)       /* of the attempt, as seen */ \
+    F(T, U64, outcome, OUTCOME_DONE, OUTCOME_FAILED) /* its outcome, as seen */    \
+    F(T, STR, reason, 1, EVIDENCE_BYTES_MAX)                                       \
+    F(T, STR, operator_name, 1, NAME_BYTES_MAX)
+CODEC_STRUCT(msg_reopen, REOPEN_FIELDS)
 
 #define RECORD_GET_FIELDS(T, F, L) F(T, STR, key, 1, NAME_BYTES_MAX)
 CODEC_STRUCT(msg_record_get, RECORD_GET_FIELDS)
@@ -396,24 +406,27 @@ CODEC_STRUCT(msg_state, STATE_FIELDS)
 #define EXTEND_REPLY_FIELDS(T, F, L) F(T, U64, lease_left_ms, 0, TIME_MS_MAX)
 CODEC_STRUCT(msg_extend_reply, EXTEND_REPLY_FIELDS)
 
-#define RECORD_REPLY_FIELDS(T, F, L)                                      \
-    RECORD_LINE_FIELDS(T, F, L)                                           \
-    F(T, BIN, fingerprint, 0, FINGERPRINT_BYTES)                          \
-    F(T, U64, takeover, 0, 2)                                             \
-    F(T, U64, retain_ms, 0, RETAIN_MS_MAX)                                \
-    F(T, U64, born_ms, 0, TIME_MS_MAX)    /* wall clock, as BEGIN told */ \
-    F(T, U64, done_at_ms, 0, TIME_MS_MAX) /* wall clock */                \
-    F(T, U64, session, 0, UINT64_MAX)     /* of the attempt */            \
-    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)                          \
-    F(T, U64, checkpoint_number, 0, UINT64_MAX)                           \
-    F(T, BIN, checkpoint_data, 0, CHECKPOINT_BYTES_MAX)                   \
-    F(T, BIN, meta, 0, META_BYTES_MAX)                                    \
-    F(T, BIN, headers, 0, HEADERS_BYTES_MAX)                              \
-    F(T, BIN, body, 0, BODY_BYTES_MAX)                                    \
-    F(T, BIN, evidence, 0, EVIDENCE_BYTES_MAX) /* of RESOLVE */           \
-    F(T, STR, operator_name, 0, NAME_BYTES_MAX)                           \
-    L(T, late_item, late, 0, 4) /* completions that came too late */      \
-    F(T, U64, parked_count, 0, RECORD_PARKED_MAX)
+#define RECORD_REPLY_FIELDS(T, F, L)                                                           \
+    RECORD_LINE_FIELDS(T, F, L)                                                                \
+    F(T, BIN, fingerprint, 0, FINGERPRINT_BYTES)                                               \
+    F(T, U64, takeover, 0, 2)                                                                  \
+    F(T, U64, retain_ms, 0, RETAIN_MS_MAX)                                                     \
+    F(T, U64, born_ms, 0, TIME_MS_MAX)    /* wall clock, as BEGIN told */                      \
+    F(T, U64, done_at_ms, 0, TIME_MS_MAX) /* wall clock */                                     \
+    F(T, U64, session, 0, UINT64_MAX)     /* of the attempt */                                 \
+    F(T, U64, checkpoint_number, 0, UINT64_MAX)                                                \
+    F(T, BIN, checkpoint_data, 0, CHECKPOINT_BYTES_MAX)                                        \
+    F(T, BIN, meta, 0, META_BYTES_MAX)                                                         \
+    F(T, BIN, headers, 0, HEADERS_BYTES_MAX)                                                   \
+    F(T, BIN, body, 0, BODY_BYTES_MAX)                                                         \
+    F(T, BIN, evidence, 0, EVIDENCE_BYTES_MAX) /* the act's reason */                          \
+    F(T, STR, operator_name, 0, NAME_BYTES_MAX)                                                \
+    L(T, late_item, late, 0, 4) /* completions that came too late */                           \
+    F(T, U64, parked_count, 0, RECORD_PARKED_MAX)                                              \
+    F(T, U64, marked, 0, 1)       /* a mark was ever made */                                   \
+    F(T, BIN, completion, 0, 16)  /* hash of the whole result; empty: not the attempt's own */ \
+    F(T, U64, act, 0, UINT16_MAX) /* op of the last operator's act; 0 = none */                \
+    F(T, U64, act_at_ms, 0, TIME_MS_MAX) /* wall clock */
 CODEC_STRUCT(msg_record_reply, RECORD_REPLY_FIELDS)
 
 #define RECORD_LIST_REPLY_FIELDS(T, F, L)         \
@@ -497,6 +510,7 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(msg_checkpoint, CHECKPOINT_FIELDS)                 \
     TYPE(msg_complete, COMPLETE_FIELDS)                     \
     TYPE(msg_resolve, RESOLVE_FIELDS)                       \
+    TYPE(msg_reopen, REOPEN_FIELDS)                         \
     TYPE(msg_record_get, RECORD_GET_FIELDS)                 \
     TYPE(msg_record_list, RECORD_LIST_FIELDS)               \
     TYPE(msg_session_list, SESSION_LIST_FIELDS)             \

@@ -21,7 +21,7 @@ static void test_only_listed_codes_are_ops(void **state)
         assert_true(code >= 1 && code <= OP_CODE_MAX);
         count += 1;
     }
-    assert_int_equal(count, 22);
+    assert_int_equal(count, 23);
     assert_string_equal(op_find(OP_CODE_ACQUIRE)->name, "ACQUIRE");
     assert_ptr_equal(op_find(OP_CODE_ACQUIRE)->request, &msg_acquire_type);
     assert_ptr_equal(op_find(OP_CODE_ACQUIRE)->answer, &msg_granted_type);
@@ -73,6 +73,8 @@ static void test_each_reply_has_the_body_of_its_status(void **state)
         {OP_CODE_CHECKPOINT, HF_ESTALE, &msg_state_type},
         {OP_CODE_COMPLETE, HF_ESTALE, &msg_state_type},
         {OP_CODE_RESOLVE, HF_ESTALE, &msg_state_type},
+        {OP_CODE_REOPEN, HF_ESTALE, &msg_state_type},
+        {OP_CODE_REOPEN, HF_EBADSTATE, &msg_state_type},
         {OP_CODE_COMPLETE, HF_EBADSTATE, &msg_state_type},
         {OP_CODE_CLOSE, HF_OK, &msg_empty_type},
         {OP_CODE_OPEN, HF_ENOTLEADER, &msg_redirect_type},

@@ -24,7 +24,9 @@ static bool is_current(const struct model_record *r, uint64_t token)
 
 static void turn(struct model *m, struct model_record *r, uint64_t state)
 {
+    bool ended = state == RECORD_DONE || state == RECORD_FAILED;
     r->state = state;
+    r->outcome = ended ? state : OUTCOME_NONE;
     r->lapsed = false;
     r->bound = false;
     r->since_ms = m->now_ms;
@@ -32,9 +34,16 @@ static void turn(struct model *m, struct model_record *r, uint64_t state)
 
 static void forget(struct model_record *r, uint64_t state, uint64_t now_ms)
 {
+    struct model_record was = *r;
     memset(r, 0, sizeof *r);
     r->state = state;
     r->since_ms = now_ms;
+    if (state != RECORD_TOMBSTONE) return;
+    r->outcome = was.outcome; /* a tombstone keeps what REOPEN needs */
+    r->token = was.token;
+    r->attempt = was.attempt;
+    r->policy = was.policy;
+    r->marked = was.marked;
 }
 
 static struct model_answer start(struct model *m, struct model_record *r, uint64_t session,
@@ -181,6 +190,19 @@ struct model_answer model_resolve(struct model *m, int key, uint64_t token, uint
     if (r->state == RECORD_ABSENT || r->state == RECORD_TOMBSTONE) return say(HF_ENOTFOUND);
     if (r->state != RECORD_UNKNOWN || r->token != token) return say(HF_ESTALE);
     finish(m, r, outcome);
+    return say(HF_OK);
+}
+
+struct model_answer model_reopen(struct model *m, int key, uint64_t token, uint64_t outcome)
+{
+    struct model_record *r = &m->records[key];
+    if (token > m->token_counter) return say(HF_EBADREQUEST);
+    if (r->state == RECORD_ABSENT) return say(HF_ENOTFOUND);
+    if (r->token != token) return say(HF_ESTALE);
+    if (r->outcome != OUTCOME_FAILED || outcome != OUTCOME_FAILED) return say(HF_EBADSTATE);
+    if (r->state == RECORD_TOMBSTONE) r->owner = 0;
+    r->said = false;
+    turn(m, r, RECORD_RETRYABLE);
     return say(HF_OK);
 }
 

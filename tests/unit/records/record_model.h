@@ -28,6 +28,7 @@ struct model_record {
     bool lapsed;                                    /**< RUNNING past its lease */
     bool marked;                                    /**< a mark was ever made */
     uint64_t mark;                                  /**< open; enum external_mark */
+    uint64_t outcome;                               /**< DONE or FAILED, TOMBSTONE too; else 0 */
     uint64_t policy;                                /**< of the first BEGIN */
     uint64_t token;                                 /**< of the last attempt */
     uint64_t attempt;                               /**< from 1 */
@@ -75,6 +76,7 @@ struct model_answer model_checkpoint(struct model *m, int key, uint64_t token, u
 struct model_answer model_complete(struct model *m, int key, uint64_t token, uint64_t outcome,
                                    uint64_t body);
 struct model_answer model_resolve(struct model *m, int key, uint64_t token, uint64_t outcome);
+struct model_answer model_reopen(struct model *m, int key, uint64_t token, uint64_t outcome);
 struct model_answer model_abandon(struct model *m, uint64_t session, uint64_t token);
 struct model_answer model_cancel(struct model *m, uint64_t session, uint64_t seq);
 void model_close(struct model *m, uint64_t session);

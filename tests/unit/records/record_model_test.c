@@ -70,10 +70,13 @@ static void compare_record(struct life *l, int key)
     assert_int_equal(a.status, HF_OK);
     assert_int_equal(got->state, wanted->state);
     assert_int_equal(got->since_ms, wanted->since_ms);
-    if (wanted->state == RECORD_TOMBSTONE) return;
-    assert_int_equal(got->lapsed, wanted->lapsed);
+    assert_int_equal(got->outcome, wanted->outcome);
     assert_int_equal(got->fencing_token, wanted->token);
     assert_int_equal(got->attempt, wanted->attempt);
+    assert_int_equal(got->marked, wanted->marked);
+    assert_int_equal(got->takeover, wanted->policy);
+    if (wanted->state == RECORD_TOMBSTONE) return;
+    assert_int_equal(got->lapsed, wanted->lapsed);
     assert_int_equal(got->session, wanted->owner);
     assert_int_equal(got->external, wanted->mark);
     assert_int_equal(got->checkpoint_number, wanted->number);
@@ -192,7 +195,7 @@ static void step_attempt(struct life *l, int key)
     uint64_t token = any_token(l, key);
     struct model_answer wanted;
     struct answer a;
-    uint64_t pick = below(l, 10);
+    uint64_t pick = below(l, 11);
     if (pick < 3) {
         uint64_t lease_ms = 500 + below(l, 2) * 15000;
         wanted = model_extend(&l->model, key, token, lease_ms);
@@ -213,6 +216,10 @@ static void step_attempt(struct life *l, int key)
         uint64_t outcome = OUTCOME_DONE + below(l, 3);
         wanted = model_resolve(&l->model, key, token, outcome);
         a = rig_resolve(l->r, s, keys[key], token, outcome, "decided");
+    } else if (pick == 9) {
+        uint64_t outcome = OUTCOME_DONE + below(l, 2);
+        wanted = model_reopen(&l->model, key, token, outcome);
+        a = rig_reopen(l->r, s, keys[key], token, outcome);
     } else {
         wanted = model_abandon(&l->model, s, token);
         a = rig_abandon(l->r, s, token);

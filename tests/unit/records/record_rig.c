@@ -409,6 +409,19 @@ struct answer rig_resolve(struct rig *r, uint64_t session, const char *key, uint
     return rig_send(r, session, OP_CODE_RESOLVE, &resolve);
 }
 
+struct answer rig_reopen(struct rig *r, uint64_t session, const char *key, uint64_t token,
+                         uint64_t outcome)
+{
+    struct msg_reopen reopen = {
+        .key = slice_of(key),
+        .fencing_token = token,
+        .outcome = outcome,
+        .reason = slice_of("the card was blocked by mistake"),
+        .operator_name = slice_of("bob"),
+    };
+    return rig_send(r, session, OP_CODE_REOPEN, &reopen);
+}
+
 struct answer rig_abandon(struct rig *r, uint64_t session, uint64_t token)
 {
     struct msg_abandon abandon = {token};

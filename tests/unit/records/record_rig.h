@@ -121,6 +121,9 @@ struct answer rig_complete(struct rig *r, uint64_t session, const char *key, uin
                            uint64_t outcome, const char *body);
 struct answer rig_resolve(struct rig *r, uint64_t session, const char *key, uint64_t token,
                           uint64_t outcome, const char *body);
+/** REOPEN of an attempt that was seen to have this outcome. */
+struct answer rig_reopen(struct rig *r, uint64_t session, const char *key, uint64_t token,
+                         uint64_t outcome);
 struct answer rig_abandon(struct rig *r, uint64_t session, uint64_t token);
 struct answer rig_get(struct rig *r, const char *key);
 

@@ -1,0 +1,84 @@
+/* What an operator decides about a record that has ended: REOPEN. A FAILED one, or what is left of
+ * it, becomes RETRYABLE: the next BEGIN runs it again. Nothing reopens what was DONE: that would
+ * execute it twice. The token says which attempt's outcome the operator looked at, so that nothing
+ * newer is touched. Who, when and why stay in the record, where RECORD_GET shows them. */
+#include "machine/deadlines.h"
+#include "machine/record.h"
+
+/* The record as it is now, so that the operator looks again and decides again. */
+static int refuse(struct reply_out *out, uint16_t op, int status, const struct msg_state *now)
+{
+    HF_ASSERT(status == HF_ESTALE || status == HF_EBADSTATE);
+    return reply_set(out, op, status, now);
+}
+
+/* HF_OK: what the operator saw is what there is, and may be run again. */
+static int may_reopen(const struct msg_reopen *reopen, uint64_t token, const struct msg_state *now)
+{
+    if (token != reopen->fencing_token) return HF_ESTALE;
+    bool failed = now->outcome == OUTCOME_FAILED && reopen->outcome == OUTCOME_FAILED;
+    return failed ? HF_OK : HF_EBADSTATE;
+}
+
+/* RETRYABLE stores no response; and what the attempt itself completed stands no longer, so that
+ * its owner, should it say so again, is a late one. */
+static int reopen_row(struct machine *m, const struct op_context *ctx,
+                      const struct msg_reopen *reopen, struct row_record *row,
+                      struct reply_out *out)
+{
+    row->state = RECORD_RETRYABLE;
+    row->since_ms = state_now(m);
+    row->done_at_ms = 0;
+    row->code = 0;
+    row->headers = (struct slice){0};
+    row->body = (struct slice){0};
+    row->completion = (struct slice){0};
+    record_note_act(m, row, ctx->op, reopen->operator_name, reopen->reason);
+    int rv = record_put(m, reopen->key, row);
+    return rv == HF_OK ? reply_set(out, ctx->op, HF_OK, NULL) : rv;
+}
+
+static int reopen_tombstone(struct machine *m, const struct op_context *ctx,
+                            const struct msg_reopen *reopen, struct reply_out *out)
+{
+    struct row_tombstone t;
+    int rv = state_get(m, TABLE_TOMBSTONES, reopen->key, &row_tombstone_type, &t);
+    if (rv == HF_ENOTFOUND) return reply_set(out, ctx->op, HF_ENOTFOUND, NULL);
+    if (rv != HF_OK) return rv;
+    const struct msg_state now = {RECORD_TOMBSTONE, t.outcome, t.code};
+    int status = may_reopen(reopen, t.fencing_token, &now);
+    if (status != HF_OK) return refuse(out, ctx->op, status, &now);
+
+    rv = deadline_del(m, t.until_ms, DEADLINE_TOMBSTONE, reopen->key);
+    if (rv == HF_OK) rv = state_del(m, TABLE_TOMBSTONES, reopen->key);
+    if (rv != HF_OK) return rv;
+    struct row_record row = {
+        .fingerprint = t.fingerprint_hash, /* until the next BEGIN brings the whole one */
+        .fencing_token = t.fencing_token,
+        .attempt = t.attempt,
+        .takeover = t.takeover,
+        .retain_ms = t.retain_ms,
+        .marked = t.marked,
+        .secret_id = t.secret_id,
+    };
+    return reopen_row(m, ctx, reopen, &row, out);
+}
+
+int record_reopen(struct machine *m, const struct op_context *ctx, const void *request,
+                  struct reply_out *out)
+{
+    const struct msg_reopen *reopen = request;
+    HF_ASSERT(reopen->reason.size >= 1);
+    struct row_record row;
+    if (state_token_is_future(m, reopen->fencing_token)) {
+        return reply_complain(out, ctx->op, "this fencing token was never issued");
+    }
+    int rv = record_get(m, reopen->key, &row);
+    if (rv == HF_ENOTFOUND) return reopen_tombstone(m, ctx, reopen, out);
+    if (rv != HF_OK) return rv;
+    bool ended = row.state == RECORD_DONE || row.state == RECORD_FAILED;
+    const struct msg_state now = {row.state, ended ? row.state : OUTCOME_NONE, row.code};
+    int status = may_reopen(reopen, row.fencing_token, &now);
+    if (status != HF_OK) return refuse(out, ctx->op, status, &now);
+    return reopen_row(m, ctx, reopen, &row, out);
+}
