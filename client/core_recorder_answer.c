@@ -110,8 +110,13 @@ static bool describe_end(struct core *c, const struct call *call, struct recorde
         struct msg_complete complete;
         if (decode_request(c, call, &complete) != HF_OK) return false;
         end = (struct msg_resolve){
-            complete.key,     complete.fencing_token, complete.outcome, complete.code,
-            complete.headers, complete.body,          {NULL, 0},        {NULL, 0}};
+            .key = complete.key,
+            .fencing_token = complete.fencing_token,
+            .outcome = complete.outcome,
+            .code = complete.code,
+            .headers = complete.headers,
+            .body = complete.body,
+        };
         line->op = "complete";
     } else {
         if (decode_request(c, call, &end) != HF_OK) return false;
@@ -390,6 +395,7 @@ static bool tell_get(const struct telling *t)
     if (t->reply->status != HF_OK) return false;
     if (decode_answer(t, &msg_record_reply_type, &record) != HF_OK) return false;
     if (record.state >= HF_ARRAY_COUNT(words) || words[record.state] == NULL) return false;
+    if (record.body_kind == BODY_ERASED) return false; /* its response cannot be told any more */
     recorder_text(result, "status", words[record.state]);
     if (record.state == RECORD_DONE || record.state == RECORD_FAILED)
         recorder_response(result, record.state, record.code, record.headers, record.body);

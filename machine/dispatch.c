@@ -36,6 +36,7 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_COMPLETE] = {.apply = record_complete},
     [OP_CODE_RESOLVE] = {.apply = record_resolve},
     [OP_CODE_REOPEN] = {.apply = record_reopen},
+    [OP_CODE_ERASE] = {.apply = record_erase},
     [OP_CODE_RECORD_GET] = {.read = record_read},
     [OP_CODE_RECORD_LIST] = {.read = record_list},
     [OP_CODE_MEMBER] = {.apply = member_record},

@@ -103,11 +103,13 @@ HF_MUST_USE
 int record_resolve(struct machine *m, const struct op_context *ctx, const void *request,
                    struct reply_out *out);
 
-
-/* REOPEN. */
+/* REOPEN, ERASE. */
 HF_MUST_USE
 int record_reopen(struct machine *m, const struct op_context *ctx, const void *request,
                   struct reply_out *out);
+HF_MUST_USE
+int record_erase(struct machine *m, const struct op_context *ctx, const void *request,
+                 struct reply_out *out);
 
 /** ABANDON of an attempt's token by the session that holds it.
  * \retval HF_ENOTFOUND it is no running attempt's; \retval HF_ENOTOWNER another session's. */

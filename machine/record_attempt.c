@@ -147,22 +147,23 @@ static int keep_late(struct machine *m, const struct msg_complete *complete,
 /* What an attempt said, whole: to tell a repeat from a contradiction. */
 static void hash_completion(const struct msg_complete *c, uint8_t out[HASH128_BYTES])
 {
-    struct hash128 h = hash128(c->outcome << 32 | c->code, c->body.data, c->body.size);
+    struct hash128 h =
+        hash128(c->body_kind << 40 | c->outcome << 32 | c->code, c->body.data, c->body.size);
     struct hash128 all = hash128(h.high ^ c->headers.size, c->headers.data, c->headers.size);
     put_u64(out, all.high ^ h.low);
     put_u64(out + 8, all.low ^ h.high);
 }
 
 /* Take the result in; the record was stopped already. RETRYABLE stores no response. */
-static void set_result(struct machine *m, struct row_record *row, uint64_t code,
-                       struct slice headers, struct slice body)
+static void set_result(struct machine *m, struct row_record *row, const struct msg_complete *result)
 {
     bool final = row->state != RECORD_RETRYABLE;
     row->external = MARK_NONE;
     row->done_at_ms = m->meta.wall_ms;
-    row->code = final ? code : 0;
-    row->headers = final ? headers : (struct slice){0};
-    row->body = final ? body : (struct slice){0};
+    row->code = final ? result->code : 0;
+    row->headers = final ? result->headers : (struct slice){0};
+    row->body = final ? result->body : (struct slice){0};
+    row->body_kind = final ? result->body_kind : BODY_WHOLE;
 }
 
 /* Written, its checkpoint's data forgotten if nobody will need it, and whoever waits is served. */
@@ -207,7 +208,7 @@ int record_complete(struct machine *m, const struct op_context *ctx, const void 
     rv = record_stop(m, complete->key, &row, (enum record_state)complete->outcome);
     if (rv != HF_OK) return rv;
     row.completion = slice_make(hash, sizeof hash);
-    set_result(m, &row, complete->code, complete->headers, complete->body);
+    set_result(m, &row, complete);
     rv = finish(m, complete->key, &row);
     if (rv != HF_OK) return rv;
     return reply_set(out, ctx->op, HF_OK, NULL);
@@ -231,7 +232,13 @@ int record_resolve(struct machine *m, const struct op_context *ctx, const void *
     rv = record_stop(m, resolve->key, &row, (enum record_state)resolve->outcome);
     if (rv != HF_OK) return rv;
     record_note_act(m, &row, ctx->op, resolve->operator_name, resolve->evidence);
-    set_result(m, &row, resolve->code, resolve->headers, resolve->body);
+    const struct msg_complete result = {
+        .code = resolve->code,
+        .headers = resolve->headers,
+        .body = resolve->body,
+        .body_kind = resolve->body_kind,
+    };
+    set_result(m, &row, &result);
     rv = finish(m, resolve->key, &row);
     if (rv != HF_OK) return rv;
     return reply_set(out, ctx->op, HF_OK, NULL);

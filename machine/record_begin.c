@@ -19,9 +19,9 @@ static int answer_whole(struct reply_out *out, const struct msg_begin_reply *who
                         struct slice key, uint64_t token)
 {
     HF_ASSERT(token != 0);
-    HF_ASSERT(whole->referent == REFERENT_WHOLE);
     struct msg_begin_reply fixed = *whole;
     if (whole->checkpoint_data.size + whole->headers.size + whole->body.size != 0) {
+        HF_ASSERT(whole->referent == REFERENT_WHOLE);
         fixed.checkpoint_data = (struct slice){0};
         fixed.headers = (struct slice){0};
         fixed.body = (struct slice){0};
@@ -47,6 +47,8 @@ static int answer_replay(const struct row_record *row, struct slice key, struct 
         .headers = row->headers,
         .body = row->body,
         .done_at_ms = row->done_at_ms,
+        .referent = row->body_kind == BODY_ERASED ? REFERENT_GONE : REFERENT_WHOLE,
+        .body_kind = row->body_kind,
     };
     return answer_whole(out, &reply, key, row->fencing_token);
 }
@@ -344,6 +346,8 @@ static int refill(struct machine *m, const struct row_record *row, const struct 
     bool ended = row->state == RECORD_DONE || row->state == RECORD_FAILED;
     if (reply->verdict == BEGIN_REPLAY) {
         if (row->state != reply->outcome) return HF_OK;
+        reply->body_kind = row->body_kind;
+        if (row->body_kind == BODY_ERASED) return HF_OK;
         reply->headers = row->headers;
         reply->body = row->body;
         reply->referent = REFERENT_WHOLE;

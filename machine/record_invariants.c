@@ -81,6 +81,10 @@ static int check_shape(struct machine *m, const struct tally *t, struct slice ke
     if (told && row->state != RECORD_DONE && row->state != RECORD_FAILED) {
         return complain(t, key, "it has a result and no outcome");
     }
+    bool bare = row->headers.size + row->body.size + row->meta.size + row->checkpoint.size == 0;
+    if (row->body_kind == BODY_ERASED && !bare) {
+        return complain(t, key, "it was erased and holds what was to go");
+    }
     if (row->since_ms > state_now(m)) return complain(t, key, "its state is from the future");
     const struct late_item *late = row->late.items;
     for (uint32_t i = 0; i < row->late.count; i++) {

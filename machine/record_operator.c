@@ -1,7 +1,14 @@
-/* What an operator decides about a record that has ended: REOPEN. A FAILED one, or what is left of
- * it, becomes RETRYABLE: the next BEGIN runs it again. Nothing reopens what was DONE: that would
- * execute it twice. The token says which attempt's outcome the operator looked at, so that nothing
- * newer is touched. Who, when and why stay in the record, where RECORD_GET shows them. */
+/* What an operator does to a record that has ended. Who, when and why stay in it, where RECORD_GET
+ * shows them.
+ *
+ * REOPEN: a FAILED one, or what is left of it, becomes RETRYABLE: the next BEGIN runs it again.
+ * Nothing reopens what was DONE: that would execute it twice. The token says which attempt's
+ * outcome the operator looked at, so that nothing newer is touched.
+ *
+ * ERASE: what may tell of a person goes, what keeps the promise stays. All that an application or
+ * an operator wrote as free text or bytes goes: headers, body, meta, the checkpoint's name, the
+ * evidence. Key, fingerprint, outcome, code, hashes, tokens and times stay, or the request could be
+ * executed again. Whose attempt still runs, or may have to go on, is refused: it needs its data. */
 #include "machine/deadlines.h"
 #include "machine/record.h"
 
@@ -32,6 +39,7 @@ static int reopen_row(struct machine *m, const struct op_context *ctx,
     row->code = 0;
     row->headers = (struct slice){0};
     row->body = (struct slice){0};
+    row->body_kind = BODY_WHOLE;
     row->completion = (struct slice){0};
     record_note_act(m, row, ctx->op, reopen->operator_name, reopen->reason);
     int rv = record_put(m, reopen->key, row);
@@ -81,4 +89,40 @@ int record_reopen(struct machine *m, const struct op_context *ctx, const void *r
     int status = may_reopen(reopen, row.fencing_token, &now);
     if (status != HF_OK) return refuse(out, ctx->op, status, &now);
     return reopen_row(m, ctx, reopen, &row, out);
+}
+
+/* ------------------------------------------------------------------ ERASE */
+
+/* A tombstone holds nothing of a person beyond its key, without which it would not be one. */
+static int erase_tombstone(struct machine *m, const struct op_context *ctx, struct slice key,
+                           struct reply_out *out)
+{
+    struct row_tombstone t;
+    int rv = state_get(m, TABLE_TOMBSTONES, key, &row_tombstone_type, &t);
+    if (rv == HF_OK || rv == HF_ENOTFOUND) return reply_set(out, ctx->op, rv, NULL);
+    return rv;
+}
+
+int record_erase(struct machine *m, const struct op_context *ctx, const void *request,
+                 struct reply_out *out)
+{
+    const struct msg_erase *erase = request;
+    HF_ASSERT(erase->reason.size >= 1);
+    struct row_record row;
+    int rv = record_get(m, erase->key, &row);
+    if (rv == HF_ENOTFOUND) return erase_tombstone(m, ctx, erase->key, out);
+    if (rv != HF_OK) return rv;
+    if (row.state != RECORD_DONE && row.state != RECORD_FAILED) {
+        const struct msg_state now = {.state = row.state};
+        return refuse(out, ctx->op, HF_EBADSTATE, &now);
+    }
+    if (row.body_kind == BODY_ERASED) return reply_set(out, ctx->op, HF_OK, NULL);
+    row.headers = (struct slice){0};
+    row.body = (struct slice){0};
+    row.body_kind = BODY_ERASED;
+    row.meta = (struct slice){0};
+    row.checkpoint = (struct slice){0};
+    record_note_act(m, &row, ctx->op, erase->operator_name, erase->reason);
+    rv = record_put(m, erase->key, &row);
+    return rv == HF_OK ? reply_set(out, ctx->op, HF_OK, NULL) : rv;
 }

@@ -128,6 +128,7 @@ int record_read(struct machine *m, const void *request, uint64_t elapsed_ms, str
         .completion = row.completion,
         .act = row.act,
         .act_at_ms = row.act_at_ms,
+        .body_kind = row.body_kind,
     };
     copy_line(&line, &reply);
     rv = record_checkpoint_data(m, get->key, &reply.checkpoint_data);

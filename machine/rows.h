@@ -211,8 +211,9 @@ CODEC_STRUCT(row_loss, ROW_LOSS_FIELDS)
     L(T, late_item, late, 0, RECORD_LATE_MAX)                                               \
     F(T, U64, queue_first, 0, UINT64_MAX) /* no parked BEGIN has a smaller ticket */        \
     F(T, U64, parked_count, 0, RECORD_PARKED_MAX)                                           \
-    F(T, U64, act, 0, UINT16_MAX)        /* op of the last operator's act; 0 = none */      \
-    F(T, U64, act_at_ms, 0, TIME_MS_MAX) /* wall clock */
+    F(T, U64, act, 0, UINT16_MAX)          /* op of the last operator's act; 0 = none */    \
+    F(T, U64, act_at_ms, 0, TIME_MS_MAX)   /* wall clock */                                 \
+    F(T, U64, body_kind, 0, BODY_KIND_MAX) /* enum body_kind */
 CODEC_STRUCT(row_record, ROW_RECORD_FIELDS)
 
 /* What is left of a record: enough to refuse a repeat, to tell what became of it, and to REOPEN it

@@ -67,6 +67,27 @@ static int check_begin(const struct msg_begin *begin, const char **sentence)
     return HF_OK;
 }
 
+static int check_result(uint64_t kind, struct slice body, const char **sentence)
+{
+    if (kind == BODY_OMITTED && body.size != 0) {
+        return refuse(sentence, "a body that was omitted is there");
+    }
+    if (kind == BODY_REFERENCE && body.size == 0) {
+        return refuse(sentence, "a reference instead of the body is empty");
+    }
+    return HF_OK;
+}
+
+static int check_complete(const struct msg_complete *complete, const char **sentence)
+{
+    return check_result(complete->body_kind, complete->body, sentence);
+}
+
+static int check_resolve(const struct msg_resolve *resolve, const char **sentence)
+{
+    return check_result(resolve->body_kind, resolve->body, sentence);
+}
+
 int op_check(uint16_t code, const void *request, const char **sentence)
 {
     HF_ASSERT(request != NULL);
@@ -76,6 +97,8 @@ int op_check(uint16_t code, const void *request, const char **sentence)
     case OP_CODE_KEEP: return check_keep(request, sentence);
     case OP_CODE_ACQUIRE: return check_acquire(request, sentence);
     case OP_CODE_BEGIN: return check_begin(request, sentence);
+    case OP_CODE_COMPLETE: return check_complete(request, sentence);
+    case OP_CODE_RESOLVE: return check_resolve(request, sentence);
     default: break;
     }
     if (op_find(code) == NULL) return refuse(sentence, "no such op");

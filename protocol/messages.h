@@ -240,7 +240,8 @@ CODEC_STRUCT(msg_checkpoint, CHECKPOINT_FIELDS)
     F(T, U64, outcome, OUTCOME_DONE, OUTCOME_RETRYABLE) \
     F(T, U64, code, 0, UINT32_MAX)                      \
     F(T, BIN, headers, 0, HEADERS_BYTES_MAX)            \
-    F(T, BIN, body, 0, BODY_BYTES_MAX)
+    F(T, BIN, body, 0, BODY_BYTES_MAX)                  \
+    F(T, U64, body_kind, BODY_WHOLE, BODY_REFERENCE) /* enum body_kind */
 CODEC_STRUCT(msg_complete, COMPLETE_FIELDS)
 
 #define RESOLVE_FIELDS(T, F, L)                \
@@ -256,6 +257,12 @@ CODEC_STRUCT(msg_resolve, RESOLVE_FIELDS)
     F(T, STR, reason, 1, EVIDENCE_BYTES_MAX)                                       \
     F(T, STR, operator_name, 1, NAME_BYTES_MAX)
 CODEC_STRUCT(msg_reopen, REOPEN_FIELDS)
+
+#define ERASE_FIELDS(T, F, L)                \
+    F(T, STR, key, 1, NAME_BYTES_MAX)        \
+    F(T, STR, reason, 1, EVIDENCE_BYTES_MAX) \
+    F(T, STR, operator_name, 1, NAME_BYTES_MAX)
+CODEC_STRUCT(msg_erase, ERASE_FIELDS)
 
 #define RECORD_GET_FIELDS(T, F, L) F(T, STR, key, 1, NAME_BYTES_MAX)
 CODEC_STRUCT(msg_record_get, RECORD_GET_FIELDS)
@@ -363,21 +370,22 @@ CODEC_STRUCT(msg_info_reply, INFO_REPLY_FIELDS)
     F(T, STR, cursor, 0, NAME_BYTES_MAX) /* for the next page; empty = the end */
 CODEC_STRUCT(msg_list_reply, LIST_REPLY_FIELDS)
 
-#define BEGIN_REPLY_FIELDS(T, F, L)                                             \
-    F(T, U64, verdict, 0, 2)                   /* enum begin_verdict */         \
-    F(T, U64, fencing_token, 0, TOKEN_END - 1) /* STARTED, TAKEOVER */          \
-    F(T, U64, attempt, 0, UINT32_MAX)                                           \
-    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)                                \
-    F(T, STR, checkpoint, 0, NAME_BYTES_MAX) /* the last checkpoint's name */   \
-    F(T, U64, checkpoint_number, 0, UINT64_MAX)                                 \
-    F(T, U64, external, 0, 2) /* its mark, still open */                        \
-    F(T, BIN, checkpoint_data, 0, CHECKPOINT_BYTES_MAX)                         \
-    F(T, U64, outcome, 0, RECORD_STATE_MAX) /* REPLAY: DONE or FAILED */        \
-    F(T, U64, code, 0, UINT32_MAX)                                              \
-    F(T, BIN, headers, 0, HEADERS_BYTES_MAX)                                    \
-    F(T, BIN, body, 0, BODY_BYTES_MAX)                                          \
-    F(T, U64, done_at_ms, 0, TIME_MS_MAX) /* the wall clock then, for people */ \
-    F(T, U64, referent, 0, 1)             /* enum referent: 1 = body or data gone since */
+#define BEGIN_REPLY_FIELDS(T, F, L)                                                         \
+    F(T, U64, verdict, 0, 2)                   /* enum begin_verdict */                     \
+    F(T, U64, fencing_token, 0, TOKEN_END - 1) /* STARTED, TAKEOVER */                      \
+    F(T, U64, attempt, 0, UINT32_MAX)                                                       \
+    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)                                            \
+    F(T, STR, checkpoint, 0, NAME_BYTES_MAX) /* the last checkpoint's name */               \
+    F(T, U64, checkpoint_number, 0, UINT64_MAX)                                             \
+    F(T, U64, external, 0, 2) /* its mark, still open */                                    \
+    F(T, BIN, checkpoint_data, 0, CHECKPOINT_BYTES_MAX)                                     \
+    F(T, U64, outcome, 0, RECORD_STATE_MAX) /* REPLAY: DONE or FAILED */                    \
+    F(T, U64, code, 0, UINT32_MAX)                                                          \
+    F(T, BIN, headers, 0, HEADERS_BYTES_MAX)                                                \
+    F(T, BIN, body, 0, BODY_BYTES_MAX)                                                      \
+    F(T, U64, done_at_ms, 0, TIME_MS_MAX)  /* the wall clock then, for people */            \
+    F(T, U64, referent, 0, 1)              /* enum referent: 1 = body or data gone since */ \
+    F(T, U64, body_kind, 0, BODY_KIND_MAX) /* REPLAY: enum body_kind */
 CODEC_STRUCT(msg_begin_reply, BEGIN_REPLY_FIELDS)
 
 #define RUNNING_FIELDS(T, F, L)                                            \
@@ -426,7 +434,8 @@ CODEC_STRUCT(msg_extend_reply, EXTEND_REPLY_FIELDS)
     F(T, U64, marked, 0, 1)       /* a mark was ever made */                                   \
     F(T, BIN, completion, 0, 16)  /* hash of the whole result; empty: not the attempt's own */ \
     F(T, U64, act, 0, UINT16_MAX) /* op of the last operator's act; 0 = none */                \
-    F(T, U64, act_at_ms, 0, TIME_MS_MAX) /* wall clock */
+    F(T, U64, act_at_ms, 0, TIME_MS_MAX)   /* wall clock */                                    \
+    F(T, U64, body_kind, 0, BODY_KIND_MAX) /* enum body_kind */
 CODEC_STRUCT(msg_record_reply, RECORD_REPLY_FIELDS)
 
 #define RECORD_LIST_REPLY_FIELDS(T, F, L)         \
@@ -511,6 +520,7 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(msg_complete, COMPLETE_FIELDS)                     \
     TYPE(msg_resolve, RESOLVE_FIELDS)                       \
     TYPE(msg_reopen, REOPEN_FIELDS)                         \
+    TYPE(msg_erase, ERASE_FIELDS)                           \
     TYPE(msg_record_get, RECORD_GET_FIELDS)                 \
     TYPE(msg_record_list, RECORD_LIST_FIELDS)               \
     TYPE(msg_session_list, SESSION_LIST_FIELDS)             \

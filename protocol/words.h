@@ -46,6 +46,16 @@ enum external_mark { MARK_NONE = 0, MARK_ONCE = 1, MARK_DERIVED = 2 };
 
 enum begin_verdict { BEGIN_STARTED = 0, BEGIN_REPLAY = 1, BEGIN_TAKEOVER = 2 };
 
+/** What the body of a stored result is. A reader must not take one that was left out for one that
+ * was empty. */
+enum body_kind {
+    BODY_WHOLE = 0,     /**< the result's, as it was */
+    BODY_OMITTED = 1,   /**< left out by whoever completed it: it was over the limit */
+    BODY_REFERENCE = 2, /**< not the result's but where that stands, likewise */
+    BODY_ERASED = 3,    /**< dropped by ERASE, with the headers */
+    BODY_KIND_MAX = 3,
+};
+
 /** Whether an answer carries its record's body, headers or data: a repeated one does not if the
  * record has moved on, and CANCEL's never does. */
 enum referent { REFERENT_WHOLE = 0, REFERENT_GONE = 1 };

@@ -21,7 +21,7 @@ static void test_only_listed_codes_are_ops(void **state)
         assert_true(code >= 1 && code <= OP_CODE_MAX);
         count += 1;
     }
-    assert_int_equal(count, 23);
+    assert_int_equal(count, 24);
     assert_string_equal(op_find(OP_CODE_ACQUIRE)->name, "ACQUIRE");
     assert_ptr_equal(op_find(OP_CODE_ACQUIRE)->request, &msg_acquire_type);
     assert_ptr_equal(op_find(OP_CODE_ACQUIRE)->answer, &msg_granted_type);
@@ -75,6 +75,7 @@ static void test_each_reply_has_the_body_of_its_status(void **state)
         {OP_CODE_RESOLVE, HF_ESTALE, &msg_state_type},
         {OP_CODE_REOPEN, HF_ESTALE, &msg_state_type},
         {OP_CODE_REOPEN, HF_EBADSTATE, &msg_state_type},
+        {OP_CODE_ERASE, HF_EBADSTATE, &msg_state_type},
         {OP_CODE_COMPLETE, HF_EBADSTATE, &msg_state_type},
         {OP_CODE_CLOSE, HF_OK, &msg_empty_type},
         {OP_CODE_OPEN, HF_ENOTLEADER, &msg_redirect_type},
@@ -162,6 +163,23 @@ static void test_a_beginning_has_a_lease_and_a_whole_guard(void **state)
     assert_request(OP_CODE_BEGIN, &begin, HF_OK);
     begin.guard_token = 0;
     assert_request(OP_CODE_BEGIN, &begin, HF_EBADREQUEST);
+}
+
+/* A body that was left out is not there, a reference instead of it is. */
+static void test_a_result_is_what_it_says_of_its_body(void **state)
+{
+    (void)state;
+    struct msg_complete complete = {.key = slice_of("k"), .body = slice_of("b")};
+    struct msg_resolve resolve = {.key = slice_of("k"), .body = slice_of("b")};
+    for (uint64_t kind = BODY_WHOLE; kind <= BODY_REFERENCE; kind++) {
+        for (int empty = 0; empty < 2; empty++) {
+            bool wrong = empty == 1 ? kind == BODY_REFERENCE : kind == BODY_OMITTED;
+            complete.body_kind = resolve.body_kind = kind;
+            complete.body = resolve.body = slice_of(empty == 1 ? "" : "b");
+            assert_request(OP_CODE_COMPLETE, &complete, wrong ? HF_EBADREQUEST : HF_OK);
+            assert_request(OP_CODE_RESOLVE, &resolve, wrong ? HF_EBADREQUEST : HF_OK);
+        }
+    }
 }
 
 /* Acknowledged losses are tokens; a version range is not upside down; no op, no request. */
@@ -264,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_names_are_sorted_and_distinct),
         cmocka_unit_test(test_permits_are_for_their_mode_and_within_the_limit),
         cmocka_unit_test(test_a_beginning_has_a_lease_and_a_whole_guard),
+        cmocka_unit_test(test_a_result_is_what_it_says_of_its_body),
         cmocka_unit_test(test_other_requests_hold_what_they_say),
         cmocka_unit_test(test_session_and_seq_stand_where_they_belong),
         cmocka_unit_test(test_without_a_session_there_is_nothing_to_acknowledge),

@@ -27,6 +27,7 @@ static void turn(struct model *m, struct model_record *r, uint64_t state)
     bool ended = state == RECORD_DONE || state == RECORD_FAILED;
     r->state = state;
     r->outcome = ended ? state : OUTCOME_NONE;
+    r->erased = false;
     r->lapsed = false;
     r->bound = false;
     r->since_ms = m->now_ms;
@@ -69,6 +70,7 @@ static struct model_answer decide(struct model *m, struct model_record *r, uint6
     if (r->state != RECORD_DONE && r->state != RECORD_FAILED) return start(m, r, session, lease_ms);
     struct model_answer a = say(HF_OK);
     a.verdict = BEGIN_REPLAY;
+    a.erased = r->erased;
     return a;
 }
 
@@ -203,6 +205,15 @@ struct model_answer model_reopen(struct model *m, int key, uint64_t token, uint6
     if (r->state == RECORD_TOMBSTONE) r->owner = 0;
     r->said = false;
     turn(m, r, RECORD_RETRYABLE);
+    return say(HF_OK);
+}
+
+struct model_answer model_erase(struct model *m, int key)
+{
+    struct model_record *r = &m->records[key];
+    if (r->state == RECORD_ABSENT) return say(HF_ENOTFOUND);
+    if (r->outcome == OUTCOME_NONE) return say(HF_EBADSTATE);
+    r->erased = r->state != RECORD_TOMBSTONE;
     return say(HF_OK);
 }
 

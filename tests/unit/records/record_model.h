@@ -29,6 +29,7 @@ struct model_record {
     bool marked;                                    /**< a mark was ever made */
     uint64_t mark;                                  /**< open; enum external_mark */
     uint64_t outcome;                               /**< DONE or FAILED, TOMBSTONE too; else 0 */
+    bool erased;                                    /**< its result was dropped */
     uint64_t policy;                                /**< of the first BEGIN */
     uint64_t token;                                 /**< of the last attempt */
     uint64_t attempt;                               /**< from 1 */
@@ -54,6 +55,7 @@ struct model_answer {
     uint64_t session; /**< of one that was woken */
     uint64_t seq;     /**< likewise */
     uint64_t verdict; /**< of BEGIN */
+    bool erased;      /**< REPLAY: without what was told */
     uint64_t token;   /**< of STARTED and TAKEOVER */
     uint64_t left_ms; /**< of EXTEND */
 };
@@ -77,6 +79,7 @@ struct model_answer model_complete(struct model *m, int key, uint64_t token, uin
                                    uint64_t body);
 struct model_answer model_resolve(struct model *m, int key, uint64_t token, uint64_t outcome);
 struct model_answer model_reopen(struct model *m, int key, uint64_t token, uint64_t outcome);
+struct model_answer model_erase(struct model *m, int key);
 struct model_answer model_abandon(struct model *m, uint64_t session, uint64_t token);
 struct model_answer model_cancel(struct model *m, uint64_t session, uint64_t seq);
 void model_close(struct model *m, uint64_t session);

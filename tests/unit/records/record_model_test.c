@@ -55,7 +55,8 @@ static void compare_begin(const struct model_answer *wanted, const struct answer
     if (wanted->parked || wanted->status != HF_OK) return;
     assert_int_equal(got->as.begin.verdict, wanted->verdict);
     assert_int_equal(got->as.begin.fencing_token, wanted->token);
-    assert_int_equal(got->as.begin.referent, REFERENT_WHOLE);
+    assert_int_equal(got->as.begin.referent, wanted->erased ? REFERENT_GONE : REFERENT_WHOLE);
+    if (wanted->erased) assert_int_equal(got->as.begin.body.size, 0);
 }
 
 static void compare_record(struct life *l, int key)
@@ -74,6 +75,7 @@ static void compare_record(struct life *l, int key)
     assert_int_equal(got->fencing_token, wanted->token);
     assert_int_equal(got->attempt, wanted->attempt);
     assert_int_equal(got->marked, wanted->marked);
+    assert_int_equal(got->body_kind, wanted->erased ? BODY_ERASED : BODY_WHOLE);
     assert_int_equal(got->takeover, wanted->policy);
     if (wanted->state == RECORD_TOMBSTONE) return;
     assert_int_equal(got->lapsed, wanted->lapsed);
@@ -195,7 +197,7 @@ static void step_attempt(struct life *l, int key)
     uint64_t token = any_token(l, key);
     struct model_answer wanted;
     struct answer a;
-    uint64_t pick = below(l, 11);
+    uint64_t pick = below(l, 12);
     if (pick < 3) {
         uint64_t lease_ms = 500 + below(l, 2) * 15000;
         wanted = model_extend(&l->model, key, token, lease_ms);
@@ -220,6 +222,9 @@ static void step_attempt(struct life *l, int key)
         uint64_t outcome = OUTCOME_DONE + below(l, 2);
         wanted = model_reopen(&l->model, key, token, outcome);
         a = rig_reopen(l->r, s, keys[key], token, outcome);
+    } else if (pick == 10) {
+        wanted = model_erase(&l->model, key);
+        a = rig_erase(l->r, s, keys[key]);
     } else {
         wanted = model_abandon(&l->model, s, token);
         a = rig_abandon(l->r, s, token);

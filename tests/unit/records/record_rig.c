@@ -422,6 +422,12 @@ struct answer rig_reopen(struct rig *r, uint64_t session, const char *key, uint6
     return rig_send(r, session, OP_CODE_REOPEN, &reopen);
 }
 
+struct answer rig_erase(struct rig *r, uint64_t session, const char *key)
+{
+    struct msg_erase erase = {slice_of(key), slice_of("her request of today"), slice_of("eve")};
+    return rig_send(r, session, OP_CODE_ERASE, &erase);
+}
+
 struct answer rig_abandon(struct rig *r, uint64_t session, uint64_t token)
 {
     struct msg_abandon abandon = {token};

@@ -124,6 +124,8 @@ struct answer rig_resolve(struct rig *r, uint64_t session, const char *key, uint
 /** REOPEN of an attempt that was seen to have this outcome. */
 struct answer rig_reopen(struct rig *r, uint64_t session, const char *key, uint64_t token,
                          uint64_t outcome);
+/** ERASE, by "eve" for "her request of today". */
+struct answer rig_erase(struct rig *r, uint64_t session, const char *key);
 struct answer rig_abandon(struct rig *r, uint64_t session, uint64_t token);
 struct answer rig_get(struct rig *r, const char *key);
 
