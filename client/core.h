@@ -269,7 +269,8 @@ struct call *core_call_find(struct core *c, uint64_t id);
 /** Ask again under the same number. Attaches; already finished if the answer came meanwhile. */
 void core_call_retry(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns);
 
-/** End it: its verdict is HF_OK, HF_EBADSTATE (applied; cannot be undone) or HF_EUNKNOWN. */
+/** End it: its verdict is HF_OK, HF_EBADSTATE (applied; cannot be undone) or HF_EUNKNOWN. A release
+ * is not ended but repeated: its grant is gone here, so nothing else would free the lock. */
 void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns);
 
 /** The handle of held calls goes away: cancel them; nobody can ask for them any more. */
@@ -362,6 +363,11 @@ void core_lose(struct core *c, struct slot *s, bool locally, int reason, uint64_
 /** Let readers see the grant's deadline as it follows from its session's and its own. */
 void core_refresh(struct core *c, struct slot *s);
 
+/** Does CANCEL end it? A release has let go of its grant: it must arrive, wanted or not. */
+static inline bool core_is_revocable(const struct call *call)
+{
+    return call->op->code != OP_CODE_RELEASE;
+}
 /** Put every call back that was on its way; those of a dead connection are sent again. */
 void core_calls_disconnected(struct core *c);
 /** The session ended: what can still be learned is asked for, the rest is over. */

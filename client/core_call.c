@@ -447,7 +447,7 @@ static void revoke(struct core *c, struct call *call, uint64_t now_ns)
         s->confirm = NULL;
         give_back(c, call, now_ns);
         core_call_over(c, call, HF_ELOST);
-    } else {
+    } else if (call->request_id == 0 || core_is_revocable(call)) {
         list_remove(&call->send_link);
         core_call_queue(c, call);
         core_link_advance(c, now_ns);

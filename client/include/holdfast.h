@@ -196,7 +196,7 @@ typedef struct hf_request {
 HF_API HF_NODISCARD int hf_request_retry(hf_request *request);
 
 /** End it: if it was never applied it never will be; a grant or attempt that it brought is given
- * back. Blocks up to timeout_ms.
+ * back. A release is repeated instead: its grant has ended. Blocks up to timeout_ms.
  * \retval HF_OK       nothing of it stays; a grant that it brought is being given back.
  * \retval HF_EBADSTATE it was applied and cannot be undone (a release, a checkpoint, a completion):
  *                     hf_request_retry() instead would have brought its answer.
