@@ -216,7 +216,7 @@ static int write_call(struct core *c, struct call *call, uint64_t now_ns)
 {
     bool in_session = (call->op->traits & OP_SESSION) != 0;
     uint32_t index = (uint32_t)(call->id & (CORE_CALLS_MAX - 1));
-    if (call->cancelling && core_is_revocable(call)) {
+    if (call->cancelling && core_takes_cancel(call)) {
         struct msg_cancel cancel = {.target_seq = call->seq};
         uint64_t id = core_draw_id(c, ID_CANCEL, index);
         int rv = core_write_request(c, OP_CODE_CANCEL, id, true, &cancel);

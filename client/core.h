@@ -90,6 +90,7 @@ struct call {
     bool returned;            /**< the caller has its verdict */
     bool held;                /**< for core_call_retry() and core_call_cancel() */
     bool cancelling;          /**< unwanted: CANCEL it, give back what it brings */
+    bool interrupted;         /**< unwanted by one who waits for it: core_call_interrupt() */
     bool over;                /**< `status` is final */
     bool confirming;          /**< answered; waits until its grant's deadline is known */
     bool wants_reply;         /**< the caller reads `reply`, also beside a refusal */
@@ -273,6 +274,19 @@ void core_call_retry(struct core *c, struct call *call, uint64_t deadline_ns, ui
  * is not ended but repeated: its grant is gone here, so nothing else would free the lock. */
 void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns);
 
+/** A caller who waits wants it no more. Certainly without effect it ends at once, HF_ECANCELLED;
+ * else CANCEL is sent, and it ends with the answer to that: HF_ECANCELLED, also if what it brought
+ * goes back, or what it had been answered before. No answer until its deadline, or deadline_ns if
+ * that is earlier, or asked for a second time: HF_ETIMEOUT for what goes back, else HF_EUNKNOWN,
+ * and CANCEL is repeated in the background. A release ends at once, HF_ETIMEOUT, and is repeated.
+ */
+void core_call_interrupt(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns);
+
+/** Interrupt every call, but CLOSE, that somebody waits for. \param handle  of this one; NULL =
+ * all.
+ */
+void core_interrupt_all(struct core *c, const void *handle, uint64_t deadline_ns, uint64_t now_ns);
+
 /** The handle of held calls goes away: cancel them; nobody can ask for them any more. */
 void core_drop_held(struct core *c, const void *handle, uint64_t now_ns);
 
@@ -364,7 +378,7 @@ void core_lose(struct core *c, struct slot *s, bool locally, int reason, uint64_
 void core_refresh(struct core *c, struct slot *s);
 
 /** Does CANCEL end it? A release has let go of its grant: it must arrive, wanted or not. */
-static inline bool core_is_revocable(const struct call *call)
+static inline bool core_takes_cancel(const struct call *call)
 {
     return call->op->code != OP_CODE_RELEASE;
 }
@@ -382,6 +396,15 @@ void core_count_down(struct core *c, struct slot *s, uint64_t now_ns);
 void core_calls_attempt_lost(struct core *c, struct grant_ref ref);
 /** It has its final answer. */
 void core_call_over(struct core *c, struct call *call, int status);
+/** Its caller may go on, with this verdict. */
+void core_call_tell(struct core *c, struct call *call, int verdict);
+/** What `status` is to the caller, who may have cancelled. */
+HF_MUST_USE
+int core_call_verdict(const struct call *call, int status);
+/** CANCEL was not answered in time: its caller may go on, it is repeated. */
+void core_call_unanswered(struct core *c, struct call *call);
+/** Somebody waits for a held call again. */
+void core_call_attach(struct core *c, struct call *call, uint64_t deadline_ns);
 /** Its number is answered, though its caller waits on for the grant's deadline. */
 void core_call_confirming(struct core *c, struct call *call);
 /** Give its struct back if nothing holds it. */

@@ -170,7 +170,7 @@ void core_calls_disconnected(struct core *c)
 
 /* ------------------------------------------------------------------ verdicts */
 
-static void tell(struct core *c, struct call *call, int verdict)
+void core_call_tell(struct core *c, struct call *call, int verdict)
 {
     HF_ASSERT(!call->returned);
     call->verdict = verdict;
@@ -178,13 +178,16 @@ static void tell(struct core *c, struct call *call, int verdict)
     if (call->attached) list_push_back(&c->finished, &call->done_link);
 }
 
-/* To a caller who cancelled, the answer says whether anything stays. */
-static int verdict_of(const struct call *call, int status)
+/* To a caller who cancelled, the answer says whether anything stays: of an acquire or a begin
+ * nothing ever does, as it goes back. */
+int core_call_verdict(const struct call *call, int status)
 {
     if (!call->cancelling) return status;
-    bool revocable = call->op->code == OP_CODE_ACQUIRE || call->op->code == OP_CODE_BEGIN;
+    bool goes_back = call->op->code == OP_CODE_ACQUIRE || call->op->code == OP_CODE_BEGIN;
+    if (call->interrupted)
+        return goes_back && (status == HF_OK || status == HF_ELOST) ? HF_ECANCELLED : status;
     bool applied = status_reply_class(status) == 0 && status != HF_ECANCELLED;
-    return revocable || !applied ? HF_OK : HF_EBADSTATE;
+    return goes_back || !applied ? HF_OK : HF_EBADSTATE;
 }
 
 /* A renewal that ended without moving the deadline is tried again soon. */
@@ -214,7 +217,7 @@ void core_call_over(struct core *c, struct call *call, int status)
         c->numbered_count -= 1;
     }
     if (call->op->code == OP_CODE_EXTEND) forget_extend(c, call);
-    if (!call->returned) tell(c, call, verdict_of(call, status));
+    if (!call->returned) core_call_tell(c, call, core_call_verdict(call, status));
     core_call_settle(c, call);
 }
 
@@ -266,7 +269,7 @@ static void time_out(struct core *c, struct call *call, uint64_t now_ns)
         return;
     }
     if (call->cancelling) {
-        tell(c, call, HF_EUNKNOWN);
+        core_call_unanswered(c, call);
         return;
     }
     bool sure = call->unsure == 0 || !numbered;
@@ -279,7 +282,7 @@ static void time_out(struct core *c, struct call *call, uint64_t now_ns)
     }
     switch (call->fate) {
     case FATE_CANCEL:
-        tell(c, call, HF_ETIMEOUT);
+        core_call_tell(c, call, HF_ETIMEOUT);
         call->cancelling = true;
         core_call_queue(c, call);
         break;
@@ -289,10 +292,10 @@ static void time_out(struct core *c, struct call *call, uint64_t now_ns)
             list_remove(&call->send_link);
             call->resend_ns = CORE_NEVER;
         }
-        tell(c, call, HF_EUNKNOWN);
+        core_call_tell(c, call, HF_EUNKNOWN);
         break;
-    case FATE_REPEAT: tell(c, call, HF_EUNKNOWN); break;
-    case FATE_REPEAT_SURE: tell(c, call, HF_ETIMEOUT); break;
+    case FATE_REPEAT: core_call_tell(c, call, HF_EUNKNOWN); break;
+    case FATE_REPEAT_SURE: core_call_tell(c, call, HF_ETIMEOUT); break;
     }
 }
 
@@ -359,7 +362,7 @@ struct call *core_call_find(struct core *c, uint64_t id)
     return call->id == id && call->held && !call->attached ? call : NULL;
 }
 
-static void attach(struct core *c, struct call *call, uint64_t deadline_ns)
+void core_call_attach(struct core *c, struct call *call, uint64_t deadline_ns)
 {
     HF_ASSERT(call->held);
     HF_ASSERT(!call->attached);
@@ -372,111 +375,14 @@ static void attach(struct core *c, struct call *call, uint64_t deadline_ns)
 
 void core_call_retry(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns)
 {
-    attach(c, call, deadline_ns);
+    core_call_attach(c, call, deadline_ns);
     call->fate = FATE_HOLD;
     if (call->over) {
         bool lost = call->token != 0 && grants_alive(&c->grants, call->grant) == NULL;
-        tell(c, call, call->status == HF_OK && lost ? HF_ELOST : call->status);
+        core_call_tell(c, call, call->status == HF_OK && lost ? HF_ELOST : call->status);
         return;
     }
     if (call->request_id == 0 && !call->confirming) core_call_queue(c, call);
     core_link_advance(c, now_ns);
     core_pump(c, now_ns);
-}
-
-/* A call that waits for its deadline hears that there is none any more. */
-static void end_slot(struct core *c, struct slot *s)
-{
-    struct call *waiting = s->confirm;
-    s->confirm = NULL;
-    grants_end(&c->grants, s, SLOT_ENDED);
-    if (waiting != NULL) core_call_over(c, waiting, HF_ELOST);
-}
-
-void core_forget_grant(struct core *c, struct grant_ref ref)
-{
-    struct slot *s = grants_alive(&c->grants, ref);
-    if (s != NULL) end_slot(c, s);
-}
-
-void core_drop_grant(struct core *c, struct grant_ref ref, uint64_t now_ns)
-{
-    struct slot *s = grants_alive(&c->grants, ref);
-    if (s == NULL) return;
-    end_slot(c, s);
-    if (s->kind == SLOT_ATTEMPT) core_calls_attempt_lost(c, ref);
-    core_abandon(c, s->token, now_ns);
-    core_pump(c, now_ns);
-}
-
-void core_count_down(struct core *c, struct slot *s, uint64_t now_ns)
-{
-    struct msg_release release = {.fencing_token = s->token, .owner = s->owner};
-    struct call *call;
-    HF_ASSERT(s->kind == SLOT_GRANT);
-    if (core_call_new(c, OP_CODE_RELEASE, &release, &call) != HF_OK) {
-        core_lose(c, s, true, 0, now_ns); /* too many calls under way: all of it goes back */
-        return;
-    }
-    call->attached = false;
-    call->fate = FATE_REPEAT_SURE;
-    core_submit(c, call, CORE_NEVER, now_ns);
-}
-
-/* The grant of a call that is unwanted, though it was answered. */
-static void give_back(struct core *c, struct call *call, uint64_t now_ns)
-{
-    struct slot *s = grants_alive(&c->grants, call->grant);
-    if (s == NULL || s->count == 1) {
-        core_drop_grant(c, call->grant, now_ns);
-        return;
-    }
-    s->count -= 1;
-    core_count_down(c, s, now_ns);
-}
-
-/* What it brought goes back, or CANCEL is sent for it. The call may be gone afterwards. */
-static void revoke(struct core *c, struct call *call, uint64_t now_ns)
-{
-    HF_ASSERT(call->cancelling);
-    if (call->over) {
-        if (call->token != 0) give_back(c, call, now_ns);
-    } else if (call->confirming) { /* its number is acknowledged: CANCEL would find nothing */
-        struct slot *s = grants_alive(&c->grants, call->grant);
-        HF_ASSERT(s != NULL && s->confirm == call);
-        s->confirm = NULL;
-        give_back(c, call, now_ns);
-        core_call_over(c, call, HF_ELOST);
-    } else if (call->request_id == 0 || core_is_revocable(call)) {
-        list_remove(&call->send_link);
-        core_call_queue(c, call);
-        core_link_advance(c, now_ns);
-        core_pump(c, now_ns);
-    }
-}
-
-void core_drop_held(struct core *c, const void *handle, uint64_t now_ns)
-{
-    for (uint32_t i = 0; i < c->call_count; i++) { /* the table, as revoke() changes the lists */
-        struct call *call = c->calls[i];
-        if (!call->held || call->attached || call->handle != handle) continue;
-        call->cancelling = true;
-        if (call->over) {
-            revoke(c, call, now_ns);
-            call->held = false;
-            core_call_settle(c, call);
-        } else {
-            call->held = false;
-            revoke(c, call, now_ns);
-        }
-    }
-}
-
-void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns)
-{
-    attach(c, call, deadline_ns);
-    call->cancelling = true;
-    bool over = call->over;
-    revoke(c, call, now_ns);
-    if (over) tell(c, call, verdict_of(call, call->status));
 }
