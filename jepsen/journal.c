@@ -30,18 +30,18 @@ uint64_t journal_now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
-static void append(const struct journal *h, const char *text, int size)
+void journal_append(const struct journal *h, const char *text, size_t size)
 {
     HF_ASSERT(size > 0 && size < JOURNAL_LINE_BYTES);
-    if (write(h->fd, text, (size_t)size) == size) return;
+    if (write(h->fd, text, size) == (ssize_t)size) return;
     perror("holdfast-jepsen: the history cannot be written");
     _exit(74);
 }
 
-void journal_put(const struct journal *h, const struct journal_line *line)
+size_t journal_format(const struct journal_line *line, char *text)
 {
     static const char *const outcomes[] = {"ok", "fail", "unknown"};
-    char text[JOURNAL_LINE_BYTES], ret[32] = "null", more[JOURNAL_TEXT_BYTES + 128] = "";
+    char ret[32] = "null", more[JOURNAL_TEXT_BYTES + 128] = "";
     HF_ASSERT(line->call_ns > 0);
     HF_ASSERT((line->outcome == JOURNAL_FAIL) == (line->error != NULL));
     if (line->outcome != JOURNAL_UNKNOWN) {
@@ -54,13 +54,20 @@ void journal_put(const struct journal *h, const struct journal_line *line)
         snprintf(more + used, sizeof more - used, ",\"result\":{%s}", line->result);
     }
     int size =
-        snprintf(text, sizeof text,
+        snprintf(text, JOURNAL_LINE_BYTES,
                  "{\"v\":2,\"model\":\"%s\",\"id\":%" PRIu64 ",\"client\":\"%s\",\"call\":%" PRIu64
                  ",\"ret\":%s,\"op\":\"%s\",\"key\":\"%s\",\"args\":{%s},"
                  "\"outcome\":\"%s\"%s}\n",
                  line->model, line->id, line->client, line->call_ns, ret, line->op, line->key,
                  line->args, outcomes[line->outcome], more);
-    append(h, text, size);
+    HF_ASSERT(size > 0 && size < JOURNAL_LINE_BYTES);
+    return (size_t)size;
+}
+
+void journal_put(const struct journal *h, const struct journal_line *line)
+{
+    char text[JOURNAL_LINE_BYTES];
+    journal_append(h, text, journal_format(line, text));
 }
 
 void journal_put_header(const struct journal *h, uint64_t margin_ms, uint64_t seed)
@@ -70,7 +77,8 @@ void journal_put_header(const struct journal *h, uint64_t margin_ms, uint64_t se
         snprintf(text, sizeof text,
                  "{\"v\":2,\"type\":\"header\",\"margin_ms\":%" PRIu64 ",\"seed\":%" PRIu64 "}\n",
                  margin_ms, seed);
-    append(h, text, size);
+    HF_ASSERT(size > 0);
+    journal_append(h, text, (size_t)size);
 }
 
 void journal_put_event(const struct journal *h, const char *type, uint64_t call_ns, uint64_t ret_ns,
@@ -82,5 +90,6 @@ void journal_put_event(const struct journal *h, const char *type, uint64_t call_
                         "{\"v\":2,\"type\":\"%s\",\"call\":%" PRIu64 ",\"ret\":%s,\"op\":\"%s\","
                         "\"key\":\"%s\"}\n",
                         type, call_ns, ret, what, detail);
-    append(h, text, size);
+    HF_ASSERT(size > 0);
+    journal_append(h, text, (size_t)size);
 }

@@ -1,11 +1,13 @@
 /* Writer of histories: one JSON line an operation, in the format's version 2. Times are
  * CLOCK_MONOTONIC of this machine, read by true clocks only. Every line is one write() on a file
- * opened for appending, so that processes may share it and one that is killed leaves whole lines.
- */
+ * opened for appending. The run alone writes: a process that is killed inside write() may leave a
+ * part of a line behind, so that its clients, which are killed, hand over whole lines instead
+ * (jepsen/run/tape.h). */
 #ifndef JEPSEN_JOURNAL_H
 #define JEPSEN_JOURNAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum journal_outcome { JOURNAL_OK, JOURNAL_FAIL, JOURNAL_UNKNOWN };
@@ -36,6 +38,13 @@ bool journal_open(struct journal *h, const char *path);
 
 /** Close it; one that is closed is accepted, a zeroed one is not. */
 void journal_close(struct journal *h);
+
+/** An operation as a line with its end. \param text  Out: room for JOURNAL_LINE_BYTES.
+ * \return the line's bytes, without the NUL behind it. */
+size_t journal_format(const struct journal_line *line, char *text);
+
+/** Append lines as they are; a failing disk ends the process, as in journal_put(). */
+void journal_append(const struct journal *h, const char *text, size_t size);
 
 /** Append one operation; a failing disk ends the process: a history with holes proves nothing. */
 void journal_put(const struct journal *h, const struct journal_line *line);

@@ -8,8 +8,13 @@
 
 enum { NEMESES_MAX = 16, GO_ON_EVERY_MS = 100 };
 
-const struct nemesis *const nemesis_table[] = {
-    &nemesis_kill, &nemesis_pause, &nemesis_partition, &nemesis_clock, &nemesis_clock_rate, NULL};
+const struct nemesis *const nemesis_table[] = {&nemesis_kill,
+                                               &nemesis_pause,
+                                               &nemesis_partition,
+                                               &nemesis_clock,
+                                               &nemesis_clock_rate,
+                                               &nemesis_client_kill,
+                                               NULL};
 
 _Static_assert(HF_ARRAY_COUNT(nemesis_table) <= NEMESES_MAX, "a plan has a bit for each");
 

@@ -18,7 +18,7 @@ struct nemesis {
 };
 
 extern const struct nemesis nemesis_kill, nemesis_pause, nemesis_partition, nemesis_clock,
-    nemesis_clock_rate;
+    nemesis_clock_rate, nemesis_client_kill;
 extern const struct nemesis *const nemesis_table[]; /**< ends with NULL */
 
 /** Let the plan's nemeses act until `until_ns`; an act every 5 to 10 s, one in three beside another

@@ -104,6 +104,8 @@ static int set_up(struct world *w, const struct plan *plan)
     void *shared = child_share(sizeof *w->signal);
     if (shared == NULL) return say(RUN_IO, "no memory%s", "");
     w->signal = shared;
+    w->tapes = child_share(WORLD_TAPES * sizeof *w->tapes);
+    if (w->tapes == NULL) return say(RUN_IO, "no memory%s", "");
     w->begun_ns = journal_now_ns();
     for (unsigned i = 0; i < plan->servers; i++) {
         if (!servers_start(&w->servers, i)) return say(RUN_IO, "no server could be started%s", "");
@@ -134,25 +136,27 @@ static int warm_up(struct world *w, struct results *r)
     return r->ops_per_s >= THIN_OPS_PER_S ? RUN_GOOD : RUN_THIN;
 }
 
+/* Until all have ended, or a signal asks the run to stop. \return false: after `ms` some had not.
+ */
 static bool await_clients(struct world *w, uint64_t ms)
 {
     uint64_t until = journal_now_ns() + ms * 1000000U;
-    bool all = true;
-    for (unsigned i = 0; i < w->plan->clients; i++) {
-        int status = 0;
-        char how[32];
-        uint64_t now = journal_now_ns();
-        if (w->clients[i].pid == 0) continue;
-        if (!child_wait(w->clients[i].pid, now < until ? (until - now) / 1000000U : 0, &status)) {
-            all = false;
-            continue;
+    while (child_stopping() == 0) {
+        bool all = true, late = journal_now_ns() >= until;
+        for (unsigned i = 0; i < w->plan->clients; i++) {
+            int status = 0;
+            if (w->clients[i].pid == 0) continue;
+            if (child_wait(w->clients[i].pid, 0, &status))
+                world_client_ended(w, i, status);
+            else
+                all = false;
         }
-        w->clients[i].pid = 0;
-        if (status != 0)
-            world_fail(w, "client %u ended with %s: see client-%u.log", i + 1,
-                       child_end_text(status, how), i + 1);
+        world_look(w);
+        if (all) return true;
+        if (late) return false;
+        child_sleep_ms(5);
     }
-    return all;
+    return true;
 }
 
 /* All faults are over: everything must be as if there had been none. */

@@ -52,8 +52,9 @@ bool results_write_summary(const struct results *r, const char *path)
             ",\n",
             t->count, timeline_total(t, TIMELINE_OK), timeline_total(t, TIMELINE_FAIL),
             timeline_total(t, TIMELINE_UNKNOWN));
-    fprintf(f, "  \"ops_per_s_before_faults\": %" PRIu64 ", \"faults\": %u, ", r->ops_per_s,
-            w->faults);
+    fprintf(f,
+            "  \"ops_per_s_before_faults\": %" PRIu64 ", \"faults\": %u, \"client_kills\": %u,\n  ",
+            r->ops_per_s, w->faults, world_client_kills(w));
     fprintf(f, "\"leader_changes\": %u, \"last_term\": %" PRIu64 ",\n", w->leader_changes, w->term);
     put_kinds(f, t);
     fprintf(f, "  \"checker\": ");

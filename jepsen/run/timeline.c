@@ -75,6 +75,7 @@ static bool take_operation(struct timeline *t, const char *line)
         t->room = room;
     }
     text_of(line, "client", client, sizeof client);
+    client[strcspn(client, ".")] = '\0'; /* all lives of a thread in one lane */
     text_of(line, "outcome", outcome, sizeof outcome);
     text_of(line, "op", op, sizeof op);
     struct timeline_operation *o = &t->operations[t->count++];

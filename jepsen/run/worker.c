@@ -19,21 +19,34 @@ enum {
 void worker_begin(struct worker *w, struct journal_line *line, const char *model, const char *op,
                   const char *key)
 {
-    w->count += 1;
-    *line = (struct journal_line){.id = w->first_id + w->count, .client = w->name, .op = op};
+    w->tape->ids += 1;
+    *line = (struct journal_line){.id = w->first_id + w->tape->ids, .client = w->name, .op = op};
     line->model = model;
     line->key = key;
+}
+
+void worker_call(struct worker *w, struct journal_line *line)
+{
     line->call_ns = journal_now_ns();
+    tape_open_call(w->tape, line);
 }
 
 void worker_end(struct worker *w, struct journal_line *line, enum journal_outcome outcome,
                 const char *error)
 {
+    HF_ASSERT(line->call_ns != 0);
     line->ret_ns = journal_now_ns();
     line->outcome = outcome;
     line->error = error;
-    journal_put(&w->journal, line);
+    tape_put(w->tape, line);
     if (outcome != JOURNAL_UNKNOWN) atomic_fetch_add(&w->signal->answered, 1);
+}
+
+uint64_t worker_number(const struct worker *w)
+{
+    uint64_t number = w->first_id + w->tape->ids;
+    HF_ASSERT(number <= UINT32_MAX);
+    return number;
 }
 
 /* What a status proves of any operation: nothing was done (its word), or nothing at all (NULL). */
@@ -94,21 +107,27 @@ void worker_new_owner(struct worker *w)
 
 /* ------------------------------------------------------------------ locks */
 
+static void set_acquire_args(const struct worker *w, struct journal_line *line, uint64_t ttl_ms,
+                             bool shared)
+{
+    snprintf(line->args, sizeof line->args, "\"ttl_ms\":%" PRIu64 ",\"owner\":\"%s\"%s", ttl_ms,
+             w->owner_name, shared ? ",\"mode\":\"shared\"" : "");
+}
+
 int worker_acquire(struct worker *w, const char *key, uint64_t wait_ms, bool shared,
                    hf_grant *grant)
 {
     struct journal_line line;
     hf_request request = {0};
     hf_acquire how = {.wait_ms = wait_ms, .mode = shared ? HF_SHARED : HF_EXCLUSIVE};
-    const char *mode = shared ? ",\"mode\":\"shared\"" : "";
     worker_begin(w, &line, WORKLOAD_LOCK, "acquire", key);
+    set_acquire_args(w, &line, 1, shared);
+    worker_call(w, &line);
     int rv = hf_lock_acquire_with(w->lock, key, &how, grant, &request);
     rv = worker_settle(w, rv, &request);
-    uint64_t now_ns = journal_now_ns(), ttl_ms = 1;
-    if (rv == HF_OK) ttl_ms = lease_ms(&line, now_ns, hf_grant_left_ms(grant));
-    snprintf(line.args, sizeof line.args, "\"ttl_ms\":%" PRIu64 ",\"owner\":\"%s\"%s", ttl_ms,
-             w->owner_name, mode);
+    uint64_t now_ns = journal_now_ns();
     if (rv == HF_OK) {
+        set_acquire_args(w, &line, lease_ms(&line, now_ns, hf_grant_left_ms(grant)), shared);
         atomic_fetch_add(w->holding, 1);
         snprintf(line.result, sizeof line.result, "\"token\":%" PRIu64, grant->fencing_token);
         worker_end(w, &line, JOURNAL_OK, NULL);
@@ -125,6 +144,7 @@ void worker_believe(struct worker *w, const char *key, const hf_grant *grant)
 {
     struct journal_line line;
     worker_begin(w, &line, WORKLOAD_LOCK, "renew", key);
+    line.call_ns = journal_now_ns(); /* no call: what a dead caller believed binds nobody */
     uint64_t left_ms = hf_grant_left_ms(grant);
     if (left_ms == 0) return;
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"ttl_ms\":%" PRIu64,
@@ -139,6 +159,7 @@ static bool release_once(struct worker *w, const char *key, hf_grant *grant)
     hf_request request = {0};
     worker_begin(w, &line, WORKLOAD_LOCK, "release", key);
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64, grant->fencing_token);
+    worker_call(w, &line);
     int rv = worker_settle(w, hf_lock_release(w->lock, grant, &request), &request);
     if (rv == HF_OK) {
         worker_end(w, &line, JOURNAL_OK, NULL);
@@ -181,6 +202,7 @@ void worker_query(struct worker *w, const char *key)
     struct journal_line line;
     uint64_t token = 0;
     worker_begin(w, &line, WORKLOAD_LOCK, "query", key);
+    worker_call(w, &line);
     int rv = hf_lock_info(w->client, key, keep_holder, &token);
     if (rv == HF_OK || rv == HF_ENOTFOUND) {
         if (token != 0)
@@ -221,6 +243,14 @@ static void end_begin(struct worker *w, struct journal_line *line, int rv, hf_re
     }
 }
 
+static void set_begin_args(const struct worker *w, struct journal_line *line, uint64_t ttl_ms,
+                           const struct hf_begin *how)
+{
+    snprintf(line->args, sizeof line->args,
+             "\"ttl_ms\":%" PRIu64 ",\"fingerprint\":\"%02x\",\"owner\":\"%s\"", ttl_ms,
+             (unsigned)how->fingerprint[0], w->owner_name);
+}
+
 int worker_record_begin(struct worker *w, const char *key, const struct hf_begin *how,
                         hf_record **record)
 {
@@ -228,14 +258,18 @@ int worker_record_begin(struct worker *w, const char *key, const struct hf_begin
     hf_request request = {0};
     *record = NULL;
     worker_begin(w, &line, WORKLOAD_IDEM, "begin", key);
+    set_begin_args(w, &line, 1, how);
+    worker_call(w, &line);
     int rv = worker_settle(w, hf_record_begin(w->client, key, how, record, &request), &request);
-    uint64_t now_ns = journal_now_ns(), ttl_ms = 1;
-    if (rv == HF_OK) ttl_ms = lease_ms(&line, now_ns, hf_record_left_ms(*record));
-    snprintf(line.args, sizeof line.args,
-             "\"ttl_ms\":%" PRIu64 ",\"fingerprint\":\"%02x\",\"owner\":\"%s\"", ttl_ms,
-             (unsigned)how->fingerprint[0], w->owner_name);
+    uint64_t now_ns = journal_now_ns();
+    if (rv == HF_OK)
+        set_begin_args(w, &line, lease_ms(&line, now_ns, hf_record_left_ms(*record)), how);
     end_begin(w, &line, rv, *record);
-    if (rv == HF_OK) return hf_record_look(*record)->verdict;
+    if (rv == HF_OK) {
+        int verdict = hf_record_look(*record)->verdict;
+        if (verdict != HF_REPLAY) atomic_fetch_add(w->holding, 1);
+        return verdict;
+    }
     hf_record_free(*record);
     *record = NULL;
     return -1;
@@ -253,6 +287,7 @@ int worker_record_checkpoint(struct worker *w, const char *key, hf_record *recor
     worker_begin(w, &line, WORKLOAD_IDEM, "checkpoint", key);
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"number\":%" PRIu64,
              token_of(record), number);
+    worker_call(w, &line);
     int rv = hf_record_checkpoint(record, "step", number, HF_MARK_NONE, NULL, 0, &request);
     rv = worker_settle(w, rv, &request);
     if (rv == HF_OK)
@@ -275,6 +310,7 @@ static enum journal_outcome complete_once(struct worker *w, const char *key, hf_
     worker_begin(w, &line, WORKLOAD_IDEM, "complete", key);
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"response\":\"%" PRIu64 "\"",
              token_of(record), response);
+    worker_call(w, &line);
     int rv = hf_record_complete(record, HF_DONE, &result, &request);
     rv = worker_settle(w, rv, &request);
     const char *answer = rv == HF_ESTALE ? "stale_token" : rv == HF_ECONFLICT ? "conflict" : NULL;
@@ -293,10 +329,12 @@ void worker_record_complete(struct worker *w, const char *key, hf_record *record
         (void)poll(NULL, 0, AGAIN_MS);
         outcome = complete_once(w, key, record, response);
     }
-    if (outcome == JOURNAL_OK)
+    if (outcome == JOURNAL_OK) {
+        atomic_fetch_sub(w->holding, 1);
         hf_record_free(record);
-    else
+    } else {
         worker_record_abandon(w, key, record);
+    }
 }
 
 void worker_record_abandon(struct worker *w, const char *key, hf_record *record)
@@ -304,6 +342,8 @@ void worker_record_abandon(struct worker *w, const char *key, hf_record *record)
     struct journal_line line;
     worker_begin(w, &line, WORKLOAD_IDEM, "abandon", key);
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64, token_of(record));
+    worker_call(w, &line);
+    atomic_fetch_sub(w->holding, 1);
     hf_record_free(record);
     worker_end(w, &line, JOURNAL_UNKNOWN, NULL); /* what comes of it is told to nobody */
 }
@@ -332,6 +372,7 @@ void worker_record_get(struct worker *w, const char *key)
     struct journal_line line;
     struct shown shown = {.status = "none"};
     worker_begin(w, &line, WORKLOAD_IDEM, "get", key);
+    worker_call(w, &line);
     int rv = hf_record_info(w->client, key, keep_state, &shown);
     if (rv == HF_OK && shown.status[0] == '\0') rv = HF_EBADSTATE; /* none of ours can be in it */
     if (rv == HF_OK || rv == HF_ENOTFOUND) {

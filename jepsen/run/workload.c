@@ -69,20 +69,18 @@ static void sit_down(struct seat *seat, const struct workload_process *p, hf_cli
     *w = (struct worker){.client = client, .signal = p->signal, .begun_ns = p->begun_ns};
     w->holding = &p->signal->holding[(p->number - 1) % RUN_CLIENTS_MAX];
     w->first_id = (uint64_t)number * IDS_OF_A_WORKER;
-    snprintf(w->name, sizeof w->name, "c%ut%u", p->number, index + 1);
+    int used = snprintf(w->name, sizeof w->name, "c%ut%u", p->number, index + 1);
+    if (p->life > 0) snprintf(w->name + used, sizeof w->name - (size_t)used, ".%u", p->life);
     snprintf(w->owner_name, sizeof w->owner_name, "%s/0", w->name);
-    prng_seed(&w->prng, p->seed + number * UINT64_C(0x9e3779b97f4a7c15));
-    if (!journal_open(&w->journal, p->history)) {
-        perror(p->history);
-        _Exit(74);
-    }
+    uint64_t draw = number + (uint64_t)p->life * 1000;
+    prng_seed(&w->prng, p->seed + draw * UINT64_C(0x9e3779b97f4a7c15));
+    w->tape = &p->tapes[index];
     if (hf_lock_new(client, &w->lock) != HF_OK) _Exit(70);
 }
 
 static void stand_up(struct seat *seat)
 {
     hf_lock_free(seat->worker.lock);
-    journal_close(&seat->worker.journal);
 }
 
 int workload_run(void *data)

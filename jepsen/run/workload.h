@@ -13,6 +13,7 @@
 #include "client/include/holdfast.h"
 #include "jepsen/journal.h"
 #include "jepsen/run/run.h"
+#include "jepsen/run/tape.h"
 
 enum {
     WORKLOAD_TTL_MS = 2000,     /* of a client's session */
@@ -31,7 +32,7 @@ enum phase { PHASE_RUN, PHASE_CALM, PHASE_OVER };
 /** What the run tells its clients, in memory shared by all. */
 struct workload_signal {
     _Atomic int phase; /**< enum phase: CALM = finish what is open and end; OVER = now */
-    _Atomic int holding[RUN_CLIENTS_MAX]; /**< grants of each client process, as it believes */
+    _Atomic int holding[RUN_CLIENTS_MAX]; /**< grants and attempts of each client process */
     _Atomic uint64_t answered;            /**< operations with a known end so far, of all */
 };
 
@@ -40,14 +41,13 @@ struct worker {
     hf_client *client;                    /**< shared by the process' threads; borrowed */
     hf_lock *lock;                        /**< its owner; owned */
     struct workload_signal *signal;       /**< borrowed */
-    struct journal journal;               /**< the history, shared by all clients */
+    struct tape *tape;                    /**< where its lines go; borrowed */
     struct prng prng;                     /**< what it draws from */
     uint64_t first_id;                    /**< of its operations */
-    uint64_t count;                       /**< operations so far */
     uint64_t begun_ns;                    /**< of the run, equal in all processes */
     _Atomic int *holding;                 /**< its process' count in `signal` */
     unsigned owner;                       /**< rises when the end of a grant is unsure */
-    char name[WORKLOAD_NAME_BYTES];       /**< "c1t2" */
+    char name[WORKLOAD_NAME_BYTES];       /**< "c1t2"; "c1t2.3" after the third death */
     char owner_name[WORKLOAD_NAME_BYTES]; /**< "c1t2/0": an owner in the models' sense */
 };
 
@@ -66,10 +66,11 @@ struct workload_process {
     const struct workload *workload; /**< borrowed */
     struct workload_signal *signal;  /**< shared; borrowed */
     const char *servers;             /**< as hf_options wants them; borrowed */
-    const char *history;             /**< file that all append to; borrowed */
+    struct tape *tapes;              /**< of its threads, WORKLOAD_THREADS; shared; borrowed */
     uint64_t seed;                   /**< the run's */
     uint64_t begun_ns;               /**< CLOCK_MONOTONIC of the run's begin */
     unsigned number;                 /**< from 1 */
+    unsigned life;                   /**< how often it was killed before */
     bool reads_all;                  /**< read every key instead of taking turns */
 };
 
@@ -82,6 +83,9 @@ int workload_run(void *data);
 /** Begin an operation: what will be its line. */
 void worker_begin(struct worker *w, struct journal_line *line, const char *model, const char *op,
                   const char *key);
+
+/** Call it now, with the arguments that it shall have in the history if the caller dies. */
+void worker_call(struct worker *w, struct journal_line *line);
 
 /** End it and write it. \param error with JOURNAL_FAIL, else NULL. */
 void worker_end(struct worker *w, struct journal_line *line, enum journal_outcome outcome,
@@ -98,6 +102,9 @@ int worker_settle(struct worker *w, int status, hf_request *request);
 
 /** From now on it is another owner in the models' sense: the last one may hold something still. */
 void worker_new_owner(struct worker *w);
+
+/** A number that no other operation of the run has: the last one's id, below 2^32. */
+uint64_t worker_number(const struct worker *w);
 
 /** Wait, in pieces, and less in the calm. */
 void worker_pause_ms(const struct worker *w, uint64_t ms);

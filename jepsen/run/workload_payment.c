@@ -22,6 +22,7 @@ static void write_account(struct worker *w, const char *account, uint64_t token,
     worker_begin(w, &line, WORKLOAD_FENCEDREG, "write", account);
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"value\":\"%" PRIu64 "\"", token,
              value);
+    worker_call(w, &line);
     bool good = guard_write(account, token, value);
     worker_end(w, &line, good ? JOURNAL_OK : JOURNAL_FAIL, good ? NULL : "stale_token");
 }
@@ -31,6 +32,7 @@ static void read_account(struct worker *w, const char *account)
     struct journal_line line;
     uint64_t value = 0;
     worker_begin(w, &line, WORKLOAD_FENCEDREG, "read", account);
+    worker_call(w, &line);
     if (guard_read(account, &value))
         snprintf(line.result, sizeof line.result, "\"value\":\"%" PRIu64 "\"", value);
     else
@@ -59,7 +61,7 @@ static void take_turn(struct worker *w)
     char key[WORKLOAD_NAME_BYTES], account[WORKLOAD_NAME_BYTES];
     hf_record *record;
     struct hf_begin how = {.takeover = HF_TAKEOVER_AUTO, .fingerprint = {1}};
-    uint64_t payment = w->first_id % 4000000000 + w->count % 1000000;
+    uint64_t payment = worker_number(w);
     (void)worker_record_key("pay", worker_rounds(w), (unsigned)prng_below(&w->prng, KEYS), key);
     int verdict = worker_record_begin(w, key, &how, &record);
     if (verdict != HF_STARTED && verdict != HF_TAKEOVER)

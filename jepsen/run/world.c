@@ -1,5 +1,6 @@
 #include "jepsen/run/world.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,6 +43,30 @@ static void look_for_leader(struct world *w)
     journal_put_event(&w->journal, "note", now, now, "leader", detail);
 }
 
+static struct tape *tapes_of(const struct world *w, unsigned i)
+{
+    return w->clients[i].told.tapes;
+}
+
+/* Its process is no more: what it left becomes lines, and it holds nothing. */
+static void end_client(struct world *w, unsigned i)
+{
+    struct client_process *c = &w->clients[i];
+    for (unsigned t = 0; t < WORKLOAD_THREADS; t++) (void)tape_end(&tapes_of(w, i)[t], &w->journal);
+    atomic_store(&w->signal->holding[i], 0);
+    c->pid = 0;
+    c->stopped = false;
+}
+
+void world_client_ended(struct world *w, unsigned i, int status)
+{
+    char how[32];
+    end_client(w, i);
+    if (status == 0) return;
+    world_fail(w, "client %u ended with %s: see client-%u.log", i + 1, child_end_text(status, how),
+               i + 1);
+}
+
 static void tell_end(struct world *w, pid_t pid, int status)
 {
     char how[32];
@@ -54,7 +79,7 @@ static void tell_end(struct world *w, pid_t pid, int status)
     }
     for (i = 0; i < w->plan->clients; i++) {
         if (w->clients[i].pid != pid) continue;
-        w->clients[i].pid = 0;
+        end_client(w, i);
         world_fail(w, "client %u ended by itself with %s: see client-%u.log", i + 1, how, i + 1);
         return;
     }
@@ -69,6 +94,7 @@ void world_look(struct world *w)
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) tell_end(w, pid, status);
+    for (unsigned i = 0; i < WORLD_TAPES; i++) tape_take(&w->tapes[i], &w->journal);
     look_for_leader(w);
 }
 
@@ -122,7 +148,8 @@ bool world_start_client(struct world *w, unsigned i, bool reads_all)
         .workload = w->plan->workload,
         .signal = w->signal,
         .servers = w->servers_list,
-        .history = w->history,
+        .tapes = &w->tapes[(i + (reads_all ? w->plan->clients : 0)) * WORKLOAD_THREADS],
+        .life = c->kills,
         .seed = w->plan->seed,
         .begun_ns = w->begun_ns,
         .number = i + 1 + (reads_all ? w->plan->clients : 0),
@@ -142,16 +169,43 @@ bool world_start_client(struct world *w, unsigned i, bool reads_all)
     return c->pid != 0;
 }
 
+void world_kill_client(struct world *w, unsigned i)
+{
+    struct client_process *c = &w->clients[i];
+    int status = 0;
+    if (c->pid == 0) return;
+    kill(c->pid, SIGKILL);
+    while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) { /* it had ended by itself before */
+        tell_end(w, c->pid, status);
+        return;
+    }
+    end_client(w, i);
+    c->kills += 1;
+    if (!world_start_client(w, i, false)) world_fail(w, "client %u did not start again", i + 1);
+}
+
+unsigned world_client_kills(const struct world *w)
+{
+    unsigned kills = 0;
+    for (unsigned i = 0; i < w->plan->clients; i++) kills += w->clients[i].kills;
+    return kills;
+}
+
 void world_close(struct world *w)
 {
     for (unsigned i = 0; i < RUN_CLIENTS_MAX; i++) {
-        if (w->clients[i].pid != 0) child_kill(w->clients[i].pid);
-        w->clients[i].pid = 0;
+        if (w->clients[i].pid == 0) continue;
+        child_kill(w->clients[i].pid);
+        end_client(w, i);
     }
     observer_close(&w->observer);
     if (w->servers.plan != NULL) servers_kill_all(&w->servers);
     net_close(&w->net);
     if (w->journal.fd > 0) journal_close(&w->journal);
     if (w->signal != NULL) munmap(w->signal, sizeof *w->signal);
+    if (w->tapes != NULL) munmap(w->tapes, WORLD_TAPES * sizeof *w->tapes);
     w->signal = NULL;
+    w->tapes = NULL;
 }

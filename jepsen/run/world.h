@@ -7,12 +7,17 @@
 #include "jepsen/run/servers.h"
 #include "jepsen/run/workload.h"
 
-enum { WORLD_FAILURES_MAX = 16, WORLD_FAILURE_BYTES = 256 };
+enum {
+    WORLD_FAILURES_MAX = 16,
+    WORLD_FAILURE_BYTES = 256,
+    WORLD_TAPES = 2 * RUN_CLIENTS_MAX * WORKLOAD_THREADS, /* with those of the last reader */
+};
 
 /** A client process. */
 struct client_process {
     pid_t pid;                    /**< 0 = not running */
     bool stopped;                 /**< by SIGSTOP */
+    unsigned kills;               /**< so far, by a nemesis */
     struct workload_process told; /**< what it was given */
 };
 
@@ -23,7 +28,8 @@ struct world {
     struct client_process clients[RUN_CLIENTS_MAX]; /**< the processes */
     struct observer observer;                       /**< watches the servers */
     struct workload_signal *signal;                 /**< shared with the clients */
-    struct journal journal;                         /**< the history, for lines of faults */
+    struct tape *tapes;                             /**< likewise: WORLD_TAPES of them */
+    struct journal journal;                         /**< the history */
     struct prng prng;                               /**< what faults are drawn from */
     uint64_t begun_ns;                              /**< CLOCK_MONOTONIC of the begin */
     uint64_t term;                                  /**< of the leader seen last */
@@ -58,6 +64,17 @@ bool world_await_service(struct world *w, uint64_t ms);
 
 /** Start client `i`. \param reads_all as struct workload_process'. */
 bool world_start_client(struct world *w, unsigned i, bool reads_all);
+
+/** Kill client `i` and start it again at once: what was under way in it is of unknown outcome, and
+ * the next one goes on with its tapes. One that is down already stays so. */
+void world_kill_client(struct world *w, unsigned i);
+
+/** Write down what client `i` left that has ended; what else ended it than a nemesis, or its own
+ * work, is a failure. \param status  its wait status. */
+void world_client_ended(struct world *w, unsigned i, int status);
+
+/** How often a nemesis killed a client. */
+unsigned world_client_kills(const struct world *w);
 
 /** End everything that was started. A zeroed world is accepted. */
 void world_close(struct world *w);
