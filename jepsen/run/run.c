@@ -184,6 +184,17 @@ static void calm_down(struct world *w)
         world_fail(w, "the final reads of every key did not end within 30 s");
 }
 
+/* No lease may have ended while its caller believed in it. */
+static void look_at_leases(struct world *w)
+{
+    struct lease_counts *leases = &w->signal->leases;
+    uint64_t early = atomic_load(&leases->early);
+    if (early == 0) return;
+    bool told = atomic_load(&leases->sentence_state) == 2; /* else its writer was killed */
+    world_fail(w, "%llu leases ended early, the first: %s", (unsigned long long)early,
+               told ? leases->sentence : "its caller was killed");
+}
+
 static void compare_states(struct world *w)
 {
     bool same = false;
@@ -241,11 +252,13 @@ static int write_results(struct world *w, struct results *r, int code)
     snprintf(path, sizeof path, "%s/report.html", w->plan->out);
     if (!results_write_report(r, path)) return say(RUN_IO, "cannot write %s", path);
     printf("%s: %zu operations (%llu ok, %llu unknown), %llu/s before faults, %u faults, "
-           "%u leader changes: %s\n",
+           "%u leader changes; %llu leases, %llu early ends: %s\n",
            r->verdict, r->timeline.count,
            (unsigned long long)timeline_total(&r->timeline, TIMELINE_OK),
            (unsigned long long)timeline_total(&r->timeline, TIMELINE_UNKNOWN),
-           (unsigned long long)r->ops_per_s, w->faults, w->leader_changes, path);
+           (unsigned long long)r->ops_per_s, w->faults, w->leader_changes,
+           (unsigned long long)atomic_load(&w->signal->leases.given),
+           (unsigned long long)atomic_load(&w->signal->leases.early), path);
     return r->code;
 }
 
@@ -266,6 +279,7 @@ static int run(struct world *w, struct results *r)
         return RUN_STOPPED + child_stopping();
     }
     if (code == RUN_IO) return code;
+    look_at_leases(w);
     logs_look(w);
     int verdict = judge_history(w, r);
     if (code == RUN_GOOD) code = verdict;

@@ -56,6 +56,8 @@ bool results_write_summary(const struct results *r, const char *path)
             "  \"ops_per_s_before_faults\": %" PRIu64 ", \"faults\": %u, \"client_kills\": %u,\n  ",
             r->ops_per_s, w->faults, world_client_kills(w));
     fprintf(f, "\"leader_changes\": %u, \"last_term\": %" PRIu64 ",\n", w->leader_changes, w->term);
+    fprintf(f, "  \"leases\": %" PRIu64 ", \"early_expiries\": %" PRIu64 ",\n",
+            atomic_load(&w->signal->leases.given), atomic_load(&w->signal->leases.early));
     put_kinds(f, t);
     fprintf(f, "  \"checker\": ");
     put_text(f, r->checker);

@@ -99,6 +99,41 @@ static uint64_t lease_ms(const struct journal_line *line, uint64_t now_ns, uint6
     return left_ms == 0 ? 1 : (now_ns - line->call_ns) / NS_PER_MS + left_ms;
 }
 
+/* What the library believes of an attempt now. */
+static void believe_attempt(struct worker *w, const hf_record *record)
+{
+    uint64_t asked_ns = journal_now_ns();
+    lease_believe(&w->attempt, asked_ns, hf_record_left_ms(record));
+}
+
+/* Which answers say that a lease is over. */
+static bool says_ended(int status)
+{
+    return status == HF_ELOST || status == HF_ESTALE || status == HF_ENOTHELD ||
+           status == HF_ENOTOWNER || status == HF_ESESSION || status == HF_ESESSIONUNKNOWN;
+}
+
+/* The answer to what was asked under a lease, just now. */
+static void look_at_lease(struct worker *w, struct lease *lease, const struct journal_line *line,
+                          uint64_t token, int status)
+{
+    char what[LEASE_SENTENCE_BYTES];
+    if (!says_ended(status)) return;
+    uint64_t heard_ns = journal_now_ns();
+    snprintf(what, sizeof what, "%s of %s by %s was answered %s", line->op, line->key, w->name,
+             hf_status_name(status));
+    (void)lease_ended(lease, &w->signal->leases, token, heard_ns, what);
+}
+
+void worker_lost(struct worker *w, const hf_loss *loss, uint64_t heard_ns)
+{
+    char what[LEASE_SENTENCE_BYTES];
+    if (loss->declared_locally) return; /* the deadline has passed, and no server said so */
+    snprintf(what, sizeof what, "a server told %s of a loss, reason %d", w->name, loss->reason);
+    (void)lease_ended(&w->grant, &w->signal->leases, loss->fencing_token, heard_ns, what);
+    (void)lease_ended(&w->attempt, &w->signal->leases, loss->fencing_token, heard_ns, what);
+}
+
 void worker_new_owner(struct worker *w)
 {
     w->owner += 1;
@@ -127,7 +162,10 @@ int worker_acquire(struct worker *w, const char *key, uint64_t wait_ms, bool sha
     rv = worker_settle(w, rv, &request);
     uint64_t now_ns = journal_now_ns();
     if (rv == HF_OK) {
-        set_acquire_args(w, &line, lease_ms(&line, now_ns, hf_grant_left_ms(grant)), shared);
+        uint64_t left_ms = hf_grant_left_ms(grant);
+        lease_begin(&w->grant, &w->signal->leases, grant->fencing_token);
+        lease_believe(&w->grant, now_ns, left_ms);
+        set_acquire_args(w, &line, lease_ms(&line, now_ns, left_ms), shared);
         atomic_fetch_add(w->holding, 1);
         snprintf(line.result, sizeof line.result, "\"token\":%" PRIu64, grant->fencing_token);
         worker_end(w, &line, JOURNAL_OK, NULL);
@@ -147,6 +185,7 @@ void worker_believe(struct worker *w, const char *key, const hf_grant *grant)
     line.call_ns = journal_now_ns(); /* no call: what a dead caller believed binds nobody */
     uint64_t left_ms = hf_grant_left_ms(grant);
     if (left_ms == 0) return;
+    lease_believe(&w->grant, line.call_ns, left_ms);
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"ttl_ms\":%" PRIu64,
              grant->fencing_token, left_ms);
     worker_end(w, &line, JOURNAL_OK, NULL);
@@ -160,7 +199,9 @@ static bool release_once(struct worker *w, const char *key, hf_grant *grant)
     worker_begin(w, &line, WORKLOAD_LOCK, "release", key);
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64, grant->fencing_token);
     worker_call(w, &line);
+    lease_believe(&w->grant, line.call_ns, hf_grant_left_ms(grant)); /* the last time it tells */
     int rv = worker_settle(w, hf_lock_release(w->lock, grant, &request), &request);
+    look_at_lease(w, &w->grant, &line, grant->fencing_token, rv);
     if (rv == HF_OK) {
         worker_end(w, &line, JOURNAL_OK, NULL);
         return true;
@@ -185,9 +226,10 @@ void worker_release(struct worker *w, const char *key, hf_grant *grant)
 {
     atomic_fetch_sub(w->holding, 1);
     while (!release_once(w, key, grant)) {
-        if (atomic_load(&w->signal->phase) == PHASE_OVER) return;
+        if (atomic_load(&w->signal->phase) == PHASE_OVER) break;
         (void)poll(NULL, 0, AGAIN_MS);
     }
+    lease_end(&w->grant);
 }
 
 static int keep_holder(const hf_lock_line *line, void *data)
@@ -218,6 +260,11 @@ void worker_query(struct worker *w, const char *key)
 }
 
 /* ------------------------------------------------------------------ records */
+
+static uint64_t token_of(const hf_record *record)
+{
+    return hf_record_look(record)->fencing_token;
+}
 
 static void end_begin(struct worker *w, struct journal_line *line, int rv, hf_record *record)
 {
@@ -267,17 +314,15 @@ int worker_record_begin(struct worker *w, const char *key, const struct hf_begin
     end_begin(w, &line, rv, *record);
     if (rv == HF_OK) {
         int verdict = hf_record_look(*record)->verdict;
-        if (verdict != HF_REPLAY) atomic_fetch_add(w->holding, 1);
+        if (verdict == HF_REPLAY) return verdict;
+        lease_begin(&w->attempt, &w->signal->leases, token_of(*record));
+        believe_attempt(w, *record);
+        atomic_fetch_add(w->holding, 1);
         return verdict;
     }
     hf_record_free(*record);
     *record = NULL;
     return -1;
-}
-
-static uint64_t token_of(const hf_record *record)
-{
-    return hf_record_look(record)->fencing_token;
 }
 
 int worker_record_checkpoint(struct worker *w, const char *key, hf_record *record, uint64_t number)
@@ -288,8 +333,10 @@ int worker_record_checkpoint(struct worker *w, const char *key, hf_record *recor
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"number\":%" PRIu64,
              token_of(record), number);
     worker_call(w, &line);
+    believe_attempt(w, record);
     int rv = hf_record_checkpoint(record, "step", number, HF_MARK_NONE, NULL, 0, &request);
     rv = worker_settle(w, rv, &request);
+    look_at_lease(w, &w->attempt, &line, token_of(record), rv);
     if (rv == HF_OK)
         worker_end(w, &line, JOURNAL_OK, NULL);
     else if (rv == HF_ESTALE)
@@ -311,8 +358,10 @@ static enum journal_outcome complete_once(struct worker *w, const char *key, hf_
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"response\":\"%" PRIu64 "\"",
              token_of(record), response);
     worker_call(w, &line);
+    believe_attempt(w, record);
     int rv = hf_record_complete(record, HF_DONE, &result, &request);
     rv = worker_settle(w, rv, &request);
+    look_at_lease(w, &w->attempt, &line, token_of(record), rv);
     const char *answer = rv == HF_ESTALE ? "stale_token" : rv == HF_ECONFLICT ? "conflict" : NULL;
     if (rv == HF_OK || answer != NULL) {
         worker_end(w, &line, rv == HF_OK ? JOURNAL_OK : JOURNAL_FAIL, answer);
@@ -330,6 +379,7 @@ void worker_record_complete(struct worker *w, const char *key, hf_record *record
         outcome = complete_once(w, key, record, response);
     }
     if (outcome == JOURNAL_OK) {
+        lease_end(&w->attempt);
         atomic_fetch_sub(w->holding, 1);
         hf_record_free(record);
     } else {
@@ -343,6 +393,7 @@ void worker_record_abandon(struct worker *w, const char *key, hf_record *record)
     worker_begin(w, &line, WORKLOAD_IDEM, "abandon", key);
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64, token_of(record));
     worker_call(w, &line);
+    lease_end(&w->attempt);
     atomic_fetch_sub(w->holding, 1);
     hf_record_free(record);
     worker_end(w, &line, JOURNAL_UNKNOWN, NULL); /* what comes of it is told to nobody */

@@ -83,10 +83,18 @@ static void stand_up(struct seat *seat)
     hf_lock_free(seat->worker.lock);
 }
 
+static void hear_loss(hf_client *client, const hf_loss *loss, void *data)
+{
+    struct seat *seats = data;
+    uint64_t heard_ns = journal_now_ns();
+    (void)client;
+    for (unsigned i = 0; i < WORKLOAD_THREADS; i++) worker_lost(&seats[i].worker, loss, heard_ns);
+}
+
 int workload_run(void *data)
 {
     const struct workload_process *p = data;
-    struct seat seats[WORKLOAD_THREADS];
+    struct seat seats[WORKLOAD_THREADS] = {0};
     unsigned count = p->reads_all ? 1 : WORKLOAD_THREADS;
     char name[WORKLOAD_NAME_BYTES];
     hf_options options;
@@ -97,13 +105,15 @@ int workload_run(void *data)
     options.servers = p->servers;
     options.ttl_ms = WORKLOAD_TTL_MS;
     options.timeout_ms = WORKLOAD_TIMEOUT_MS;
+    options.lost_cb = hear_loss;
+    options.lost_data = seats;
     int rv = hf_client_open(&options, &client);
     if (rv != HF_OK) {
         fprintf(stderr, "no client: %s\n", hf_status_text(rv));
         return 74;
     }
+    for (unsigned i = 0; i < count; i++) sit_down(&seats[i], p, client, i);
     for (unsigned i = 0; i < count; i++) {
-        sit_down(&seats[i], p, client, i);
         if (pthread_create(&seats[i].thread, NULL, work, &seats[i]) != 0) _Exit(74);
     }
     for (unsigned i = 0; i < count; i++) pthread_join(seats[i].thread, NULL);

@@ -12,6 +12,7 @@
 #include "base/prng.h"
 #include "client/include/holdfast.h"
 #include "jepsen/journal.h"
+#include "jepsen/run/lease.h"
 #include "jepsen/run/run.h"
 #include "jepsen/run/tape.h"
 
@@ -34,6 +35,7 @@ struct workload_signal {
     _Atomic int phase; /**< enum phase: CALM = finish what is open and end; OVER = now */
     _Atomic int holding[RUN_CLIENTS_MAX]; /**< grants and attempts of each client process */
     _Atomic uint64_t answered;            /**< operations with a known end so far, of all */
+    struct lease_counts leases;           /**< what was given, and what ended early */
 };
 
 /** One thread of a client. */
@@ -46,6 +48,8 @@ struct worker {
     uint64_t first_id;                    /**< of its operations */
     uint64_t begun_ns;                    /**< of the run, equal in all processes */
     _Atomic int *holding;                 /**< its process' count in `signal` */
+    struct lease grant;                   /**< the lock that it holds */
+    struct lease attempt;                 /**< the record that it runs */
     unsigned owner;                       /**< rises when the end of a grant is unsure */
     char name[WORKLOAD_NAME_BYTES];       /**< "c1t2"; "c1t2.3" after the third death */
     char owner_name[WORKLOAD_NAME_BYTES]; /**< "c1t2/0": an owner in the models' sense */
@@ -99,6 +103,10 @@ void worker_end_status(struct worker *w, struct journal_line *line, int status);
  * over. \return the last status. */
 HF_MUST_USE
 int worker_settle(struct worker *w, int status, hf_request *request);
+
+/** A loss that the library tells on its own thread: one of this worker's, or none.
+ * \param heard_ns  read after it was told. */
+void worker_lost(struct worker *w, const hf_loss *loss, uint64_t heard_ns);
 
 /** From now on it is another owner in the models' sense: the last one may hold something still. */
 void worker_new_owner(struct worker *w);
