@@ -130,7 +130,10 @@ static bool began(struct core *c, struct call *call, const struct reply_frame *r
     struct msg_begin request;
     if (decode(c, &msg_begin_reply_type, reply->body, &begun) != HF_OK) return false;
     if (begun.verdict == BEGIN_REPLAY) {
-        core_call_over(c, call, begun.referent == REFERENT_GONE ? HF_EREPLYGONE : HF_OK);
+        /* The record has moved on since this was answered first; but that a result was erased is
+         * an answer, and all that there will ever be. */
+        bool gone = begun.referent == REFERENT_GONE && begun.body_kind != BODY_ERASED;
+        core_call_over(c, call, gone ? HF_EREPLYGONE : HF_OK);
         return true;
     }
     if (begun.fencing_token == 0) return false;

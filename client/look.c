@@ -150,6 +150,8 @@ static int show_record(const void *record_line, void *data)
         .checkpoint = copy(text->checkpoint, from->checkpoint),
         .client_name = copy(text->client_name, from->client_name),
         .peer = copy(text->peer, from->peer),
+        .outcome = state_words[from->outcome],
+        .lapsed = from->lapsed != 0,
     };
     return viewer->each_cb(&line, viewer->data);
 }
@@ -197,6 +199,8 @@ int hf_record_info(hf_client *client, const char *key,
             .checkpoint = r.checkpoint,
             .client_name = r.client_name,
             .peer = r.peer,
+            .outcome = r.outcome,
+            .lapsed = r.lapsed,
         };
         struct record_viewer viewer = {.each_cb = each_cb, .data = data};
         (void)show_record(&line, &viewer);

@@ -4,6 +4,7 @@
 #include "client/shell.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/hash.h"
 
@@ -44,6 +45,7 @@ static void fill_view(hf_record *record, const struct msg_begin_reply *begun)
         .body = begun->body.data,
         .body_bytes = begun->body.size,
         .done_at_ms = begun->done_at_ms,
+        .body_kind = (int)begun->body_kind,
     };
 }
 
@@ -183,45 +185,49 @@ int hf_record_checkpoint(hf_record *record, const char *name, uint64_t number, i
 
 static const hf_result nothing;
 
+static struct msg_complete message_of(const char *key, uint64_t token, int outcome,
+                                      const hf_result *result)
+{
+    if (result == NULL) result = &nothing;
+    return (struct msg_complete){
+        .key = slice_of(key),
+        .fencing_token = token,
+        .outcome = (uint64_t)(int64_t)outcome,
+        .code = result->code,
+        .headers = slice_make(result->headers, result->headers != NULL ? result->headers_bytes : 0),
+        .body = slice_make(result->body, result->body != NULL ? result->body_bytes : 0),
+        .body_kind = (uint64_t)(int64_t)result->body_kind,
+    };
+}
+
+int hf_result_fits(const hf_result *result)
+{
+    const char *sentence;
+    struct msg_complete complete = message_of("key", 1, HF_DONE, result);
+    int rv = codec_check(&msg_complete_type, &complete);
+    if (rv == HF_OK) rv = op_check(OP_CODE_COMPLETE, &complete, &sentence);
+    return rv == HF_OK || rv == HF_ETOOLARGE ? rv : HF_EINVAL;
+}
+
+hf_result hf_result_shortened(const hf_result *result, const char *reference)
+{
+    hf_result shorter = *result;
+    bool refers = reference != NULL && reference[0] != '\0';
+    shorter.body = refers ? reference : NULL;
+    shorter.body_bytes = refers ? strlen(reference) : 0;
+    shorter.body_kind = refers ? HF_BODY_REFERENCE : HF_BODY_OMITTED;
+    return shorter;
+}
+
 int hf_record_complete(hf_record *record, int outcome, const hf_result *result, hf_request *request)
 {
     int rv = look_first(record, true);
     if (rv != HF_OK) return rv;
-    if (result == NULL) result = &nothing;
-    struct msg_complete complete = {
-        .key = slice_of(record->key),
-        .fencing_token = record->view.fencing_token,
-        .outcome = (uint64_t)(int64_t)outcome,
-        .code = result->code,
-        .headers = slice_make(result->headers, result->headers != NULL ? result->headers_bytes : 0),
-        .body = slice_make(result->body, result->body != NULL ? result->body_bytes : 0),
-    };
+    struct msg_complete complete =
+        message_of(record->key, record->view.fencing_token, outcome, result);
     rv = run(record, OP_CODE_COMPLETE, &complete, 0, request);
     record->completing = rv == HF_EUNKNOWN;
     return rv;
-}
-
-int hf_record_resolve(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
-                      const hf_result *result, const char *evidence, const char *operator_name,
-                      hf_request *request)
-{
-    if (client == NULL || key == NULL || operator_name == NULL) return HF_EINVAL;
-    if (result == NULL) result = &nothing;
-    struct msg_resolve resolve = {
-        .key = slice_of(key),
-        .fencing_token = fencing_token,
-        .outcome = (uint64_t)(int64_t)outcome,
-        .code = result->code,
-        .headers = slice_make(result->headers, result->headers != NULL ? result->headers_bytes : 0),
-        .body = slice_make(result->body, result->body != NULL ? result->body_bytes : 0),
-        .evidence = shell_text(evidence),
-        .operator_name = slice_of(operator_name),
-    };
-    struct call *call;
-    int rv = shell_begin(client, OP_CODE_RESOLVE, &resolve, &call);
-    if (rv != HF_OK) return rv;
-    call->fate = request != NULL ? FATE_HOLD : FATE_REPEAT;
-    return shell_end(client, call, shell_run(client, call, 0), request);
 }
 
 /* ------------------------------------------------------------------ looking, without the lock */
@@ -261,3 +267,5 @@ _Static_assert((int)HF_TAKEOVER == (int)BEGIN_TAKEOVER, "likewise");
 _Static_assert((int)HF_DONE == (int)OUTCOME_DONE, "likewise");
 _Static_assert((int)HF_RETRYABLE == (int)OUTCOME_RETRYABLE, "likewise");
 _Static_assert((int)HF_FINGERPRINT_BYTES == (int)SHA256_BYTES, "a fingerprint is a SHA-256");
+_Static_assert((int)HF_BODY_REFERENCE == (int)BODY_REFERENCE, "likewise");
+_Static_assert((int)HF_BODY_GONE == (int)BODY_ERASED, "likewise");

@@ -14,8 +14,8 @@
 enum { CLOSE_SECONDS = 2 };
 
 static const struct verb *const verbs[] = {
-    &verb_status,   &verb_locks, &verb_records, &verb_record, &verb_resolve,
-    &verb_sessions, &verb_lock,  &verb_once,    &verb_bench,
+    &verb_status, &verb_locks,    &verb_records, &verb_record, &verb_resolve, &verb_reopen,
+    &verb_erase,  &verb_sessions, &verb_lock,    &verb_once,   &verb_bench,
 };
 
 static const char help_tail[] =
@@ -25,8 +25,8 @@ static const char help_tail[] =
     "  --servers HOST:PORT,...   the cluster's client addresses; else $HOLDFAST_SERVERS, else\n"
     "                            127.0.0.1:7420\n"
     "  --json                    one JSON document on standard output, for programs; fencing\n"
-    "                            tokens and session ids are strings in it; `lock`, `once` and\n"
-    "                            `resolve` print none\n"
+    "                            tokens and session ids are strings in it; verbs that only\n"
+    "                            act print none\n"
     "  --timeout MS              how long a server may take to answer, beyond --wait; default "
     "10,000,\n"
     "                            for the verbs that only look 5,000\n"

@@ -33,9 +33,26 @@ static bool is_cut(const hf_record_view *view)
     return view->headers_bytes >= 1 && view->body_bytes == HF_BODY_BYTES_MAX;
 }
 
+/* The stored body is not what the command printed. */
+static int tell_no_output(const struct once *o, const hf_record_view *view, int code)
+{
+    if (view->body_kind == HF_BODY_GONE) {
+        return cli_fail(CLI_ABSENT,
+                        "\"%s\" was run before and ended with %d, but its output was erased, so "
+                        "there is nothing to print; do not run it again",
+                        o->key, code);
+    }
+    bool refers = view->body_kind == HF_BODY_REFERENCE;
+    return cli_fail(code != 0 ? code : CLI_CUT,
+                    "\"%s\" was done before, but not its result is stored%s%.*s; look for it there",
+                    o->key, refers ? " but where it stands: " : ", for its size: whoever did it",
+                    refers ? (int)view->body_bytes : 0, refers ? (const char *)view->body : "");
+}
+
 static int replay(const struct once *o, const hf_record_view *view)
 {
-    if (view->body_bytes > 0 &&
+    bool whole = view->body_kind == HF_BODY_WHOLE;
+    if (whole && view->body_bytes > 0 &&
         fwrite(view->body, 1, view->body_bytes, stdout) != view->body_bytes) {
         return cli_fail(CLI_SYSTEM,
                         "standard output did not take the stored output of \"%s\"; make "
@@ -44,6 +61,7 @@ static int replay(const struct once *o, const hf_record_view *view)
     }
     int code = view->code <= 255 ? (int)view->code : 1; /* a foreign record's */
     if (view->outcome == HF_FAILED && code == 0) code = 1;
+    if (view->body_kind != HF_BODY_WHOLE) return tell_no_output(o, view, code);
     if (!is_cut(view)) return code;
     return cli_fail(code != 0 ? code : CLI_CUT,
                     "\"%s\" was run before, but its output was longer "

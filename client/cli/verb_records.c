@@ -27,6 +27,8 @@ static void print_line_json(struct json *j, const struct record_line *r)
     json_text(j, "checkpoint", r->checkpoint);
     json_text(j, "client_name", r->client_name);
     json_text(j, "peer", r->peer);
+    json_text(j, "outcome", slice_of(r->outcome != 0 ? word_of_state(r->outcome) : ""));
+    json_text(j, "secret_id", r->secret_id);
 }
 
 static void print_object(struct json *j, const void *line)
@@ -106,7 +108,7 @@ const struct verb verb_records = {
             "`records --state UNKNOWN` lists what waits for `resolve`. LAPSED: RUNNING, but its\n"
             "lease has ended; the next caller takes over. With --json: {records: [{key, state,\n"
             "  lapsed, fencing_token, attempt, code, since_ms, left_ms, open_mark, checkpoint,\n"
-            "  client_name, peer}]}.\n",
+            "  client_name, peer, outcome, secret_id}]}.\n",
     .run = run_records,
 };
 
@@ -128,6 +130,8 @@ static struct record_line line_of(const struct msg_record_reply *r)
         .checkpoint = r->checkpoint,
         .client_name = r->client_name,
         .peer = r->peer,
+        .outcome = r->outcome,
+        .secret_id = r->secret_id,
     };
 }
 
@@ -148,6 +152,9 @@ static void print_record_json(const struct msg_record_reply *r)
     json_text(&j, "meta", r->meta);
     json_text(&j, "headers", r->headers);
     json_text(&j, "body", r->body);
+    json_text(&j, "body_kind", slice_of(word_of_body(r->body_kind)));
+    json_text(&j, "act", slice_of(word_of_act(r->act)));
+    json_number(&j, "act_at_ms", r->act_at_ms);
     json_text(&j, "evidence", r->evidence);
     json_text(&j, "operator", r->operator_name);
     json_number(&j, "parked", r->parked_count);
@@ -187,6 +194,7 @@ static void print_record(const char *key, const struct msg_record_reply *r)
     table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
     add_row(&t, "key", r->key);
     add_row(&t, "state", slice_of(state_shown(&line)));
+    if (r->state == RECORD_TOMBSTONE) add_row(&t, "outcome", slice_of(word_of_state(r->outcome)));
     add_number(&t, "attempt", r->attempt);
     add_number(&t, "token", r->fencing_token);
     add_number(&t, "code", r->code);
@@ -201,6 +209,10 @@ static void print_record(const char *key, const struct msg_record_reply *r)
     add_row(&t, "peer", r->peer);
     add_row(&t, "headers", r->headers);
     add_row(&t, "body", r->body);
+    if (r->body_kind != BODY_WHOLE) add_row(&t, "body is", slice_of(word_of_body(r->body_kind)));
+    add_row(&t, "last act", slice_of(word_of_act(r->act)));
+    if (r->act != 0) add_row(&t, "act at", slice_of(text_of_wall_ms(r->act_at_ms, text)));
+    add_row(&t, "secret", r->secret_id);
     add_row(&t, "evidence", r->evidence);
     add_row(&t, "operator", r->operator_name);
     for (uint32_t i = 0; i < r->late.count; i++) {
@@ -254,8 +266,9 @@ const struct verb verb_record = {
     .synopsis = "KEY",
     .summary = "all that is known of one record, its stored response too",
     .help = "With --json: the members of `records`, and takeover, retain_ms, born_ms, done_at_ms,\n"
-            "  session, checkpoint_number, checkpoint_data, meta, headers, body, evidence,\n"
-            "  operator, parked, late_completions. Bytes that are no UTF-8 stand as\n"
+            "  session, checkpoint_number, checkpoint_data, meta, headers, body, body_kind, act,\n"
+            "  act_at_ms, evidence, operator, parked, late_completions. Bytes that are no UTF-8 "
+            "stand as\n"
             "  {\"base64\": ...}. Exit code 66: nothing is stored under KEY.\n",
     .run = run_record,
 };

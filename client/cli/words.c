@@ -48,6 +48,24 @@ const char *word_of_mark(uint64_t mark)
     return pick(words, HF_ARRAY_COUNT(words), mark);
 }
 
+const char *word_of_body(uint64_t kind)
+{
+    static const char *const words[] = {"whole", "omitted", "reference", "erased"};
+    _Static_assert(HF_ARRAY_COUNT(words) == BODY_KIND_MAX + 1, "a word a kind");
+    return pick(words, HF_ARRAY_COUNT(words), kind);
+}
+
+const char *word_of_act(uint64_t op)
+{
+    switch (op) {
+    case 0: return "";
+    case OP_CODE_RESOLVE: return "resolve";
+    case OP_CODE_REOPEN: return "reopen";
+    case OP_CODE_ERASE: return "erase";
+    default: return "?";
+    }
+}
+
 const char *word_of_takeover(uint64_t policy)
 {
     static const char *const words[] = {"auto", "manual", "never"};

@@ -24,6 +24,12 @@ const char *word_of_reason(uint64_t reason);
 /** "none", "once", "derived". \param mark  enum external_mark. */
 const char *word_of_mark(uint64_t mark);
 
+/** "whole", "omitted", "reference", "erased". \param kind  enum body_kind. */
+const char *word_of_body(uint64_t kind);
+
+/** "resolve", "reopen", "erase"; "" for none. \param op  enum op_code. */
+const char *word_of_act(uint64_t op);
+
 /** "auto", "manual", "never". \param policy  enum takeover_policy. */
 const char *word_of_takeover(uint64_t policy);
 

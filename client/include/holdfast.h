@@ -373,7 +373,16 @@ typedef struct hf_record_view {
     const void *body;            /**< REPLAY. */
     size_t body_bytes;           /**< Its length. */
     uint64_t done_at_ms;         /**< REPLAY: the cluster's wall clock then, ms since 1970. */
+    int body_kind;               /**< REPLAY: enum hf_body: whether `body` is the result's. */
 } hf_record_view;
+
+/** What a result's body is. Look at it before an empty body is taken for the result. */
+enum hf_body {
+    HF_BODY_WHOLE = 0,     /**< the result's */
+    HF_BODY_OMITTED = 1,   /**< left out by whoever completed it, for its size */
+    HF_BODY_REFERENCE = 2, /**< not the result's but where that stands */
+    HF_BODY_GONE = 3       /**< REPLAY only: erased with the headers; it was done, as code says */
+};
 
 /** A result: what every later caller gets. */
 typedef struct hf_result {
@@ -382,7 +391,20 @@ typedef struct hf_result {
     size_t headers_bytes; /**< Their length. */
     const void *body;     /**< At most 65,536 bytes; may be NULL. */
     size_t body_bytes;    /**< Its length. */
+    int body_kind;        /**< enum hf_body but GONE: hf_result_shortened() sets it. */
 } hf_result;
+
+/** Would hf_record_complete() take this result? Local, any thread.
+ * \retval HF_OK it would. \retval HF_EINVAL never: body_kind does not go with the body.
+ * \retval HF_ETOOLARGE headers or body are over their limits above: of a body,
+ *                      hf_result_shortened() makes one that fits; headers are the caller's. */
+HF_API HF_NODISCARD int hf_result_fits(const hf_result *result);
+
+/** The way out of a body that is too large: the same code and headers, and instead of the body
+ * where it stands (put it there first), or nothing. Later callers see which in body_kind.
+ * \param reference  NUL-terminated, borrowed as long as the result is used; NULL or "" = omitted.
+ */
+HF_API hf_result hf_result_shortened(const hf_result *result, const char *reference);
 
 /** SHA-256 of `bytes` bytes: the fingerprint of a request. Any thread.
  * \param out  Out. */
@@ -438,7 +460,7 @@ HF_API HF_NODISCARD int hf_record_checkpoint(hf_record *record, const char *name
  * \param result   borrowed; NULL = code 0, nothing more.
  * \retval HF_ESTALE    taken over, resolved or ended; the late result was kept as evidence.
  * \retval HF_ECONFLICT completed before with another result, which stands.
- * \retval HF_ETOOLARGE nothing changed, the attempt goes on: complete it with a smaller body. */
+ * \retval HF_ETOOLARGE nothing changed, the attempt goes on: hf_result_shortened(), and again. */
 HF_API HF_NODISCARD int hf_record_complete(hf_record *record, int outcome, const hf_result *result,
                                            hf_request *request);
 
@@ -457,6 +479,27 @@ HF_API HF_NODISCARD int hf_record_resolve(hf_client *client, const char *key,
                                           uint64_t fencing_token, int outcome,
                                           const hf_result *result, const char *evidence,
                                           const char *operator_name, hf_request *request);
+
+/** Let a FAILED record run again, also when only its tombstone is left: the next caller starts the
+ * next attempt under the same fingerprint. Nothing reopens what was DONE. Blocks.
+ * \param key            1 to 255 bytes of UTF-8.
+ * \param fencing_token  of the attempt that failed, as seen (`holdfast record KEY`).
+ * \param outcome        its outcome, as seen: HF_FAILED; HF_DONE is refused by the server.
+ * \param reason         why, 1 to 1,024 bytes, kept. \param operator_name who, 1 to 255 bytes.
+ * \retval HF_ESTALE    it is another attempt by now. \retval HF_EBADSTATE it is not FAILED;
+ * \retval HF_ENOTFOUND nothing is stored; in all three nothing changed: look again. */
+HF_API HF_NODISCARD int hf_record_reopen(hf_client *client, const char *key, uint64_t fencing_token,
+                                         int outcome, const char *reason, const char *operator_name,
+                                         hf_request *request);
+
+/** Drop what a record that has ended may tell of a person: headers, body, meta, the checkpoint's
+ * name, the evidence. Outcome, code, hashes and times stay, and it is not run again: later callers
+ * get HF_REPLAY with HF_BODY_GONE. Repeating it changes nothing. Blocks.
+ * \param key 1 to 255 bytes of UTF-8. \param reason why, 1 to 1,024 bytes, kept.
+ * \param operator_name who, 1 to 255 bytes, kept.
+ * \retval HF_EBADSTATE it has not ended: end it first. \retval HF_ENOTFOUND nothing is stored. */
+HF_API HF_NODISCARD int hf_record_erase(hf_client *client, const char *key, const char *reason,
+                                        const char *operator_name, hf_request *request);
 
 /* ================================================================== looking */
 
@@ -487,6 +530,8 @@ typedef struct hf_record_line {
     const char *checkpoint;  /**< The last one's name. */
     const char *client_name; /**< The attempt's session's name. */
     const char *peer;        /**< Its address. */
+    const char *outcome;     /**< "DONE", "FAILED", of a tombstone too; else "". */
+    int lapsed;              /**< 1: RUNNING past its lease; the next caller takes over. */
 } hf_record_line;
 
 /** Show every lock whose name begins with `prefix` ("" = all), in order; reads page after page,

@@ -14,13 +14,13 @@ one_sentence() { # on standard error, and nothing on standard output
 
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
-for verb in status locks records record resolve sessions lock once bench; do
+for verb in status locks records record resolve reopen erase sessions lock once bench; do
     grep -q -e "^  $verb " -e "^  $verb\$" "$tmp/out" || fail "no $verb in --help"
 done
 for code in 64 65 66 69 70 71 74 75 76 126 127; do
     grep -q "\b$code  " "$tmp/out" || fail "exit code $code is not documented"
 done
-for verb in status locks records record resolve sessions lock once bench; do
+for verb in status locks records record resolve reopen erase sessions lock once bench; do
     expect 0 holdfast "$verb" --help
     cp "$tmp/out" "$tmp/help"
     expect 0 holdfast help "$verb"
@@ -55,6 +55,14 @@ resolve k --token 1 --evidence e --operator o
 resolve k --token 1 --done --failed --evidence e --operator o
 resolve k --token 0 --done --evidence e --operator o
 resolve k --token 1 --retryable --code 1 --evidence e --operator o
+reopen k
+reopen k --token 1 --reason r
+reopen k --token 1 --operator o
+reopen k --token 0 --reason r --operator o
+reopen k --reason r --operator o
+erase
+erase k --reason r
+erase k --token 1 --reason r --operator o
 lock
 lock name
 lock name --

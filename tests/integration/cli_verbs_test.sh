@@ -173,6 +173,35 @@ expect 64 holdfast resolve u3 --token "$token" --failed --code 0 --evidence aske
 expect 0 holdfast resolve u3 --token "$token" --failed --evidence asked --operator me
 expect 1 holdfast once u3 -- true
 
+claim 'a failure is reopened by its token, with who and why, and runs again; a success never is'
+expect 3 holdfast once f1 -- sh -c 'exit 3'
+expect 0 holdfast --json record f1
+token=$(json 'd["fencing_token"]')
+expect 65 holdfast reopen f1 --token 4000000000 --reason why --operator ann
+expect 66 holdfast reopen f0 --token 1 --reason why --operator ann
+expect 0 holdfast reopen f1 --token "$token" --reason 'the network was down' --operator ann
+expect 0 holdfast --json record f1
+same 'what was noted' 'RETRYABLE reopen ann the network was down' \
+    "$(json 'd["state"] + " " + d["act"] + " " + d["operator"] + " " + d["evidence"]')"
+expect 0 holdfast once f1 -- echo works
+same 'the output' works "$(output)"
+expect 0 holdfast --json record f1
+token=$(json 'd["fencing_token"]')
+expect 65 holdfast reopen f1 --token "$token" --reason why --operator ann
+
+claim 'an erased result has gone for good, and the command is not run again'
+expect 0 holdfast once e1 -- echo 'Jane, Elm St'
+expect 66 holdfast erase e0 --reason 'she asked' --operator eve
+expect 0 holdfast erase e1 --reason 'she asked' --operator eve
+expect 66 holdfast once e1 -- touch "$tmp/e1"
+[ ! -e "$tmp/e1" ] || fail 'the command was run'
+same 'bytes of output' 0 "$(wc -c < "$tmp/out")"
+expect 0 holdfast --json record e1
+same 'what is left' 'DONE erased  she asked eve' "$(json \
+    '" ".join(d[k] for k in ["state", "body_kind", "body", "evidence", "operator"])')"
+expect 69 holdfast once e2 -- sh -c 'kill -KILL $$'
+expect 65 holdfast erase e2 --reason 'she asked' --operator eve
+
 claim 'what is printed to resolve a key can be typed as it stands, whatever the key'
 expect 69 holdfast once "it's  4" -- sh -c 'kill -KILL $$'
 expect 0 holdfast record "it's  4"

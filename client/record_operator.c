@@ -1,0 +1,59 @@
+/* What an operator does to a record from outside its attempt: RESOLVE, REOPEN, ERASE. Each is one
+ * numbered request; who and why go with it. docs/contract.md, section 6. */
+#include "client/shell.h"
+
+static int run(hf_client *client, uint16_t op, const void *message, hf_request *request)
+{
+    struct call *call;
+    int rv = shell_begin(client, op, message, &call);
+    if (rv != HF_OK) return rv;
+    call->fate = request != NULL ? FATE_HOLD : FATE_REPEAT;
+    return shell_end(client, call, shell_run(client, call, 0), request);
+}
+
+int hf_record_resolve(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
+                      const hf_result *result, const char *evidence, const char *operator_name,
+                      hf_request *request)
+{
+    static const hf_result nothing;
+    if (client == NULL || key == NULL || operator_name == NULL) return HF_EINVAL;
+    if (result == NULL) result = &nothing;
+    struct msg_resolve resolve = {
+        .key = slice_of(key),
+        .fencing_token = fencing_token,
+        .outcome = (uint64_t)(int64_t)outcome,
+        .code = result->code,
+        .headers = slice_make(result->headers, result->headers != NULL ? result->headers_bytes : 0),
+        .body = slice_make(result->body, result->body != NULL ? result->body_bytes : 0),
+        .body_kind = (uint64_t)(int64_t)result->body_kind,
+        .evidence = shell_text(evidence),
+        .operator_name = slice_of(operator_name),
+    };
+    return run(client, OP_CODE_RESOLVE, &resolve, request);
+}
+
+int hf_record_reopen(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
+                     const char *reason, const char *operator_name, hf_request *request)
+{
+    if (client == NULL || key == NULL || operator_name == NULL) return HF_EINVAL;
+    struct msg_reopen reopen = {
+        .key = slice_of(key),
+        .fencing_token = fencing_token,
+        .outcome = (uint64_t)(int64_t)outcome,
+        .reason = shell_text(reason),
+        .operator_name = slice_of(operator_name),
+    };
+    return run(client, OP_CODE_REOPEN, &reopen, request);
+}
+
+int hf_record_erase(hf_client *client, const char *key, const char *reason,
+                    const char *operator_name, hf_request *request)
+{
+    if (client == NULL || key == NULL || operator_name == NULL) return HF_EINVAL;
+    struct msg_erase erase = {
+        .key = slice_of(key),
+        .reason = shell_text(reason),
+        .operator_name = slice_of(operator_name),
+    };
+    return run(client, OP_CODE_ERASE, &erase, request);
+}
