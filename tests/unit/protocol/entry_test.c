@@ -93,7 +93,7 @@ static void test_an_entry_comes_back_as_it_was(void **state)
     struct fixture *f = *state;
     for (int round = 0; round < 50; round++) {
         write_entry(f);
-        assert_int_equal(entry_op_count(&f->entry), 22);
+        assert_int_equal(entry_op_count(&f->entry), OPS);
         assert_int_equal(read_and_write(f, buffer_slice(&f->entry)), HF_OK);
         assert_true(slice_equal(buffer_slice(&f->again), buffer_slice(&f->entry)));
     }

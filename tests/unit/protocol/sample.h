@@ -9,6 +9,10 @@
 #include "base/prng.h"
 #include "protocol/messages.h"
 
+#define SAMPLE_ONE(code, NAME, request, answer, traits) +1
+enum { OPS = 0 HF_OPS(SAMPLE_ONE) }; /* how many there are */
+#undef SAMPLE_ONE
+
 /* A row as the machine stores them: a version first, and every kind of field. */
 #define SAMPLE_ROW_FIELDS(T, F, L)              \
     F(T, U64, number, 3, UINT64_MAX)            \
