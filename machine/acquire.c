@@ -247,10 +247,13 @@ static int is_grantable(struct machine *m, const struct wish *w, bool *grantable
 static int keep_first_name(struct machine *m, struct wish *w, struct msg_acquire *part,
                            bool *grantable)
 {
-    *part = *w->acquire;
+    const struct msg_acquire *whole = w->acquire;
+    *part = *whole;
     part->names.count = 1;
     w->acquire = part;
-    return is_grantable(m, w, grantable);
+    int rv = is_grantable(m, w, grantable);
+    if (!*grantable) w->acquire = whole;
+    return rv;
 }
 
 /* An owner waits for one ACQUIRE at a time. */

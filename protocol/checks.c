@@ -52,7 +52,6 @@ static int check_acquire(const struct msg_acquire *acquire, const char **sentenc
         return refuse(sentence, "mode PERMITS wants permits from 1 to limit");
     }
     if (acquire->permits > acquire->limit) return refuse(sentence, "permits are above limit");
-    if (acquire->names.count > 1) return refuse(sentence, "several names at once are planned");
     return HF_OK;
 }
 

@@ -16,8 +16,6 @@ enum { ROUNDS = 1500, SEEDS = 6, LOG_MAX = 4000, OPS_AN_ENTRY_MAX = 4, SENT_MAX 
 
 static const char *const lock_names[MODEL_LOCKS] = {"a", "a/b", "b", "c"};
 
-static const bool several_names = false;
-
 /* A request that was sent, for retries. */
 struct sent {
     uint64_t session;  /* 0 = none */
@@ -223,7 +221,7 @@ static unsigned draw_names(struct world *w, struct want *want)
     unsigned names = 1U << first;
     want->name = lock_names[first];
     unsigned count = 0;
-    for (unsigned lock = first + 1; several_names && lock < MODEL_LOCKS; lock++) {
+    for (unsigned lock = first + 1; lock < MODEL_LOCKS; lock++) {
         if (below(w, 3) != 0) continue;
         want->also[count++] = lock_names[lock];
         names |= 1U << lock;

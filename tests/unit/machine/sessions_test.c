@@ -286,10 +286,10 @@ static void test_an_op_that_no_door_accepts_is_a_fault(void **state)
 {
     struct fixture *f = *state;
     uint64_t s = open_session(f, "s", TTL);
-    struct slice names[2] = {slice_of("a"), slice_of("b")};
-    struct msg_acquire several = {.names = {names, 2}, .owner = 1};
+    struct slice names[2] = {slice_of("b"), slice_of("a")};
+    struct msg_acquire unsorted = {.names = {names, 2}, .owner = 1};
     struct envelope envelope = {.session = s, .seq = 1};
-    add_op(f, OP_CODE_ACQUIRE, &envelope, &several);
+    add_op(f, OP_CODE_ACQUIRE, &envelope, &unsorted);
     entry_close(&f->entry, 0, f->now_ms, 0);
     assert_int_equal(machine_apply(f->m, buffer_slice(&f->entry), NULL), HF_ECORRUPT);
     put_u16(f->entry.data, ENTRY_VERSION + 1);
