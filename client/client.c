@@ -11,6 +11,7 @@
 #include "base/prng.h"
 #include "client/history_file.h"
 #include "client/io.h"
+#include "client/look.h"
 
 enum { TTL_MS_DEFAULT = 10000, TIMEOUT_MS_DEFAULT = 10000, TIMEOUT_MS_MAX = 3600000 };
 enum { MARGIN_MS_DEFAULT = 20, DRIFT_PPM_DEFAULT = 10000 };
@@ -108,6 +109,8 @@ int hf_client_open(const hf_options *options, hf_client **out)
     client->timeout_ms = options->timeout_ms;
     client->lost_cb = options->lost_cb;
     client->lost_data = options->lost_data;
+    list_init(&client->done);
+    list_init(&client->looks);
     int rv = HF_OK;
     if (options->history_path != NULL)
         rv = history_file_open(options->history_path, &client->history);
@@ -121,15 +124,18 @@ int hf_client_open(const hf_options *options, hf_client **out)
     return rv;
 }
 
+/* Nothing new is begun from here on. What can be undone is cancelled now, and CLOSE follows it;
+ * what cannot (completions, releases) is before CLOSE on its way, and has its answer before. */
 static void close_session(hf_client *client)
 {
     static const struct msg_empty nothing;
     struct call *call;
     if (shell_enter(client) != HF_OK) return;
     client->core.closing = true;
+    core_interrupt_undoable(&client->core, CORE_NEVER, shell_now(client));
     if (client->core.session.phase == SESSION_NONE ||
         core_call_new(&client->core, OP_CODE_CLOSE, &nothing, &call) != HF_OK) {
-        pthread_mutex_unlock(&client->lock);
+        shell_leave(client);
         return;
     }
     call->fate = FATE_REPEAT;
@@ -138,16 +144,30 @@ static void close_session(hf_client *client)
     (void)verdict; /* no answer: the session ends by its lease */
 }
 
+/* Nobody waits any longer: whoever was not answered until now is told so. */
+static void end_calls(hf_client *client)
+{
+    if (shell_enter(client) != HF_OK) return;
+    for (int i = 0; i < 2; i++) /* the second time without waiting for CANCEL's answer */
+        core_interrupt_all(&client->core, NULL, CORE_NEVER, shell_now(client));
+    shell_leave(client);
+}
+
 void hf_client_close(hf_client *client)
 {
     if (client == NULL) return;
     bool forked = client->fork_count != shell_fork_count();
-    if (!forked) close_session(client);
+    if (!forked) {
+        HF_ASSERT(!io_is_own(client->io)); /* a callback would wait for its own end */
+        close_session(client);
+        end_calls(client);
+    }
     io_stop(client, forked);
     if (forked) {
         history_file_close(client->history, true);
         return;
     }
+    HF_ASSERT(list_empty(&client->done) && list_empty(&client->looks));
     core_close(&client->core); /* what is still open is recorded now */
     history_file_close(client->history, false);
     pthread_mutex_destroy(&client->lock);
@@ -165,13 +185,6 @@ uint64_t hf_client_session(const hf_client *client)
 
 /* ------------------------------------------------------------------ requests of unknown outcome */
 
-static int take_outputs(struct call *call, int verdict)
-{
-    if (call->op->code == OP_CODE_ACQUIRE) return lock_take(call, verdict);
-    if (call->op->code == OP_CODE_BEGIN) return record_take(call, verdict);
-    return verdict;
-}
-
 /* Lock the client and find the request. */
 static int find(hf_request *request, struct call **call)
 {
@@ -184,26 +197,74 @@ static int find(hf_request *request, struct call **call)
     return HF_EINVAL;
 }
 
-int hf_request_retry(hf_request *request)
+int hf_request_retry_async(hf_request *request, hf_done_cb done_cb, void *data, hf_call *call)
 {
-    struct call *call;
-    int rv = find(request, &call);
+    struct call *held;
+    int rv = done_cb != NULL ? find(request, &held) : HF_EINVAL;
     if (rv != HF_OK) return rv;
     hf_client *client = request->client;
     uint64_t now_ns = shell_now(client);
-    core_call_retry(&client->core, call, shell_deadline(client, 0, now_ns), now_ns);
-    int verdict = take_outputs(call, shell_wait(client, call));
-    return shell_end(client, call, verdict, request);
+    core_call_retry(&client->core, held, shell_deadline(client, 0, now_ns), now_ns);
+    shell_await(client, held, &(struct ending){done_cb, data, request, call});
+    return HF_OK;
+}
+
+int hf_request_retry(hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(&w, hf_request_retry_async(request, shell_wake, &w, NULL));
+}
+
+int hf_request_cancel_async(hf_request *request, hf_done_cb done_cb, void *data, hf_call *call)
+{
+    struct call *held;
+    int rv = done_cb != NULL ? find(request, &held) : HF_EINVAL;
+    if (rv != HF_OK) return rv;
+    hf_client *client = request->client;
+    uint64_t now_ns = shell_now(client);
+    core_call_cancel(&client->core, held, shell_deadline(client, 0, now_ns), now_ns);
+    shell_await(client, held, &(struct ending){done_cb, data, NULL, call});
+    return HF_OK;
 }
 
 int hf_request_cancel(hf_request *request)
 {
-    struct call *call;
-    int rv = find(request, &call);
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
     if (rv != HF_OK) return rv;
-    hf_client *client = request->client;
+    return shell_sleep(&w, hf_request_cancel_async(request, shell_wake, &w, NULL));
+}
+
+/* ------------------------------------------------------------------ calls under way */
+
+int hf_call_cancel(const hf_call *call)
+{
+    if (call == NULL || call->client == NULL) return HF_EINVAL;
+    hf_client *client = call->client;
+    int rv = shell_enter(client);
+    if (rv != HF_OK) return rv;
+    if (look_cancel(client, call->id)) {
+        shell_leave(client);
+        return HF_OK;
+    }
+    struct call *pending = core_call_pending(&client->core, call->id);
     uint64_t now_ns = shell_now(client);
-    core_call_cancel(&client->core, call, shell_deadline(client, 0, now_ns), now_ns);
-    int verdict = shell_wait(client, call);
-    return shell_end(client, call, verdict, NULL);
+    if (pending != NULL)
+        core_call_interrupt(&client->core, pending, shell_deadline(client, 0, now_ns), now_ns);
+    shell_leave(client);
+    return pending != NULL ? HF_OK : HF_ENOTFOUND;
+}
+
+int hf_client_cancel(hf_client *client)
+{
+    if (client == NULL) return HF_EINVAL;
+    int rv = shell_enter(client);
+    if (rv != HF_OK) return rv;
+    uint64_t now_ns = shell_now(client);
+    look_cancel_all(client);
+    core_interrupt_all(&client->core, NULL, shell_deadline(client, 0, now_ns), now_ns);
+    shell_leave(client);
+    return HF_OK;
 }

@@ -103,9 +103,12 @@ struct call {
     uint64_t lease_left_ms;   /**< ACQUIRE, BEGIN: left when the request was first sent */
     uint64_t owner;           /**< ACQUIRE: the owner */
     uint64_t hold_ms;         /**< ACQUIRE: hold_max; BEGIN, EXTEND: the lease; 0 = none */
-    void *waiter;             /**< the shell's: who sleeps until it is finished, or NULL */
-    void *output;             /**< the shell's: what a retry writes to */
+    void *waiter;             /**< the shell's: who is told that it is finished, or NULL */
+    void *output;             /**< the shell's: what a success writes to */
     void *handle;             /**< the shell's: what it was called on */
+    void *request;            /**< the shell's: what names it if it is held, or NULL */
+    int (*take_cb)(struct call *call, int verdict); /**< the shell's: what its caller is told */
+    void (*done_cb)(int status, void *waiter);      /**< the shell's: tells it */
     struct recorder_op *recorded; /**< the recorder's, until its line is written; else NULL */
 };
 
@@ -267,6 +270,9 @@ void core_detach(struct core *c, struct call *call);
 /** The held call of this id, or NULL. */
 struct call *core_call_find(struct core *c, uint64_t id);
 
+/** The call of this id that somebody waits for and was not told yet, or NULL. */
+struct call *core_call_pending(struct core *c, uint64_t id);
+
 /** Ask again under the same number. Attaches; already finished if the answer came meanwhile. */
 void core_call_retry(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns);
 
@@ -282,10 +288,12 @@ void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, u
  */
 void core_call_interrupt(struct core *c, struct call *call, uint64_t deadline_ns, uint64_t now_ns);
 
-/** Interrupt every call, but CLOSE, that somebody waits for. \param handle  of this one; NULL =
- * all.
+/** Interrupt calls that somebody waits for. \param handle  those of this one; NULL = all but CLOSE.
  */
 void core_interrupt_all(struct core *c, const void *handle, uint64_t deadline_ns, uint64_t now_ns);
+
+/** The same, but only those of which nothing stays: acquires, begins, reads. */
+void core_interrupt_undoable(struct core *c, uint64_t deadline_ns, uint64_t now_ns);
 
 /** The handle of held calls goes away: cancel them; nobody can ask for them any more. */
 void core_drop_held(struct core *c, const void *handle, uint64_t now_ns);
@@ -381,6 +389,11 @@ void core_refresh(struct core *c, struct slot *s);
 static inline bool core_takes_cancel(const struct call *call)
 {
     return call->op->code != OP_CODE_RELEASE;
+}
+/** Is it given back if nobody wants it? */
+static inline bool core_goes_back(const struct call *call)
+{
+    return call->op->code == OP_CODE_ACQUIRE || call->op->code == OP_CODE_BEGIN;
 }
 /** Put every call back that was on its way; those of a dead connection are sent again. */
 void core_calls_disconnected(struct core *c);

@@ -183,7 +183,7 @@ void core_call_tell(struct core *c, struct call *call, int verdict)
 int core_call_verdict(const struct call *call, int status)
 {
     if (!call->cancelling) return status;
-    bool goes_back = call->op->code == OP_CODE_ACQUIRE || call->op->code == OP_CODE_BEGIN;
+    bool goes_back = core_goes_back(call);
     if (call->interrupted)
         return goes_back && (status == HF_OK || status == HF_ELOST) ? HF_ECANCELLED : status;
     bool applied = status_reply_class(status) == 0 && status != HF_ECANCELLED;
@@ -360,6 +360,14 @@ struct call *core_call_find(struct core *c, uint64_t id)
     if (index >= c->call_count) return NULL;
     struct call *call = c->calls[index];
     return call->id == id && call->held && !call->attached ? call : NULL;
+}
+
+struct call *core_call_pending(struct core *c, uint64_t id)
+{
+    uint64_t index = id % CORE_CALLS_MAX;
+    if (index >= c->call_count) return NULL;
+    struct call *call = c->calls[index];
+    return call->id == id && call->attached && !call->returned ? call : NULL;
 }
 
 void core_call_attach(struct core *c, struct call *call, uint64_t deadline_ns)

@@ -108,8 +108,8 @@ void core_call_cancel(struct core *c, struct call *call, uint64_t deadline_ns, u
 void core_call_unanswered(struct core *c, struct call *call)
 {
     HF_ASSERT(call->cancelling);
-    bool goes_back = call->op->code == OP_CODE_ACQUIRE || call->op->code == OP_CODE_BEGIN;
-    core_call_tell(c, call, call->interrupted && goes_back ? HF_ETIMEOUT : HF_EUNKNOWN);
+    bool nothing_stays = call->interrupted && core_goes_back(call);
+    core_call_tell(c, call, nothing_stays ? HF_ETIMEOUT : HF_EUNKNOWN);
 }
 
 /* Nobody waits for the answer any more: a release is repeated, everything else cancelled. */
@@ -141,13 +141,26 @@ void core_call_interrupt(struct core *c, struct call *call, uint64_t deadline_ns
     }
 }
 
+static bool is_waited_for(const struct call *call)
+{
+    return call->attached && !list_empty(&call->link) && call->op->code != OP_CODE_CLOSE;
+}
+
 void core_interrupt_all(struct core *c, const void *handle, uint64_t deadline_ns, uint64_t now_ns)
 {
     for (uint32_t i = 0; i < c->call_count; i++) { /* the table, as revoke() changes the lists */
         struct call *call = c->calls[i];
-        if (!call->attached || list_empty(&call->link)) continue; /* idle, or not submitted yet */
-        if (call->op->code == OP_CODE_CLOSE) continue;
-        if (handle == NULL || call->handle == handle)
+        if (is_waited_for(call) && (handle == NULL || call->handle == handle))
+            core_call_interrupt(c, call, deadline_ns, now_ns);
+    }
+}
+
+void core_interrupt_undoable(struct core *c, uint64_t deadline_ns, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < c->call_count; i++) {
+        struct call *call = c->calls[i];
+        if (!is_waited_for(call)) continue;
+        if ((call->op->traits & OP_NUMBERED) == 0 || core_goes_back(call))
             core_call_interrupt(c, call, deadline_ns, now_ns);
     }
 }

@@ -245,10 +245,20 @@ void io_follow(struct io *io)
     struct core *core = &io->client->core;
     write_all(io);
     if (core->wake_ns < io->armed_ns) arm(io, core->wake_ns > 0 ? core->wake_ns : 1);
-    bool own = pthread_equal(pthread_self(), io->thread) != 0;
+    bool own = io_is_own(io);
     if (own) watch_events(io);
     bool stale = io->epoch != core->link.epoch || !list_empty(&core->losses);
     if (stale || (io->blocked && !own)) uv_async_send(&io->async);
+}
+
+bool io_is_own(const struct io *io)
+{
+    return pthread_equal(pthread_self(), io->thread) != 0;
+}
+
+void io_wake(struct io *io)
+{
+    uv_async_send(&io->async);
 }
 
 static bool start_watch(struct io *io)
@@ -377,7 +387,9 @@ static void tell_losses(struct io *io)
         if (client->lost_cb == NULL) continue;
         hf_loss told = {loss.token, loss.locally, loss.reason};
         pthread_mutex_unlock(&client->lock);
+        client->telling = true;
         client->lost_cb(client, &told, client->lost_data);
+        client->telling = false;
         pthread_mutex_lock(&client->lock);
     }
 }
@@ -398,6 +410,7 @@ static void on_async(uv_async_t *handle)
         close_fd(io);
         drop_addresses(io);
         pthread_mutex_unlock(&io->client->lock);
+        shell_tell(io->client); /* what the last calls answered */
         uv_walk(&io->loop, close_handle, io);
         return;
     }
@@ -410,6 +423,7 @@ static void on_async(uv_async_t *handle)
 static void *run(void *data)
 {
     struct io *io = data;
+    shell_be_io_thread();
     uv_run(&io->loop, UV_RUN_DEFAULT);
     return NULL;
 }

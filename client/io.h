@@ -16,4 +16,10 @@ void io_stop(hf_client *client, bool forked);
  * arm the timer; have the thread look if there is something for it. */
 void io_follow(struct io *io);
 
+/** Is this its thread? */
+bool io_is_own(const struct io *io);
+
+/** Have the thread look whether callbacks are to be run. The client's lock is held. */
+void io_wake(struct io *io);
+
 #endif

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 struct hf_lock {
-    hf_client *client; /**< its client */
-    uint64_t owner;    /**< 0 = to be drawn */
+    hf_client *client;      /**< its client */
+    _Atomic uint64_t owner; /**< 0 = to be drawn */
 };
 
 static struct grant_ref ref_of(const hf_grant *grant)
@@ -45,6 +45,8 @@ void hf_lock_free(hf_lock *lock)
     hf_client *client = lock->client;
     if (shell_enter(client) == HF_OK) {
         uint64_t now_ns = shell_now(client);
+        for (int i = 0; i < 2; i++) /* the second time without waiting for CANCEL's answer */
+            core_interrupt_all(&client->core, lock, CORE_NEVER, now_ns);
         core_drop_held(&client->core, lock, now_ns);
         LIST_FOR_SAFE(item, &client->core.grants.alive)
         {
@@ -65,7 +67,8 @@ void hf_lock_free(hf_lock *lock)
     free(lock);
 }
 
-int lock_take(struct call *call, int verdict)
+/* take_cb of an acquire. */
+static int take(struct call *call, int verdict)
 {
     hf_lock *lock = call->handle;
     hf_grant *grant = call->output;
@@ -73,6 +76,7 @@ int lock_take(struct call *call, int verdict)
         if (!call->over) lock->owner = 0; /* spent */
         return verdict;
     }
+    if (call->cancelling) return verdict; /* nothing of it stays */
     *grant = (hf_grant){.fencing_token = call->token,
                         .lease_ms = call->lease_left_ms,
                         .client = lock->client,
@@ -81,17 +85,20 @@ int lock_take(struct call *call, int verdict)
     return HF_OK;
 }
 
-int hf_lock_acquire_with(hf_lock *lock, const char *name, const hf_acquire *how, hf_grant *grant,
-                         hf_request *request)
+int hf_lock_acquire_with_async(hf_lock *lock, const char *name, const hf_acquire *how,
+                               hf_grant *grant, hf_request *request, hf_done_cb done_cb, void *data,
+                               hf_call *call)
 {
     if (lock == NULL || name == NULL || how == NULL || grant == NULL) return HF_EINVAL;
     if (how->mode != HF_EXCLUSIVE && how->mode != HF_SHARED) return HF_EINVAL;
+    if (done_cb == NULL) return HF_EINVAL;
     hf_client *client = lock->client;
     struct slice names[1] = {slice_of(name)};
-    if (lock->owner == 0) lock->owner = core_draw_owner(&client->core); /* draws from the kernel */
+    uint64_t owner = lock->owner;
+    if (owner == 0) lock->owner = owner = core_draw_owner(&client->core); /* from the kernel */
     struct msg_acquire acquire = {
         .names = {names, 1},
-        .owner = lock->owner,
+        .owner = owner,
         .mode = (uint64_t)how->mode,
         .wait_ms = how->wait_ms,
         .hold_max_ms = how->hold_max_ms,
@@ -99,16 +106,34 @@ int hf_lock_acquire_with(hf_lock *lock, const char *name, const hf_acquire *how,
         .reentrant = how->reentrant != 0,
         .meta = slice_make(how->meta, how->meta != NULL ? how->meta_bytes : 0),
     };
-    struct call *call;
-    int rv = shell_begin(client, OP_CODE_ACQUIRE, &acquire, &call);
+    struct call *made;
+    int rv = shell_begin(client, OP_CODE_ACQUIRE, &acquire, &made);
     if (rv != HF_OK) return rv;
-    call->fate = request != NULL ? FATE_HOLD : FATE_CANCEL;
-    call->owner = lock->owner;
-    call->hold_ms = how->hold_max_ms;
-    call->output = grant;
-    call->handle = lock;
-    int verdict = shell_run(client, call, how->wait_ms);
-    return shell_end(client, call, lock_take(call, verdict), request);
+    made->fate = request != NULL ? FATE_HOLD : FATE_CANCEL;
+    made->owner = owner;
+    made->hold_ms = how->hold_max_ms;
+    made->output = grant;
+    made->handle = lock;
+    made->take_cb = take;
+    shell_submit(client, made, how->wait_ms, &(struct ending){done_cb, data, request, call});
+    return HF_OK;
+}
+
+int hf_lock_acquire_with(hf_lock *lock, const char *name, const hf_acquire *how, hf_grant *grant,
+                         hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(
+        &w, hf_lock_acquire_with_async(lock, name, how, grant, request, shell_wake, &w, NULL));
+}
+
+int hf_lock_acquire_async(hf_lock *lock, const char *name, uint64_t wait_ms, hf_grant *grant,
+                          hf_request *request, hf_done_cb done_cb, void *data, hf_call *call)
+{
+    hf_acquire how = {.wait_ms = wait_ms};
+    return hf_lock_acquire_with_async(lock, name, &how, grant, request, done_cb, data, call);
 }
 
 int hf_lock_acquire(hf_lock *lock, const char *name, uint64_t wait_ms, hf_grant *grant,
@@ -118,6 +143,18 @@ int hf_lock_acquire(hf_lock *lock, const char *name, uint64_t wait_ms, hf_grant 
     return hf_lock_acquire_with(lock, name, &how, grant, request);
 }
 
+int hf_lock_cancel(hf_lock *lock)
+{
+    if (lock == NULL) return HF_EINVAL;
+    hf_client *client = lock->client;
+    int rv = shell_enter(client);
+    if (rv != HF_OK) return rv;
+    uint64_t now_ns = shell_now(client);
+    core_interrupt_all(&client->core, lock, shell_deadline(client, 0, now_ns), now_ns);
+    shell_leave(client);
+    return HF_OK;
+}
+
 /* What to say of a grant that is not alive any more. */
 static int why_gone(hf_client *client, const hf_grant *grant)
 {
@@ -125,9 +162,11 @@ static int why_gone(hf_client *client, const hf_grant *grant)
     return word == GRANTS_LOST ? HF_ELOST : HF_ENOTHELD;
 }
 
-int hf_lock_release(hf_lock *lock, hf_grant *grant, hf_request *request)
+int hf_lock_release_async(hf_lock *lock, hf_grant *grant, hf_request *request, hf_done_cb done_cb,
+                          void *data, hf_call *call)
 {
     if (lock == NULL || grant == NULL || grant->client != lock->client) return HF_EINVAL;
+    if (done_cb == NULL) return HF_EINVAL;
     hf_client *client = lock->client;
     int rv = shell_enter(client);
     if (rv != HF_OK) return rv;
@@ -139,14 +178,23 @@ int hf_lock_release(hf_lock *lock, hf_grant *grant, hf_request *request)
         shell_leave(client);
         return rv;
     }
-    struct call *call;
-    rv = client->core.closing ? HF_ECLOSED : release_slot(client, s, &call);
+    struct call *made;
+    rv = client->core.closing ? HF_ECLOSED : release_slot(client, s, &made);
     if (rv != HF_OK) {
         shell_leave(client);
         return rv;
     }
-    if (request != NULL) call->fate = FATE_HOLD;
-    return shell_end(client, call, shell_run(client, call, 0), request);
+    if (request != NULL) made->fate = FATE_HOLD;
+    shell_submit(client, made, 0, &(struct ending){done_cb, data, request, call});
+    return HF_OK;
+}
+
+int hf_lock_release(hf_lock *lock, hf_grant *grant, hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(&w, hf_lock_release_async(lock, grant, request, shell_wake, &w, NULL));
 }
 
 /* ------------------------------------------------------------------ looking, without the lock */

@@ -1,17 +1,8 @@
-/* Looking at locks and records: one read, or one a page, shown line by line to a callback on the
- * caller's thread. Strings are copied for their NUL. */
-#include "client/raw.h"
-#include "client/shell.h"
+/* Looking at locks and records: what each call asks, and how an answer is shown, line by line, to
+ * the caller's callback. Strings are copied for their NUL. look_run.c runs them. */
+#include "client/look.h"
 
-enum { PAGE_ITEMS = 200 };
-
-/** NUL-terminated copies for one line. */
-struct text {
-    char name[NAME_BYTES_MAX + 1];        /**< lock or key */
-    char checkpoint[NAME_BYTES_MAX + 1];  /**< record */
-    char client_name[NAME_BYTES_MAX + 1]; /**< whose */
-    char peer[ADDRESS_BYTES_MAX + 1];     /**< from where */
-};
+enum { PAGE_ITEMS = 200, CHECK_ARENA_BYTES = 4096 };
 
 static const char *copy(char *to, struct slice text)
 {
@@ -21,48 +12,62 @@ static const char *copy(char *to, struct slice text)
     return to;
 }
 
-int hf_lock_check(hf_client *client, const char *name, uint64_t fencing_token, int *verdict,
-                  uint64_t *lease_left_ms)
+static int copy_prefix(struct look *look, const char *prefix, struct slice *out)
 {
-    if (client == NULL || name == NULL || verdict == NULL) return HF_EINVAL;
-    struct msg_check check = {slice_of(name), fencing_token};
-    struct msg_check_reply answer;
-    struct arena arena;
-    int rv = arena_init(&arena, 4096);
-    if (rv != HF_OK) return rv;
-    rv = raw_call(client, OP_CODE_CHECK, &check, &arena, &answer);
-    arena_close(&arena);
-    if (rv != HF_OK) return rv;
-    *verdict = (int)answer.verdict;
-    if (lease_left_ms != NULL) *lease_left_ms = answer.lease_left_ms;
+    size_t size = strlen(prefix);
+    if (size > NAME_BYTES_MAX) return HF_EINVAL;
+    memcpy(look->prefix, prefix, size + 1);
+    *out = slice_make(look->prefix, size);
     return HF_OK;
 }
 
-static int read_list(hf_client *client, uint16_t op, const void *request,
-                     int (*each_cb)(const void *line, void *data), void *data)
+/* ------------------------------------------------------------------ one token */
+
+static int show_check(struct look *look)
 {
-    struct arena arena;
-    int rv = arena_init(&arena, RAW_ARENA_BYTES);
+    struct msg_check_reply answer;
+    int rv = raw_decode(OP_CODE_CHECK, &look->reply, &look->arena, &answer);
     if (rv != HF_OK) return rv;
-    rv = raw_list(client, op, request, &arena, each_cb, data);
-    arena_close(&arena);
-    return rv;
+    *look->verdict = (int)answer.verdict;
+    if (look->left_ms != NULL) *look->left_ms = answer.lease_left_ms;
+    return HF_OK;
+}
+
+static int make_check(hf_client *client, const char *name, uint64_t fencing_token, int *verdict,
+                      uint64_t *lease_left_ms, struct look **out)
+{
+    if (name == NULL || verdict == NULL) return HF_EINVAL;
+    int rv = look_new(client, OP_CODE_CHECK, CHECK_ARENA_BYTES, show_check, out);
+    if (rv != HF_OK) return rv;
+    (*out)->ask.check = (struct msg_check){slice_of(name), fencing_token};
+    (*out)->verdict = verdict;
+    (*out)->left_ms = lease_left_ms;
+    return HF_OK;
+}
+
+int hf_lock_check(hf_client *client, const char *name, uint64_t fencing_token, int *verdict,
+                  uint64_t *lease_left_ms)
+{
+    struct look *look = NULL;
+    int rv = make_check(client, name, fencing_token, verdict, lease_left_ms, &look);
+    return look_run(look, rv);
+}
+
+int hf_lock_check_async(hf_client *client, const char *name, uint64_t fencing_token, int *verdict,
+                        uint64_t *lease_left_ms, hf_done_cb done_cb, void *data, hf_call *call)
+{
+    struct look *look = NULL;
+    int rv = make_check(client, name, fencing_token, verdict, lease_left_ms, &look);
+    return look_start(look, rv, done_cb, data, call);
 }
 
 /* ------------------------------------------------------------------ locks */
 
-/** Whom locks are shown to. */
-struct lock_viewer {
-    int (*each_cb)(const hf_lock_line *line, void *data); /**< the caller's */
-    void *data;                                           /**< handed to it */
-    struct text text;                                     /**< of the present line */
-};
-
 static int show_lock(const void *lock_line, void *data)
 {
     const struct lock_line *from = lock_line;
-    struct lock_viewer *viewer = data;
-    struct text *text = &viewer->text;
+    struct look *look = data;
+    struct look_text *text = &look->text;
     hf_lock_line line = {
         .name = copy(text->name, from->name),
         .mode = (int)from->mode,
@@ -75,49 +80,102 @@ static int show_lock(const void *lock_line, void *data)
         .client_name = copy(text->client_name, from->client_name),
         .peer = copy(text->peer, from->peer),
     };
-    return viewer->each_cb(&line, viewer->data);
+    return look->each.lock_cb(&line, look->each_data);
+}
+
+static int show_page(struct look *look)
+{
+    return raw_pages_show(&look->ask.pages, &look->reply, &look->arena);
+}
+
+static int make_lock_list(hf_client *client, const char *prefix,
+                          int (*each_cb)(const hf_lock_line *line, void *data), void *data,
+                          struct look **out)
+{
+    struct msg_list list = {.count_max = PAGE_ITEMS};
+    struct look *look;
+    if (prefix == NULL || each_cb == NULL) return HF_EINVAL;
+    int rv = look_new(client, OP_CODE_LIST, RAW_ARENA_BYTES, show_page, &look);
+    if (rv != HF_OK) return rv;
+    rv = copy_prefix(look, prefix, &list.prefix);
+    if (rv != HF_OK) return look_drop(look, rv);
+    raw_pages_init(&look->ask.pages, OP_CODE_LIST, &list, show_lock, look);
+    look->each.lock_cb = each_cb;
+    look->each_data = data;
+    *out = look;
+    return HF_OK;
 }
 
 int hf_lock_list(hf_client *client, const char *prefix,
                  int (*each_cb)(const hf_lock_line *line, void *data), void *data)
 {
-    if (client == NULL || prefix == NULL || each_cb == NULL) return HF_EINVAL;
-    struct msg_list list = {.prefix = slice_of(prefix), .count_max = PAGE_ITEMS};
-    struct lock_viewer viewer = {.each_cb = each_cb, .data = data};
-    return read_list(client, OP_CODE_LIST, &list, show_lock, &viewer);
+    struct look *look = NULL;
+    int rv = make_lock_list(client, prefix, each_cb, data, &look);
+    return look_run(look, rv);
+}
+
+int hf_lock_list_async(hf_client *client, const char *prefix,
+                       int (*each_cb)(const hf_lock_line *line, void *data), void *each_data,
+                       hf_done_cb done_cb, void *data, hf_call *call)
+{
+    struct look *look = NULL;
+    int rv = make_lock_list(client, prefix, each_cb, each_data, &look);
+    return look_start(look, rv, done_cb, data, call);
+}
+
+static int show_info(struct look *look)
+{
+    struct msg_info_reply info;
+    int rv = raw_decode(OP_CODE_INFO, &look->reply, &look->arena, &info);
+    if (rv != HF_OK) return rv;
+    if (info.holder_count == 0 && info.queue_length == 0 && info.delay_left_ms == 0 &&
+        info.last_reason == 0)
+        return HF_ENOTFOUND;
+    struct lock_line line = {.name = info.name,
+                             .holder_count = info.holder_count,
+                             .queue_length = info.queue_length,
+                             .delay_left_ms = info.delay_left_ms};
+    if (info.holders.count > 0) {
+        const struct holder_info *first = info.holders.items;
+        line.mode = first->mode;
+        line.fencing_token = first->fencing_token;
+        line.since_ms = first->since_ms;
+        line.lease_left_ms = first->lease_left_ms;
+        line.client_name = first->client_name;
+        line.peer = first->peer;
+    }
+    (void)show_lock(&line, look);
+    return HF_OK;
+}
+
+static int make_lock_info(hf_client *client, const char *name,
+                          int (*each_cb)(const hf_lock_line *line, void *data), void *data,
+                          struct look **out)
+{
+    if (name == NULL || each_cb == NULL) return HF_EINVAL;
+    int rv = look_new(client, OP_CODE_INFO, RAW_ARENA_BYTES, show_info, out);
+    if (rv != HF_OK) return rv;
+    (*out)->ask.info = (struct msg_info){slice_of(name)};
+    (*out)->each.lock_cb = each_cb;
+    (*out)->each_data = data;
+    return HF_OK;
 }
 
 int hf_lock_info(hf_client *client, const char *name,
                  int (*each_cb)(const hf_lock_line *line, void *data), void *data)
 {
-    if (client == NULL || name == NULL || each_cb == NULL) return HF_EINVAL;
-    struct msg_info request = {slice_of(name)};
-    struct msg_info_reply info;
-    struct arena arena;
-    int rv = arena_init(&arena, RAW_ARENA_BYTES);
-    if (rv == HF_OK) rv = raw_call(client, OP_CODE_INFO, &request, &arena, &info);
-    if (rv == HF_OK && info.holder_count == 0 && info.queue_length == 0 &&
-        info.delay_left_ms == 0 && info.last_reason == 0)
-        rv = HF_ENOTFOUND;
-    if (rv == HF_OK) {
-        struct lock_line line = {.name = info.name,
-                                 .holder_count = info.holder_count,
-                                 .queue_length = info.queue_length,
-                                 .delay_left_ms = info.delay_left_ms};
-        if (info.holders.count > 0) {
-            const struct holder_info *first = info.holders.items;
-            line.mode = first->mode;
-            line.fencing_token = first->fencing_token;
-            line.since_ms = first->since_ms;
-            line.lease_left_ms = first->lease_left_ms;
-            line.client_name = first->client_name;
-            line.peer = first->peer;
-        }
-        struct lock_viewer viewer = {.each_cb = each_cb, .data = data};
-        (void)show_lock(&line, &viewer);
-    }
-    arena_close(&arena);
-    return rv;
+    struct look *look = NULL;
+    int rv = make_lock_info(client, name, each_cb, data, &look);
+    return look_run(look, rv);
+}
+
+int hf_lock_info_async(hf_client *client, const char *name,
+                       int (*each_cb)(const hf_lock_line *line, void *data), void *each_data,
+                       hf_done_cb done_cb, void *data, hf_call *call)
+{
+    struct look *look = NULL;
+    int rv = make_lock_info(client, name, each_cb, each_data, &look);
+    return look_start(look, rv, done_cb, data, call);
 }
 
 /* ------------------------------------------------------------------ records */
@@ -126,18 +184,11 @@ static const char *const state_words[] = {"",          "RUNNING", "DONE",     "F
                                           "RETRYABLE", "UNKNOWN", "TOMBSTONE"};
 _Static_assert(HF_ARRAY_COUNT(state_words) == RECORD_STATE_MAX + 1, "a word a state");
 
-/** Whom records are shown to. */
-struct record_viewer {
-    int (*each_cb)(const hf_record_line *line, void *data); /**< the caller's */
-    void *data;                                             /**< handed to it */
-    struct text text;                                       /**< of the present line */
-};
-
 static int show_record(const void *record_line, void *data)
 {
     const struct record_line *from = record_line;
-    struct record_viewer *viewer = data;
-    struct text *text = &viewer->text;
+    struct look *look = data;
+    struct look_text *text = &look->text;
     hf_record_line line = {
         .key = copy(text->name, from->key),
         .state = state_words[from->state],
@@ -153,7 +204,7 @@ static int show_record(const void *record_line, void *data)
         .outcome = state_words[from->outcome],
         .lapsed = from->lapsed != 0,
     };
-    return viewer->each_cb(&line, viewer->data);
+    return look->each.record_cb(&line, look->each_data);
 }
 
 static int find_state(const char *word, uint64_t *state)
@@ -166,45 +217,94 @@ static int find_state(const char *word, uint64_t *state)
     return HF_EINVAL;
 }
 
+static int make_record_list(hf_client *client, const char *prefix, const char *state,
+                            uint64_t older_than_ms,
+                            int (*each_cb)(const hf_record_line *line, void *data), void *data,
+                            struct look **out)
+{
+    struct msg_record_list list = {.older_than_ms = older_than_ms, .count_max = PAGE_ITEMS};
+    struct look *look;
+    if (prefix == NULL || each_cb == NULL) return HF_EINVAL;
+    if (find_state(state, &list.state) != HF_OK) return HF_EINVAL;
+    int rv = look_new(client, OP_CODE_RECORD_LIST, RAW_ARENA_BYTES, show_page, &look);
+    if (rv != HF_OK) return rv;
+    rv = copy_prefix(look, prefix, &list.prefix);
+    if (rv != HF_OK) return look_drop(look, rv);
+    raw_pages_init(&look->ask.pages, OP_CODE_RECORD_LIST, &list, show_record, look);
+    look->each.record_cb = each_cb;
+    look->each_data = data;
+    *out = look;
+    return HF_OK;
+}
+
 int hf_record_list(hf_client *client, const char *prefix, const char *state, uint64_t older_than_ms,
                    int (*each_cb)(const hf_record_line *line, void *data), void *data)
 {
-    if (client == NULL || prefix == NULL || each_cb == NULL) return HF_EINVAL;
-    struct msg_record_list list = {
-        .prefix = slice_of(prefix), .older_than_ms = older_than_ms, .count_max = PAGE_ITEMS};
-    if (find_state(state, &list.state) != HF_OK) return HF_EINVAL;
-    struct record_viewer viewer = {.each_cb = each_cb, .data = data};
-    return read_list(client, OP_CODE_RECORD_LIST, &list, show_record, &viewer);
+    struct look *look = NULL;
+    int rv = make_record_list(client, prefix, state, older_than_ms, each_cb, data, &look);
+    return look_run(look, rv);
+}
+
+int hf_record_list_async(hf_client *client, const char *prefix, const char *state,
+                         uint64_t older_than_ms,
+                         int (*each_cb)(const hf_record_line *line, void *data), void *each_data,
+                         hf_done_cb done_cb, void *data, hf_call *call)
+{
+    struct look *look = NULL;
+    int rv = make_record_list(client, prefix, state, older_than_ms, each_cb, each_data, &look);
+    return look_start(look, rv, done_cb, data, call);
+}
+
+static int show_one_record(struct look *look)
+{
+    struct msg_record_reply r;
+    int rv = raw_decode(OP_CODE_RECORD_GET, &look->reply, &look->arena, &r);
+    if (rv != HF_OK) return rv;
+    struct record_line line = {
+        .key = r.key,
+        .state = r.state,
+        .fencing_token = r.fencing_token,
+        .attempt = r.attempt,
+        .code = r.code,
+        .since_ms = r.since_ms,
+        .left_ms = r.left_ms,
+        .external = r.external,
+        .checkpoint = r.checkpoint,
+        .client_name = r.client_name,
+        .peer = r.peer,
+        .outcome = r.outcome,
+        .lapsed = r.lapsed,
+    };
+    (void)show_record(&line, look);
+    return HF_OK;
+}
+
+static int make_record_info(hf_client *client, const char *key,
+                            int (*each_cb)(const hf_record_line *line, void *data), void *data,
+                            struct look **out)
+{
+    if (key == NULL || each_cb == NULL) return HF_EINVAL;
+    int rv = look_new(client, OP_CODE_RECORD_GET, RAW_ARENA_BYTES, show_one_record, out);
+    if (rv != HF_OK) return rv;
+    (*out)->ask.get = (struct msg_record_get){slice_of(key)};
+    (*out)->each.record_cb = each_cb;
+    (*out)->each_data = data;
+    return HF_OK;
 }
 
 int hf_record_info(hf_client *client, const char *key,
                    int (*each_cb)(const hf_record_line *line, void *data), void *data)
 {
-    if (client == NULL || key == NULL || each_cb == NULL) return HF_EINVAL;
-    struct msg_record_get request = {slice_of(key)};
-    struct msg_record_reply r;
-    struct arena arena;
-    int rv = arena_init(&arena, RAW_ARENA_BYTES);
-    if (rv == HF_OK) rv = raw_call(client, OP_CODE_RECORD_GET, &request, &arena, &r);
-    if (rv == HF_OK) {
-        struct record_line line = {
-            .key = r.key,
-            .state = r.state,
-            .fencing_token = r.fencing_token,
-            .attempt = r.attempt,
-            .code = r.code,
-            .since_ms = r.since_ms,
-            .left_ms = r.left_ms,
-            .external = r.external,
-            .checkpoint = r.checkpoint,
-            .client_name = r.client_name,
-            .peer = r.peer,
-            .outcome = r.outcome,
-            .lapsed = r.lapsed,
-        };
-        struct record_viewer viewer = {.each_cb = each_cb, .data = data};
-        (void)show_record(&line, &viewer);
-    }
-    arena_close(&arena);
-    return rv;
+    struct look *look = NULL;
+    int rv = make_record_info(client, key, each_cb, data, &look);
+    return look_run(look, rv);
+}
+
+int hf_record_info_async(hf_client *client, const char *key,
+                         int (*each_cb)(const hf_record_line *line, void *data), void *each_data,
+                         hf_done_cb done_cb, void *data, hf_call *call)
+{
+    struct look *look = NULL;
+    int rv = make_record_info(client, key, each_cb, each_data, &look);
+    return look_start(look, rv, done_cb, data, call);
 }

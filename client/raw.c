@@ -1,22 +1,34 @@
-/* Reads: sent on any connection, repeated over others until the time-out, decoded here on the
- * caller's thread, so that a broken answer is one call's HF_ECORRUPT and nobody else's. */
+/* Reads: sent on any connection, repeated over others until the time-out, decoded here
+ * outside the core, so that a broken answer is one call's HF_ECORRUPT and nobody else's. */
 #include "client/raw.h"
 
 #include <stdio.h>
 
 #include "client/shell.h"
 
-static int decode(struct call *call, struct arena *arena, void *answer)
+int raw_decode(uint16_t op, const struct buffer *reply, struct arena *arena, void *answer)
 {
-    struct slice bytes = buffer_slice(&call->reply);
+    struct slice bytes = buffer_slice(reply);
     void *copy = arena_take(arena, bytes.size > 0 ? bytes.size : 1);
     if (copy == NULL) return HF_ENOMEM;
     if (bytes.size > 0) memcpy(copy, bytes.data, bytes.size);
-    int rv = codec_decode(call->op->answer, slice_make(copy, bytes.size), arena, answer);
+    int rv = codec_decode(op_find(op)->answer, slice_make(copy, bytes.size), arena, answer);
     return rv == HF_OK || rv == HF_ENOMEM ? rv : HF_ECORRUPT;
 }
 
-int raw_call(hf_client *client, uint16_t op, const void *request, struct arena *arena, void *answer)
+/* take_cb: the answer's bytes go to whoever decodes them, the call gets an empty buffer. */
+static int take(struct call *call, int verdict)
+{
+    struct buffer *reply = call->output;
+    if (verdict != HF_OK) return verdict;
+    buffer_close(reply);
+    *reply = call->reply;
+    buffer_init(&call->reply, FRAME_BYTES_MAX);
+    return HF_OK;
+}
+
+int raw_start(hf_client *client, uint16_t op, const void *request, struct buffer *reply,
+              const struct ending *to)
 {
     HF_ASSERT(op_find(op) != NULL);
     HF_ASSERT((op_find(op)->traits & (OP_READ | OP_DOOR)) != 0);
@@ -25,9 +37,29 @@ int raw_call(hf_client *client, uint16_t op, const void *request, struct arena *
     if (rv != HF_OK) return rv;
     call->fate = FATE_REPEAT;
     call->wants_reply = true;
-    int verdict = shell_run(client, call, 0);
-    if (verdict == HF_OK) verdict = decode(call, arena, answer);
-    return shell_end(client, call, verdict, NULL);
+    call->output = reply;
+    call->take_cb = take;
+    shell_submit(client, call, 0, to);
+    return HF_OK;
+}
+
+int raw_wait(hf_client *client, uint16_t op, const void *request, struct buffer *reply)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    const struct ending to = {.done_cb = shell_wake, .data = &w};
+    return shell_sleep(&w, raw_start(client, op, request, reply, &to));
+}
+
+int raw_call(hf_client *client, uint16_t op, const void *request, struct arena *arena, void *answer)
+{
+    struct buffer reply;
+    buffer_init(&reply, FRAME_BYTES_MAX);
+    int rv = raw_wait(client, op, request, &reply);
+    if (rv == HF_OK) rv = raw_decode(op, &reply, arena, answer);
+    buffer_close(&reply);
+    return rv;
 }
 
 /* ------------------------------------------------------------------ lists */
@@ -67,12 +99,6 @@ static const struct list_shape *shape_of(uint16_t op)
     return s;
 }
 
-union list_request {
-    struct msg_list locks;
-    struct msg_record_list records;
-    struct msg_session_list sessions;
-};
-
 union list_answer {
     struct msg_list_reply locks;
     struct msg_record_list_reply records;
@@ -81,11 +107,11 @@ union list_answer {
 
 /* Move the request's cursor on. A page may be empty before the end: only an empty cursor is the
  * end, or one that does not rise, which would be read for ever.
- * `kept`: a text's bytes, NAME_BYTES_MAX of them, beyond the page that it came with. */
-static bool move_on(const struct list_shape *s, union list_request *request,
-                    const union list_answer *page, uint8_t *kept)
+ * A text's bytes are kept beyond the page that they came with. */
+static bool move_on(const struct list_shape *s, struct raw_pages *pages,
+                    const union list_answer *page)
 {
-    void *cursor = (uint8_t *)request + s->cursor_at;
+    void *cursor = (uint8_t *)&pages->request + s->cursor_at;
     const void *next = (const uint8_t *)page + s->next_at;
     if (s->numbers) {
         uint64_t *at = cursor;
@@ -97,30 +123,47 @@ static bool move_on(const struct list_shape *s, union list_request *request,
     const struct slice *to = next;
     HF_ASSERT(to->size <= NAME_BYTES_MAX); /* the decoder's promise */
     bool rises = slice_compare(*to, *at) > 0;
-    if (to->size > 0) memcpy(kept, to->data, to->size);
-    *at = slice_make(kept, to->size);
+    if (to->size > 0) memcpy(pages->kept, to->data, to->size);
+    *at = slice_make(pages->kept, to->size);
     return rises;
+}
+
+void raw_pages_init(struct raw_pages *pages, uint16_t op, const void *request,
+                    int (*each_cb)(const void *line, void *data), void *data)
+{
+    *pages = (struct raw_pages){.op = op, .each_cb = each_cb, .data = data};
+    memcpy(&pages->request, request, shape_of(op)->request_bytes);
+}
+
+int raw_pages_show(struct raw_pages *pages, const struct buffer *reply, struct arena *arena)
+{
+    const struct list_shape *s = shape_of(pages->op);
+    union list_answer page;
+    arena_reset(arena);
+    int rv = raw_decode(pages->op, reply, arena, &page);
+    if (rv != HF_OK) return rv;
+    const struct codec_list *lines = (const void *)((const uint8_t *)&page + s->lines_at);
+    const uint8_t *line = lines->items;
+    for (uint32_t i = 0; i < lines->count; i++, line += s->line_bytes) {
+        if (pages->each_cb(line, pages->data) != 0) return HF_OK;
+    }
+    return move_on(s, pages, &page) ? RAW_MORE : HF_OK;
 }
 
 int raw_list(hf_client *client, uint16_t op, const void *request, struct arena *arena,
              int (*each_cb)(const void *line, void *data), void *data)
 {
-    const struct list_shape *s = shape_of(op);
-    uint8_t kept[NAME_BYTES_MAX];
-    union list_request mine;
-    union list_answer page;
-    memcpy(&mine, request, s->request_bytes);
+    struct raw_pages pages;
+    struct buffer reply;
+    raw_pages_init(&pages, op, request, each_cb, data);
+    buffer_init(&reply, FRAME_BYTES_MAX);
+    int rv;
     do {
-        arena_reset(arena);
-        int rv = raw_call(client, op, &mine, arena, &page);
-        if (rv != HF_OK) return rv;
-        const struct codec_list *lines = (const void *)((const uint8_t *)&page + s->lines_at);
-        const uint8_t *line = lines->items;
-        for (uint32_t i = 0; i < lines->count; i++, line += s->line_bytes) {
-            if (each_cb(line, data) != 0) return HF_OK;
-        }
-    } while (move_on(s, &mine, &page, kept));
-    return HF_OK;
+        rv = raw_wait(client, op, &pages.request, &reply);
+        if (rv == HF_OK) rv = raw_pages_show(&pages, &reply, arena);
+    } while (rv == RAW_MORE);
+    buffer_close(&reply);
+    return rv;
 }
 
 /* ------------------------------------------------------------------ the server */

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/assert.h"
+#include "client/shell.h"
 #include "protocol/messages.h"
 
 enum { RAW_ARENA_BYTES = 2 * 1024 * 1024 }; /* room for the largest answer, copied and decoded */
@@ -21,6 +22,48 @@ enum { RAW_ARENA_BYTES = 2 * 1024 * 1024 }; /* room for the largest answer, copi
 HF_MUST_USE
 int raw_call(hf_client *client, uint16_t op, const void *request, struct arena *arena,
              void *answer);
+
+/* ------------------------------------------------------------------ in pieces */
+
+/** Begin the same. \param reply  the answer's bytes once it has ended with HF_OK; initialized,
+ * owned by the caller, must stay until then. \param to  borrowed. \retval others it was not begun.
+ */
+HF_MUST_USE
+int raw_start(hf_client *client, uint16_t op, const void *request, struct buffer *reply,
+              const struct ending *to);
+
+/** Begin it, and sleep until it has ended. \return what it answers. */
+HF_MUST_USE
+int raw_wait(hf_client *client, uint16_t op, const void *request, struct buffer *reply);
+
+/** Decode such an answer. \param arena  it is copied there first. */
+HF_MUST_USE
+int raw_decode(uint16_t op, const struct buffer *reply, struct arena *arena, void *answer);
+
+/** A list that is read page by page. */
+struct raw_pages {
+    uint16_t op; /**< LIST, RECORD_LIST or SESSION_LIST */
+    union {
+        struct msg_list locks;                    /**< LIST */
+        struct msg_record_list records;           /**< RECORD_LIST */
+        struct msg_session_list sessions;         /**< SESSION_LIST */
+    } request;                                    /**< for the next page */
+    uint8_t kept[NAME_BYTES_MAX];                 /**< its cursor's bytes */
+    int (*each_cb)(const void *line, void *data); /**< shows a line */
+    void *data;                                   /**< handed to it */
+};
+
+enum { RAW_MORE = 1 };
+
+/** Begin at the front. \param request  as raw_list()'s; what it points to must stay. */
+void raw_pages_init(struct raw_pages *pages, uint16_t op, const void *request,
+                    int (*each_cb)(const void *line, void *data), void *data);
+
+/** Show a page. \retval HF_OK that was the end; \retval RAW_MORE ask for pages->request next. */
+HF_MUST_USE
+int raw_pages_show(struct raw_pages *pages, const struct buffer *reply, struct arena *arena);
+
+/* ------------------------------------------------------------------ lists, the server */
 
 /** Read a list to its end, page by page, each linearizable by itself. Blocks up to the client's
  * timeout_ms for each.

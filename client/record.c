@@ -10,7 +10,7 @@
 
 struct hf_record {
     hf_client *client;                   /**< its client */
-    bool completing;                     /**< a COMPLETE is under way in the background */
+    bool completing;                     /**< a COMPLETE is under way */
     struct grant_ref grant;              /**< the attempt; generation 0 = a replay */
     struct buffer reply;                 /**< owned: what `view` points to */
     hf_record_view view;                 /**< for hf_record_look() */
@@ -69,9 +69,10 @@ static int make_record(struct call *call, hf_record **out)
     return HF_OK;
 }
 
-int record_take(struct call *call, int verdict)
+/* take_cb of a begin. */
+static int take(struct call *call, int verdict)
 {
-    if (verdict != HF_OK) return verdict;
+    if (verdict != HF_OK || call->cancelling) return verdict;
     int rv = make_record(call, call->output);
     hf_client *client = call->handle;
     if (rv != HF_OK) core_drop_grant(&client->core, call->grant, shell_now(client));
@@ -95,22 +96,35 @@ static void fill_begin(struct msg_begin *begin, const char *key, const hf_begin 
     };
 }
 
+int hf_record_begin_async(hf_client *client, const char *key, const hf_begin *how,
+                          hf_record **record, hf_request *request, hf_done_cb done_cb, void *data,
+                          hf_call *call)
+{
+    if (client == NULL || key == NULL || how == NULL || record == NULL) return HF_EINVAL;
+    if (done_cb == NULL) return HF_EINVAL;
+    struct msg_begin begin;
+    struct call *made;
+    fill_begin(&begin, key, how);
+    int rv = shell_begin(client, OP_CODE_BEGIN, &begin, &made);
+    if (rv != HF_OK) return rv;
+    made->fate = request != NULL ? FATE_HOLD : FATE_CANCEL;
+    made->hold_ms = how->lease_ms;
+    made->wants_reply = true;
+    made->output = record;
+    made->handle = client;
+    made->take_cb = take;
+    shell_submit(client, made, how->wait_ms, &(struct ending){done_cb, data, request, call});
+    return HF_OK;
+}
+
 int hf_record_begin(hf_client *client, const char *key, const hf_begin *how, hf_record **record,
                     hf_request *request)
 {
-    if (client == NULL || key == NULL || how == NULL || record == NULL) return HF_EINVAL;
-    struct msg_begin begin;
-    struct call *call;
-    fill_begin(&begin, key, how);
-    int rv = shell_begin(client, OP_CODE_BEGIN, &begin, &call);
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
     if (rv != HF_OK) return rv;
-    call->fate = request != NULL ? FATE_HOLD : FATE_CANCEL;
-    call->hold_ms = how->lease_ms;
-    call->wants_reply = true;
-    call->output = record;
-    call->handle = client;
-    int verdict = shell_run(client, call, how->wait_ms);
-    return shell_end(client, call, record_take(call, verdict), request);
+    return shell_sleep(
+        &w, hf_record_begin_async(client, key, how, record, request, shell_wake, &w, NULL));
 }
 
 const hf_record_view *hf_record_look(const hf_record *record)
@@ -118,11 +132,22 @@ const hf_record_view *hf_record_look(const hf_record *record)
     return &record->view;
 }
 
+/* What is under way goes on without it. With the lock held. */
+static void leave_calls(hf_record *record)
+{
+    LIST_FOR(item, &record->client->core.active)
+    {
+        struct call *call = HF_CONTAINER_OF(item, struct call, link);
+        if (call->handle == record) call->handle = NULL;
+    }
+}
+
 void hf_record_free(hf_record *record)
 {
     if (record == NULL) return;
     hf_client *client = record->client;
     if (record->grant.generation != 0 && shell_enter(client) == HF_OK) {
+        leave_calls(record);
         if (record->completing) {
             core_forget_grant(&client->core, record->grant);
         } else {
@@ -145,42 +170,79 @@ static int look_first(const hf_record *record, bool late)
     return !late && hf_record_state(record) == HF_GRANT_LOST ? HF_ELOST : HF_OK;
 }
 
-static int run(const hf_record *record, uint16_t op, const void *message, uint64_t lease_ms,
-               hf_request *request)
+/* take_cb of a completion: one that is held, or repeated, goes on; the attempt is not given back.
+ */
+static int take_completion(struct call *call, int verdict)
+{
+    hf_record *record = call->handle; /* NULL: freed meanwhile */
+    if (record != NULL) record->completing = verdict == HF_EUNKNOWN && !call->cancelling;
+    return verdict;
+}
+
+static int run(hf_record *record, uint16_t op, const void *message, uint64_t lease_ms,
+               const struct ending *to)
 {
     hf_client *client = record->client;
     struct call *call;
     int rv = shell_begin(client, op, message, &call);
     if (rv != HF_OK) return rv;
-    call->fate = request != NULL ? FATE_HOLD : FATE_REPEAT;
+    call->fate = to->request != NULL ? FATE_HOLD : FATE_REPEAT;
     call->grant = record->grant;
     call->hold_ms = lease_ms;
-    return shell_end(client, call, shell_run(client, call, 0), request);
+    call->handle = record;
+    if (op == OP_CODE_COMPLETE) {
+        record->completing = true;
+        call->take_cb = take_completion;
+    }
+    shell_submit(client, call, 0, to);
+    return HF_OK;
+}
+
+int hf_record_extend_async(hf_record *record, uint64_t lease_ms, hf_request *request,
+                           hf_done_cb done_cb, void *data, hf_call *call)
+{
+    int rv = done_cb != NULL ? look_first(record, false) : HF_EINVAL;
+    if (rv != HF_OK) return rv;
+    struct msg_extend extend = {slice_of(record->key), record->view.fencing_token, lease_ms};
+    return run(record, OP_CODE_EXTEND, &extend, lease_ms,
+               &(struct ending){done_cb, data, request, call});
 }
 
 int hf_record_extend(hf_record *record, uint64_t lease_ms, hf_request *request)
 {
-    int rv = look_first(record, false);
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
     if (rv != HF_OK) return rv;
-    struct msg_extend extend = {slice_of(record->key), record->view.fencing_token, lease_ms};
-    return run(record, OP_CODE_EXTEND, &extend, lease_ms, request);
+    return shell_sleep(&w, hf_record_extend_async(record, lease_ms, request, shell_wake, &w, NULL));
 }
 
-int hf_record_checkpoint(hf_record *record, const char *name, uint64_t number, int mark,
-                         const void *data, size_t bytes, hf_request *request)
+int hf_record_checkpoint_async(hf_record *record, const char *name, uint64_t number, int mark,
+                               const void *bytes, size_t byte_count, hf_request *request,
+                               hf_done_cb done_cb, void *data, hf_call *call)
 {
-    int rv = look_first(record, false);
+    int rv = done_cb != NULL ? look_first(record, false) : HF_EINVAL;
     if (rv != HF_OK) return rv;
-    if (data == NULL && bytes > 0) return HF_EINVAL;
+    if (bytes == NULL && byte_count > 0) return HF_EINVAL;
     struct msg_checkpoint checkpoint = {
         .key = slice_of(record->key),
         .fencing_token = record->view.fencing_token,
         .name = shell_text(name),
         .number = number,
-        .data = slice_make(data, bytes),
+        .data = slice_make(bytes, byte_count),
         .external = (uint64_t)(int64_t)mark,
     };
-    return run(record, OP_CODE_CHECKPOINT, &checkpoint, 0, request);
+    return run(record, OP_CODE_CHECKPOINT, &checkpoint, 0,
+               &(struct ending){done_cb, data, request, call});
+}
+
+int hf_record_checkpoint(hf_record *record, const char *name, uint64_t number, int mark,
+                         const void *data, size_t bytes, hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(&w, hf_record_checkpoint_async(record, name, number, mark, data, bytes,
+                                                      request, shell_wake, &w, NULL));
 }
 
 static const hf_result nothing;
@@ -219,15 +281,24 @@ hf_result hf_result_shortened(const hf_result *result, const char *reference)
     return shorter;
 }
 
-int hf_record_complete(hf_record *record, int outcome, const hf_result *result, hf_request *request)
+int hf_record_complete_async(hf_record *record, int outcome, const hf_result *result,
+                             hf_request *request, hf_done_cb done_cb, void *data, hf_call *call)
 {
-    int rv = look_first(record, true);
+    int rv = done_cb != NULL ? look_first(record, true) : HF_EINVAL;
     if (rv != HF_OK) return rv;
     struct msg_complete complete =
         message_of(record->key, record->view.fencing_token, outcome, result);
-    rv = run(record, OP_CODE_COMPLETE, &complete, 0, request);
-    record->completing = rv == HF_EUNKNOWN;
-    return rv;
+    return run(record, OP_CODE_COMPLETE, &complete, 0,
+               &(struct ending){done_cb, data, request, call});
+}
+
+int hf_record_complete(hf_record *record, int outcome, const hf_result *result, hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(
+        &w, hf_record_complete_async(record, outcome, result, request, shell_wake, &w, NULL));
 }
 
 /* ------------------------------------------------------------------ looking, without the lock */

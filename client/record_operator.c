@@ -2,21 +2,23 @@
  * numbered request; who and why go with it. docs/contract.md, section 6. */
 #include "client/shell.h"
 
-static int run(hf_client *client, uint16_t op, const void *message, hf_request *request)
+static int run(hf_client *client, uint16_t op, const void *message, const struct ending *to)
 {
     struct call *call;
     int rv = shell_begin(client, op, message, &call);
     if (rv != HF_OK) return rv;
-    call->fate = request != NULL ? FATE_HOLD : FATE_REPEAT;
-    return shell_end(client, call, shell_run(client, call, 0), request);
+    call->fate = to->request != NULL ? FATE_HOLD : FATE_REPEAT;
+    shell_submit(client, call, 0, to);
+    return HF_OK;
 }
 
-int hf_record_resolve(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
-                      const hf_result *result, const char *evidence, const char *operator_name,
-                      hf_request *request)
+int hf_record_resolve_async(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
+                            const hf_result *result, const char *evidence,
+                            const char *operator_name, hf_request *request, hf_done_cb done_cb,
+                            void *data, hf_call *call)
 {
     static const hf_result nothing;
-    if (client == NULL || key == NULL || operator_name == NULL) return HF_EINVAL;
+    if (client == NULL || key == NULL || operator_name == NULL || done_cb == NULL) return HF_EINVAL;
     if (result == NULL) result = &nothing;
     struct msg_resolve resolve = {
         .key = slice_of(key),
@@ -29,13 +31,26 @@ int hf_record_resolve(hf_client *client, const char *key, uint64_t fencing_token
         .evidence = shell_text(evidence),
         .operator_name = slice_of(operator_name),
     };
-    return run(client, OP_CODE_RESOLVE, &resolve, request);
+    return run(client, OP_CODE_RESOLVE, &resolve, &(struct ending){done_cb, data, request, call});
 }
 
-int hf_record_reopen(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
-                     const char *reason, const char *operator_name, hf_request *request)
+int hf_record_resolve(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
+                      const hf_result *result, const char *evidence, const char *operator_name,
+                      hf_request *request)
 {
-    if (client == NULL || key == NULL || operator_name == NULL) return HF_EINVAL;
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(&w, hf_record_resolve_async(client, key, fencing_token, outcome, result,
+                                                   evidence, operator_name, request, shell_wake, &w,
+                                                   NULL));
+}
+
+int hf_record_reopen_async(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
+                           const char *reason, const char *operator_name, hf_request *request,
+                           hf_done_cb done_cb, void *data, hf_call *call)
+{
+    if (client == NULL || key == NULL || operator_name == NULL || done_cb == NULL) return HF_EINVAL;
     struct msg_reopen reopen = {
         .key = slice_of(key),
         .fencing_token = fencing_token,
@@ -43,17 +58,38 @@ int hf_record_reopen(hf_client *client, const char *key, uint64_t fencing_token,
         .reason = shell_text(reason),
         .operator_name = slice_of(operator_name),
     };
-    return run(client, OP_CODE_REOPEN, &reopen, request);
+    return run(client, OP_CODE_REOPEN, &reopen, &(struct ending){done_cb, data, request, call});
 }
 
-int hf_record_erase(hf_client *client, const char *key, const char *reason,
-                    const char *operator_name, hf_request *request)
+int hf_record_reopen(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
+                     const char *reason, const char *operator_name, hf_request *request)
 {
-    if (client == NULL || key == NULL || operator_name == NULL) return HF_EINVAL;
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(&w, hf_record_reopen_async(client, key, fencing_token, outcome, reason,
+                                                  operator_name, request, shell_wake, &w, NULL));
+}
+
+int hf_record_erase_async(hf_client *client, const char *key, const char *reason,
+                          const char *operator_name, hf_request *request, hf_done_cb done_cb,
+                          void *data, hf_call *call)
+{
+    if (client == NULL || key == NULL || operator_name == NULL || done_cb == NULL) return HF_EINVAL;
     struct msg_erase erase = {
         .key = slice_of(key),
         .reason = shell_text(reason),
         .operator_name = slice_of(operator_name),
     };
-    return run(client, OP_CODE_ERASE, &erase, request);
+    return run(client, OP_CODE_ERASE, &erase, &(struct ending){done_cb, data, request, call});
+}
+
+int hf_record_erase(hf_client *client, const char *key, const char *reason,
+                    const char *operator_name, hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(&w, hf_record_erase_async(client, key, reason, operator_name, request,
+                                                 shell_wake, &w, NULL));
 }

@@ -1,11 +1,15 @@
-/* What the public calls share: the client's struct, its lock, and how a thread waits for a call.
- * A call's thread encodes its request under the lock and, unless somebody is writing already,
- * writes it to the socket itself (io.c); then it sleeps on a semaphore of its own until the I/O
- * thread has the verdict. Every time-out is the core's: nobody else keeps time. */
+/* What the public calls share: the client's struct, its lock, and how a call is begun and told.
+ *
+ * There is one path, the asynchronous one: shell_begin() encodes the request under the lock,
+ * shell_submit() hands it to the core and, unless somebody is writing already, writes it to the
+ * socket on the caller's thread (io.c). Whoever finds the call finished, in shell_leave(), fills
+ * its outputs (take_cb, under the lock). Then it is told: a callback on the I/O thread, one after
+ * the other and without the lock; or shell_wake(), which posts the semaphore of a thread that
+ * sleeps in a blocking call. Every time-out is the core's: nobody else keeps time. */
 #ifndef CLIENT_SHELL_H
 #define CLIENT_SHELL_H
 
-#include "client/include/holdfast.h"
+#include "client/include/holdfast_async.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -27,12 +31,26 @@ struct hf_client {
     uint64_t timeout_ms; /**< of a call */
     void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data); /**< or NULL */
     void *lost_data;                                                     /**< handed to it */
+    struct list done;   /**< finished calls whose callbacks are to run; guarded by `lock` */
+    struct list looks;  /**< reads of several pages under way, likewise (look.h) */
+    uint64_t look_last; /**< the last one's number, likewise */
+    bool telling;       /**< a callback runs; the I/O thread's */
 };
 
 /** One sleeping thread. */
 struct waiter {
     sem_t sem;           /**< posted once its call is finished */
+    int status;          /**< then: what the call answers */
+    bool keeps;          /**< it looks at the call afterwards: shell_run() */
     struct waiter *next; /**< in the chain to be posted after the lock was left */
+};
+
+/** Who is told how a call ended. */
+struct ending {
+    hf_done_cb done_cb;  /**< shell_wake, or the caller's, on the I/O thread */
+    void *data;          /**< handed to it; of shell_wake: a struct waiter */
+    hf_request *request; /**< filled if the outcome stays unknown; or NULL */
+    hf_call *call;       /**< Out: names the call from its submission on; or NULL */
 };
 
 /** Forks of this process's ancestors since the library was first used. */
@@ -46,40 +64,55 @@ int shell_enter(hf_client *client);
 void shell_leave(hf_client *client);
 
 /** Begin a call: check the request's ranges, lock, encode.
- * \retval HF_OK locked, `call` is to be filled in and run. Everything else: not locked. */
+ * \retval HF_OK locked, `call` is to be filled in and submitted. Everything else: not locked. */
 HF_MUST_USE
 int shell_begin(hf_client *client, uint16_t op, const void *request, struct call **call);
 
-/** Submit it and sleep until its verdict, at most wait_ms + the client's timeout_ms. Enters and
- * returns locked. \return the verdict. */
-HF_MUST_USE
-int shell_run(hf_client *client, struct call *call, uint64_t wait_ms);
+/** Submit it, and unlock. Its end is told at most wait_ms + the client's timeout_ms later, perhaps
+ * before this returns.
+ * \param to  borrowed. */
+void shell_submit(hf_client *client, struct call *call, uint64_t wait_ms, const struct ending *to);
 
-/** Sleep until a call that was submitted, retried or cancelled is finished. Enters and returns
- * locked. \return the verdict. */
-HF_MUST_USE
-int shell_wait(hf_client *client, struct call *call);
+/** The same for a held call that is asked again, or cancelled, by now. */
+void shell_await(hf_client *client, struct call *call, const struct ending *to);
 
 /** When a call that may take wait_ms shall give up. */
 uint64_t shell_deadline(const hf_client *client, uint64_t wait_ms, uint64_t now_ns);
+
+/** An ending's done_cb that wakes the thread which sleeps in shell_sleep(). */
+void shell_wake(int status, void *waiter);
+
+/** Before a blocking call. \retval HF_EINVAL  it would stop an I/O thread, which runs callbacks. */
+HF_MUST_USE
+int shell_may_sleep(struct waiter *waiter);
+
+/** After one was begun with shell_wake: sleep until it has ended.
+ * \param begun  HF_OK, or why it was not: then this returns it at once. \return what it answers. */
+HF_MUST_USE
+int shell_sleep(struct waiter *waiter, int begun);
+
+/** Submit a call and sleep until its verdict, at most wait_ms + the client's timeout_ms. Enters and
+ * returns locked, for who looks at the call then; shell_end() it. Not on an I/O thread.
+ * \return the verdict. */
+HF_MUST_USE
+int shell_run(hf_client *client, struct call *call, uint64_t wait_ms);
 
 /** Look at the call no more, and unlock. Fills `request` if its fate is to be held.
  * \return `verdict`. */
 HF_MUST_USE
 int shell_end(hf_client *client, struct call *call, int verdict, hf_request *request);
 
+/** This thread is a client's I/O thread. */
+void shell_be_io_thread(void);
+
+/** Run the callbacks of what has finished. The I/O thread; not locked. */
+void shell_tell(hf_client *client);
+
 /** Milliseconds of CLOCK_BOOTTIME as nanoseconds, now. */
 static inline uint64_t shell_now(const hf_client *client)
 {
     return clock_elapsed_ns(&client->clock);
 }
-
-/** What hf_request_retry() does with a finished call: fill the outputs that it was given. */
-HF_MUST_USE
-int lock_take(struct call *call, int verdict);
-/** Likewise, for BEGIN. */
-HF_MUST_USE
-int record_take(struct call *call, int verdict);
 
 /** The text as a slice; NULL is empty. */
 static inline struct slice shell_text(const char *text)

@@ -3,7 +3,8 @@
 # holdfast_cli (client/cli/, OUTPUT_NAME holdfast) and holdfastd (server/).
 include(CMakePackageConfigHelpers)
 
-install(FILES client/include/holdfast.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES client/include/holdfast.h client/include/holdfast_async.h
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 foreach(target holdfast_static holdfast_shared holdfast_cli holdfastd)
     if(TARGET ${target})
         install(TARGETS ${target}

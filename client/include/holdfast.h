@@ -21,7 +21,8 @@
  *   Every call that talks to a server BLOCKS its thread, at most for the client's timeout_ms (plus
  *   wait_ms where a call has one). All calls may be made from any thread; one handle (hf_lock,
  *   hf_record, hf_request) serves one thread at a time. Strings are UTF-8, NUL-terminated, borrowed
- *   until return. Outputs are written only on HF_OK unless said otherwise.
+ *   until return. Outputs are written only on HF_OK unless said otherwise. holdfast_async.h has the
+ *   same calls without waiting, and cancels one that waits.
  *   After fork() the child's copies of all handles answer HF_ECLOSED; free them or exec.
  *
  * ERRORS

@@ -1,0 +1,71 @@
+/* Reads as the public header offers them: asked, decoded and shown, page after page where there are
+ * several. look.c knows what each asks and shows; look.h's functions run it, on the caller's thread
+ * (blocking) or on the I/O thread. One struct a read, freed when it has ended. */
+#ifndef CLIENT_LOOK_H
+#define CLIENT_LOOK_H
+
+#include "client/raw.h"
+#include "client/shell.h"
+
+/** NUL-terminated copies for one line. */
+struct look_text {
+    char name[NAME_BYTES_MAX + 1];        /**< lock or key */
+    char checkpoint[NAME_BYTES_MAX + 1];  /**< record */
+    char client_name[NAME_BYTES_MAX + 1]; /**< whose */
+    char peer[ADDRESS_BYTES_MAX + 1];     /**< from where */
+};
+
+struct look {
+    struct list link;                  /**< in client->looks, unless it blocks */
+    hf_client *client;                 /**< whose */
+    uint64_t id;                       /**< of its hf_call; LOOK_ID is set in it */
+    hf_call page;                      /**< the call under way */
+    bool cancelled;                    /**< ask for no further page */
+    uint16_t op;                       /**< enum op_code */
+    struct buffer reply;               /**< of the last page, encoded; owned */
+    struct arena arena;                /**< for its decoding; owned */
+    int (*show_cb)(struct look *look); /**< decodes `reply` and shows it; RAW_MORE: another page */
+    hf_done_cb done_cb;                /**< the caller's, unless it blocks */
+    void *data;                        /**< handed to it */
+    union {
+        struct msg_check check;
+        struct msg_info info;
+        struct msg_record_get get;
+        struct raw_pages pages;
+    } ask;                           /**< what is asked, by op */
+    char prefix[NAME_BYTES_MAX + 1]; /**< of a list, for all of its pages */
+    union {
+        int (*lock_cb)(const hf_lock_line *line, void *data);     /**< LIST, INFO */
+        int (*record_cb)(const hf_record_line *line, void *data); /**< RECORD_LIST, RECORD_GET */
+    } each;                                                       /**< the caller's: shows a line */
+    void *each_data;                                              /**< handed to it */
+    int *verdict;                                                 /**< CHECK: the caller's */
+    uint64_t *left_ms;     /**< CHECK: the caller's, or NULL */
+    struct look_text text; /**< of the present line */
+};
+
+#define LOOK_ID (UINT64_C(1) << 63)
+
+/** Make one. \param arena_bytes  room for an answer, copied and decoded. \retval HF_ENOMEM */
+HF_MUST_USE
+int look_new(hf_client *client, uint16_t op, size_t arena_bytes, int (*show_cb)(struct look *look),
+             struct look **out);
+
+/** Free it, as its making failed. \return `why`. */
+HF_MUST_USE
+int look_drop(struct look *look, int why);
+
+/** Run it to its end on this thread, and free it. \param made  what look_new() and the rest of its
+ * making returned: if that was not HF_OK, `look` is not looked at. */
+HF_MUST_USE
+int look_run(struct look *look, int made);
+
+/** Begin it; it ends on the I/O thread, and is freed then. Fails as look_run(): freed at once. */
+HF_MUST_USE
+int look_start(struct look *look, int made, hf_done_cb done_cb, void *data, hf_call *call);
+
+/** Cancel the one of this id, or all, of those begun. The lock is held. \return false: none. */
+bool look_cancel(hf_client *client, uint64_t id);
+void look_cancel_all(hf_client *client);
+
+#endif
