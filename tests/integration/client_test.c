@@ -1,9 +1,10 @@
 /* The library against a real holdfastd: kills, pauses and cut connections under it, and what its
  * callers then see. Under ThreadSanitizer the library's threads and the server's are watched, too.
  */
-#include "client/include/holdfast.h"
+#include "client/include/holdfast_async.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -381,6 +382,72 @@ static void test_own_lease_is_renewed_while_the_attempt_is_open(void **state)
     hf_client_close(client);
 }
 
+/* ------------------------------------------------------------------ without waiting */
+
+struct told {
+    sem_t sem;  /* posted */
+    int status; /* with what */
+};
+
+static void on_end(int status, void *data)
+{
+    struct told *t = data;
+    t->status = status;
+    sem_post(&t->sem);
+}
+
+static int await(struct told *t, int begun)
+{
+    must(begun);
+    assert_int_equal(sem_wait(&t->sem), 0);
+    return t->status;
+}
+
+/* An attempt from begin to completion through callbacks; a BEGIN that is parked behind it ends when
+ * it is cancelled, as its server says, and the attempt does not notice. */
+static void test_attempt_is_run_and_parked_one_cancelled(void **state)
+{
+    (void)state;
+    hf_client *client = open_client(proxy.port, 10000, 10000);
+    hf_record *record = NULL;
+    hf_record *parked = NULL;
+    hf_begin how = {.lease_ms = 10000, .wait_ms = 60000};
+    hf_fingerprint("r", 1, how.fingerprint);
+    struct told t;
+    struct told p;
+    hf_call call;
+    assert_int_equal(sem_init(&t.sem, 0, 0), 0);
+    assert_int_equal(sem_init(&p.sem, 0, 0), 0);
+    must(await(&t, hf_record_begin_async(client, "async", &how, &record, NULL, on_end, &t, NULL)));
+    must(hf_record_begin_async(client, "async", &how, &parked, NULL, on_end, &p, &call));
+    must(await(&t, hf_record_checkpoint_async(record, "out", 1, HF_MARK_NONE, "d", 1, NULL, on_end,
+                                              &t, NULL)));
+    must(hf_call_cancel(&call));
+    assert_int_equal(sem_wait(&p.sem), 0);
+    assert_int_equal(p.status, HF_ECANCELLED);
+    assert_null(parked);
+    must(await(&t, hf_record_extend_async(record, 20000, NULL, on_end, &t, NULL)));
+    must(await(&t, hf_record_complete_async(record, HF_DONE, NULL, NULL, on_end, &t, NULL)));
+    hf_record_free(record);
+    record = begin(client, "async", "r", HF_TAKEOVER_AUTO, HF_OK);
+    assert_int_equal(hf_record_look(record)->verdict, HF_REPLAY);
+    hf_record_free(record);
+
+    /* A completion whose answer is cut off, cancelled: applied or not, its caller is told which. */
+    record = begin(client, "async-2", "r", HF_TAKEOVER_AUTO, HF_OK);
+    proxy_hold(&proxy, true);
+    must(hf_record_complete_async(record, HF_DONE, NULL, NULL, on_end, &p, &call));
+    must(hf_call_cancel(&call));
+    proxy_hold(&proxy, false);
+    assert_int_equal(sem_wait(&p.sem), 0);
+    assert_true(p.status == HF_OK || p.status == HF_ECANCELLED);
+    if (p.status == HF_ECANCELLED) must(hf_record_complete(record, HF_DONE, NULL, NULL));
+    hf_record_free(record);
+    hf_client_close(client);
+    sem_destroy(&t.sem);
+    sem_destroy(&p.sem);
+}
+
 /* ------------------------------------------------------------------ looking */
 
 static int count_line(const hf_lock_line *line, void *data)
@@ -577,6 +644,7 @@ int main(void)
         CASE(test_own_lease_is_renewed_while_the_attempt_is_open),
         CASE(test_a_body_over_the_limit_has_a_way_out),
         CASE(test_records_are_reopened_and_erased),
+        CASE(test_attempt_is_run_and_parked_one_cancelled),
         CASE(test_lists_are_read_to_their_end),
         CASE(test_filter_finds_what_lies_behind_thousands),
     };
