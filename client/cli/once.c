@@ -3,6 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/interrupt.h"
+
 enum {
     AGAIN_US = 200 * 1000, /* between two tries */
     BEGIN_TRIES = 5,       /* while nothing was run, giving up is safe */
@@ -26,10 +28,11 @@ int once_begin(hf_client *client, const struct once *o, hf_record **record)
     for (int tries = BEGIN_TRIES;; tries--) {
         hf_request request = {.id = 0};
         int status = hf_record_begin(client, o->key, &how, record, &request);
-        for (int i = 0; status == HF_EUNKNOWN && i < BEGIN_TRIES; i++) {
+        for (int i = 0; status == HF_EUNKNOWN && i < BEGIN_TRIES && interrupt_signal() == 0; i++) {
             status = hf_request_retry(&request);
         }
         if (status == HF_EUNKNOWN) return HF_ETIMEOUT; /* closing the client cancels it */
+        if (interrupt_signal() != 0) return status;
         /* A session that expired while we waited, or an attempt that came too late to be used:
          * nothing was run, so begin anew. */
         bool anew = status == HF_ESESSION || status == HF_ELOST || status == HF_ECANCELLED;

@@ -21,8 +21,8 @@ struct once {
 };
 
 /** Begin the key, waiting for whoever runs it. Gives up when no server could be reached for the
- * client's timeout_ms. \param record  Out; owned: hf_record_free() it.
- * \retval as hf_record_begin(), but never HF_EUNKNOWN, HF_ESESSION or HF_ELOST. */
+ * client's timeout_ms, or at a signal (interrupt.h). \param record  Out; owned: hf_record_free()
+ * it. \retval as hf_record_begin(), but never HF_EUNKNOWN, HF_ESESSION or HF_ELOST. */
 HF_MUST_USE
 int once_begin(hf_client *client, const struct once *o, hf_record **record);
 

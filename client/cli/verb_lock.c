@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/cli/args.h"
+#include "client/cli/interrupt.h"
 #include "client/cli/run_command.h"
 #include "client/cli/words.h"
 
@@ -58,6 +59,21 @@ static int tell_not_acquired(const struct cli *cli, const struct holding *h, int
                         h->name, h->wait_ms);
     default: return cli_fail_status(cli, status, "acquire the lock");
     }
+}
+
+static int tell_interrupted(const struct holding *h, int number, int status)
+{
+    if (status == HF_ETIMEOUT) {
+        return cli_fail(128 + number,
+                        "interrupted before the lock \"%s\" was acquired; nothing was run, but no "
+                        "server confirmed that the queue was left: that is so with the lease, in "
+                        "at most %" PRIu64 " ms",
+                        h->name, h->ttl_ms);
+    }
+    return cli_fail(128 + number,
+                    "interrupted before the lock \"%s\" was acquired; nothing was run, and the "
+                    "queue was left",
+                    h->name);
 }
 
 static int tell_not_started(const struct args *args, int error)
@@ -130,12 +146,19 @@ static int run_lock(struct cli *cli, const struct verb *verb, int argc, char **a
     if (rv != CLI_OK) return rv;
 
     int status = hf_lock_new(cli->client, &h.lock);
+    interrupt_begin(cli->client);
     if (status == HF_OK) status = acquire(&h, args.command[0], 0);
-    if ((status == HF_EBUSY || status == HF_EDELAYED) && h.wait_ms > 0) {
+    bool busy = status == HF_EBUSY || status == HF_EDELAYED;
+    if (busy && h.wait_ms > 0 && interrupt_signal() == 0) {
         /* Not at first: that nobody is there shall be told soon. */
         status = acquire(&h, args.command[0], h.wait_ms);
     }
-    rv = status == HF_OK ? run_held(&args, &h) : tell_not_acquired(cli, &h, status);
+    int interrupted = interrupt_end();
+    if (interrupted != 0) {
+        rv = tell_interrupted(&h, interrupted, status);
+    } else {
+        rv = status == HF_OK ? run_held(&args, &h) : tell_not_acquired(cli, &h, status);
+    }
     hf_lock_free(h.lock);
     return rv;
 }
@@ -147,9 +170,8 @@ const struct verb verb_lock = {
     .help =
         "  --ttl MS    the lease, 500 to 3,600,000, default 10,000; it is renewed while COMMAND\n"
         "              runs, and is how long others wait if this machine dies\n"
-        "  --wait MS   wait so long, in order of arrival; default 0: try once. Interrupted while "
-        "it\n"
-        "              waits, it keeps its place, and may still get the lock, for one --ttl more\n"
+        "  --wait MS   wait so long, in order of arrival; default 0: try once. Interrupted while\n"
+        "              it waits it leaves the queue, and ends with 128 + the signal's number\n"
         "  --shared    together with other --shared holders\n"
         "COMMAND runs in a process group of its own with the fencing token in HOLDFAST_TOKEN:\n"
         "send it along with every write, and let what you write to refuse smaller ones. INT,\n"

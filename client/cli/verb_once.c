@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "client/cli/args.h"
+#include "client/cli/interrupt.h"
 #include "client/cli/once.h"
 #include "client/cli/run_command.h"
 #include "client/cli/words.h"
@@ -281,7 +282,14 @@ static int run_once(struct cli *cli, const struct verb *verb, int argc, char **a
     if (rv != CLI_OK) return rv;
 
     hf_record *record = NULL;
+    interrupt_begin(cli->client);
     int status = once_begin(cli->client, &o, &record);
+    int interrupted = interrupt_end();
+    if (interrupted != 0) {
+        hf_record_free(record); /* if it was begun at that moment, it is given back */
+        return cli_fail(128 + interrupted,
+                        "interrupted while it waited for \"%s\"; nothing was run here", o.key);
+    }
     if (status != HF_OK) return tell_not_begun(cli, &o, status);
     const hf_record_view *view = hf_record_look(record);
     rv = view->verdict == HF_REPLAY ? replay(&o, view) : run_attempt(cli, &o, record);

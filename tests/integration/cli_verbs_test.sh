@@ -69,6 +69,22 @@ status=0
 wait "$started" || status=$?
 same 'the exit code' 9 "$status"
 
+claim 'one that is interrupted while it waits leaves the queue at once'
+background holdfast lock i -- sh -c "touch $tmp/i; while [ ! -e $tmp/i_go ]; do sleep 0.02; done"
+holder=$started
+eventually 10 test -e "$tmp/i"
+background holdfast lock i --ttl 600000 --wait 600000 -- touch "$tmp/never"
+eventually 10 sh -c 'holdfast --json locks i --queue | grep -q "\"queue_length\": 1"'
+kill -TERM "$started"
+status=0
+wait "$started" || status=$?
+same 'the exit code' 143 "$status"
+expect 0 holdfast locks i --queue
+grep -q '^1 holding, 0 waiting$' "$tmp/out" || fail "queue shown as: $(output)"
+touch "$tmp/i_go"
+wait "$holder" || fail 'the holder failed'
+[ ! -e "$tmp/never" ] || fail 'a command ran without the lock'
+
 claim 'names with control bytes do not reach the terminal'
 expect 0 holdfast lock "$(printf 'x\033[31m')" -- holdfast locks x
 grep -q 'x\\x1b\[31m' "$tmp/out" || fail "shown as: $(output)"
@@ -214,6 +230,20 @@ eventually 10 test -e "$tmp/r1"
 kill -KILL "$started"
 expect 0 holdfast once r1 --rerun -- echo taken over
 same 'the output' 'taken over' "$(output)"
+
+claim 'one that is interrupted while it waits for another runner runs nothing'
+background holdfast once i1 -- sh -c "touch $tmp/i1; while [ ! -e $tmp/i1_go ]; do sleep 0.02; done"
+holder=$started
+eventually 10 test -e "$tmp/i1"
+background holdfast once i1 -- touch "$tmp/never"
+sleep 0.5
+kill -TERM "$started"
+status=0
+wait "$started" || status=$?
+same 'the exit code' 143 "$status"
+touch "$tmp/i1_go"
+wait "$holder" || fail 'the runner failed'
+[ ! -e "$tmp/never" ] || fail 'a command ran that another had run'
 
 claim 'a waiting caller gives up after --wait with 75'
 background holdfast once w1 -- sh -c "touch $tmp/w1; while [ ! -e $tmp/w1.go ]; do sleep 0.02; done"
