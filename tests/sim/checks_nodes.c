@@ -134,8 +134,21 @@ static void look_at_held(struct sim_node *n)
     }
 }
 
+/* It has forgotten its votes and its log: nobody asks it for one, or tells it what is in the other.
+ * Its own first entry and the term of that are all that it comes to. */
+static void look_at_anew(const struct sim_node *n)
+{
+    uint64_t term = driver_term(n->replica->driver);
+    uint64_t commit = driver_commit_index(n->replica->driver);
+    if (n->anew && (term > 1 || commit > 1))
+        sim_fail("server %u was made anew under its old number, and is taken for the one before: "
+                 "it has come to term %" PRIu64 ", entry %" PRIu64,
+                 n->index + 1, term, commit);
+}
+
 void checks_node(struct sim_node *n)
 {
+    look_at_anew(n);
     look_at_held(n);
     look_at_vote(n);
     apply_seen(n);
@@ -188,7 +201,7 @@ bool checks_converged(const struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
         const struct sim_node *n = &sim->nodes[i];
-        if (n->state == NODE_OUT) continue;
+        if (n->state == NODE_OUT || n->anew) continue;
         if (n->state != NODE_UP || n->replica->applied_index != sim->history.count) return false;
     }
     return true; /* the digests were looked at as each came to that entry */

@@ -32,7 +32,7 @@ static bool is_well(const struct sim *sim, const struct sim_node *n)
     const struct network *net = &sim->network;
     uint64_t since_ns = sim->checks.progress.looked_ns;
     bool lags = net->lag_until_ns[n->index] + net->lag_ns[n->index] > since_ns;
-    return !lags && n->state == NODE_UP && !n->paused && !stopping_begun(&n->stop) &&
+    return !lags && n->state == NODE_UP && !n->anew && !n->paused && !stopping_begun(&n->stop) &&
            n->hurt_ns <= since_ns && n->disk.bytes_max == n->full_bytes_max &&
            !n->replica->paused && net->clog_ns[n->index] <= since_ns;
 }

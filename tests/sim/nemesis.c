@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/buggify.h"
+#include "base/status.h"
 #include "tests/sim/failure.h"
 #include "tests/sim/sim.h"
 
@@ -170,6 +171,39 @@ static bool forget(struct sim *sim, struct sim_node *n, enum fault_kind kind)
     return note_damage(sim, n, fault_name(kind), name);
 }
 
+void nemesis_see_entry(struct sim *sim)
+{
+    if (sim->swarm.fault_mean_ns[FAULT_ANEW] == 0) return;
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        uint64_t known = 0;
+        if (sim->nodes[i].recorded_index != 0) continue;
+        int rv = machine_member(sim->history.machine, i + 1, &known);
+        if (rv != HF_OK) sim_fail("the log's own state cannot be read: %s", status_name(rv));
+        if (known != 0) sim->nodes[i].recorded_index = sim->history.count + 1;
+    }
+}
+
+/* Whoever starts without having that on its disk takes a directory that was made anew for the
+ * first: docs/testing.md. */
+static bool all_know(const struct sim *sim, const struct sim_node *n)
+{
+    if (n->recorded_index == 0) return false;
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        const struct sim_node *other = &sim->nodes[i];
+        if (other != n && store_mark(other->store)->index < n->recorded_index) return false;
+    }
+    return true;
+}
+
+/* As an administrator would who does not know better. */
+static bool make_anew(struct sim *sim, struct sim_node *n)
+{
+    if (!may_damage(sim, n) || !all_know(sim, n)) return false;
+    end_server(sim, n, draw(sim, 2) == 0 ? END_POWER : END_KILLED);
+    node_make_anew(n);
+    return note_damage(sim, n, "anew", "directory");
+}
+
 static bool kill_leader(struct sim *sim)
 {
     struct sim_node *n = nemesis_leader(sim);
@@ -203,6 +237,7 @@ static bool hurt_server(struct sim *sim, enum fault_kind kind)
     case FAULT_ROT: return rot(sim, n);
     case FAULT_FORGET:
     case FAULT_ASTRAY: return forget(sim, n, kind);
+    case FAULT_ANEW: return make_anew(sim, n);
     default: HF_UNREACHABLE();
     }
 }

@@ -27,6 +27,9 @@ void nemesis_init(struct sim *sim);
 void nemesis_fault(struct sim *sim, const struct event *event);
 void nemesis_heal(struct sim *sim, const struct event *event);
 
+/** An entry was applied for the first time. */
+void nemesis_see_entry(struct sim *sim);
+
 /** Hold a server for a while. */
 void nemesis_pause_server(struct sim *sim, struct sim_node *n);
 

@@ -20,6 +20,7 @@ enum {
     NS_PER_MS = 1000000,
     POWER_SYNCS_MOST = 3,
     SYNC_NS_MAX = 600000000,
+    INCARNATION_FIRST = 100, /* of directories: that of server 1, and so on */
     PASS_NS = 20000, /* what a pass takes at least: a loop that spins gets on all the same */
 };
 
@@ -59,7 +60,7 @@ static void make_directory(struct sim_node *n)
     HF_ASSERT(rv == HF_OK);
     struct directory_settings settings = {
         .node_id = n->index + 1,
-        .incarnation = 100 + n->index,
+        .incarnation = INCARNATION_FIRST + n->index + (n->anew ? SIM_NODES_MAX : 0),
         .configuration = buffer_slice(&configuration),
         .segment_bytes = n->sim->swarm.segment_bytes,
     };
@@ -67,6 +68,17 @@ static void make_directory(struct sim_node *n)
     rv = directory_make(&n->disk.disk, &settings, &why);
     if (rv != HF_OK) sim_fail("server %u: no directory: %s", n->index + 1, why.text);
     buffer_close(&configuration);
+}
+
+static void init_disk(struct sim_node *n)
+{
+    const uint64_t *means_ns = n->sim->swarm.fault_mean_ns;
+    uint32_t which = n->index + (n->anew ? SIM_NODES_MAX : 0);
+    sim_disk_init(&n->disk, swarm_seed(n->sim->seed, PURPOSE_DISK, which));
+    n->full_bytes_max = n->disk.bytes_max = (uint64_t)64 << 20;
+    n->disk.remembers =
+        means_ns[FAULT_FORGET] != 0 || means_ns[FAULT_ASTRAY] != 0 || means_ns[FAULT_ROT] != 0;
+    n->disk.spares = "wal-"; /* its loss looks like a torn end: docs/testing.md */
 }
 
 void node_init(struct sim_node *n, struct sim *sim, uint32_t index)
@@ -78,14 +90,20 @@ void node_init(struct sim_node *n, struct sim *sim, uint32_t index)
     n->wake_ns = UINT64_MAX;
     list_init(&n->connections);
     prng_seed(&n->random, swarm_seed(sim->seed, PURPOSE_NODE, index));
-    sim_disk_init(&n->disk, swarm_seed(sim->seed, PURPOSE_DISK, index));
-    n->full_bytes_max = n->disk.bytes_max = (uint64_t)64 << 20;
-    const uint64_t *means_ns = sim->swarm.fault_mean_ns;
-    n->disk.remembers =
-        means_ns[FAULT_FORGET] != 0 || means_ns[FAULT_ASTRAY] != 0 || means_ns[FAULT_ROT] != 0;
-    n->disk.spares = "wal-"; /* its loss looks like a torn end: docs/testing.md */
+    init_disk(n);
     n->store = sim_store_open(sim->lmdb, index);
     make_directory(n);
+}
+
+void node_make_anew(struct sim_node *n)
+{
+    HF_ASSERT(n->state == NODE_DOWN && !n->anew);
+    n->anew = true;
+    sim_disk_close(&n->disk);
+    init_disk(n);
+    sim_store_anew(n->store);
+    make_directory(n);
+    n->seen = (struct node_seen){.durable = n->seen.durable}; /* what it has had counts on */
 }
 
 void node_close(struct sim_node *n)

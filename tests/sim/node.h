@@ -88,6 +88,8 @@ struct sim_node {
     int flush_status;        /* with this */
     uint64_t slow_ns;        /* its disk is slow until then */
     struct list connections; /* of struct node_connection */
+    uint64_t recorded_index; /* of the entry since which the log knows its incarnation; 0: none */
+    bool anew;               /* its directory was made anew: nobody takes it for a member */
     bool damaged;            /* its files were changed by a fault: it may refuse to start */
     bool disk_failed;        /* a write or sync was made to fail: the process may end with 74 */
     uint64_t full_bytes_max; /* the disk's size while it is not made small */
@@ -114,6 +116,9 @@ struct node_connection {
 
 /** Make a server with an empty directory of the cluster. */
 void node_init(struct sim_node *n, struct sim *sim, uint32_t index);
+
+/** It is down; its directory is lost, and another one made under its number. */
+void node_make_anew(struct sim_node *n);
 
 /** Free it, running or not. */
 void node_close(struct sim_node *n);

@@ -107,6 +107,7 @@ static void hear(void *data, struct stream *s, struct slice bytes)
 static void see_entry(void *data)
 {
     struct sim *sim = data;
+    nemesis_see_entry(sim);
     for (uint32_t i = 0; i < sim->swarm.reader_count; i++) reader_see_entry(&sim->readers[i]);
 }
 
@@ -208,7 +209,7 @@ static void fail_calm(const struct sim *sim)
     }
     for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
         const struct sim_node *n = &sim->nodes[i];
-        if (n->state == NODE_OUT) continue;
+        if (n->state == NODE_OUT || n->anew) continue;
         uint64_t applied = n->state == NODE_UP ? n->replica->applied_index : 0;
         if (applied != sim->history.count)
             sim_fail("server %u stands at entry %" PRIu64 " of %" PRIu64

@@ -202,18 +202,21 @@ static void open_on_disk(struct sim_store *m, bool fresh)
                  status_name(rv));
 }
 
-void sim_stores_remove(void)
+static void remove_store(uint32_t index)
 {
     static const char *const files[] = {"/data.mdb",     "/lock.mdb", ".new/data.mdb",
                                         ".new/lock.mdb", "",          ".new"};
     char path[PATH_MAX];
-    if (folder[0] == '\0') return;
-    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
-        for (unsigned k = 0; k < HF_ARRAY_COUNT(files); k++) {
-            name_store(path, i, files[k]);
-            if (unlink(path) != 0) (void)rmdir(path); /* most were never made */
-        }
+    for (unsigned k = 0; k < HF_ARRAY_COUNT(files); k++) {
+        name_store(path, index, files[k]);
+        if (unlink(path) != 0) (void)rmdir(path); /* most were never made */
     }
+}
+
+void sim_stores_remove(void)
+{
+    if (folder[0] == '\0') return;
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) remove_store(i);
     (void)rmdir(folder);
     folder[0] = '\0';
 }
@@ -261,6 +264,24 @@ void sim_store_crash(struct store *s)
         return;
     }
     rv = store_memory_crash(m->below);
+    HF_ASSERT(rv == HF_OK);
+}
+
+void sim_store_anew(struct store *s)
+{
+    HF_ASSERT(s->ops == &sim_ops);
+    struct sim_store *m = sim_store_of(s);
+    store_close(m->below);
+    m->below = NULL;
+    s->in_savepoint = false;
+    m->active_bytes = 0;
+    m->fail_status = HF_OK;
+    if (m->on_disk) {
+        remove_store(m->index);
+        open_on_disk(m, true);
+        return;
+    }
+    int rv = store_memory_open(&m->below);
     HF_ASSERT(rv == HF_OK);
 }
 

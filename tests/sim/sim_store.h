@@ -24,6 +24,9 @@ struct store *sim_store_open(bool on_disk, uint32_t index);
  * may be running. */
 void sim_store_crash(struct store *s);
 
+/** It is lost, and an empty one made in its place. No flush may be running. */
+void sim_store_anew(struct store *s);
+
 /** The next store_flush_run() answers `status` and writes nothing. */
 void sim_store_fail_flush(struct store *s, int status);
 

@@ -15,7 +15,7 @@ const char *fault_name(enum fault_kind kind)
         "kill",      "power", "pause", "stall",     "client-pause", "client-death",
         "partition", "reset", "clog",  "slow-disk", "disk-error",   "disk-full",
         "rot",       "rate",  "wall",  "leader",    "stop",         "forget",
-        "astray",    "flap",  "copy",  "lag"};
+        "astray",    "flap",  "copy",  "lag",       "anew"};
     HF_ASSERT(kind < FAULT_COUNT);
     return names[kind];
 }
@@ -57,7 +57,7 @@ static void draw_faults(struct swarm *w, uint64_t seed, struct prng *p)
         [FAULT_ROT] = 20,      [FAULT_RATE] = 10,        [FAULT_WALL] = 10,
         [FAULT_LEADER] = 10,   [FAULT_STOP] = 8,         [FAULT_FORGET] = 20,
         [FAULT_ASTRAY] = 20,   [FAULT_FLAP] = 8,         [FAULT_COPY] = 1,
-        [FAULT_LAG] = 8,
+        [FAULT_LAG] = 8,       [FAULT_ANEW] = 20,
     };
     struct prng later; /* draws for kinds that came later: seeds without them are what they were */
     prng_seed(&later, swarm_seed(seed, PURPOSE_LATER_FAULTS, 0));
@@ -123,7 +123,7 @@ static void draw_limits(struct swarm *w, struct prng *p)
     l->trail_bytes = magnitude(p, 1, 16) * w->segment_bytes;
     /* A server with damage stays away for good, and the others would refuse work at the bound. */
     bool away = w->fault_mean_ns[FAULT_ROT] + w->fault_mean_ns[FAULT_FORGET] +
-                    w->fault_mean_ns[FAULT_ASTRAY] >
+                    w->fault_mean_ns[FAULT_ASTRAY] + w->fault_mean_ns[FAULT_ANEW] >
                 0;
     bool bound = coin(p) && !away;
     if (bound) l->trail_bytes_max = l->trail_bytes + magnitude(p, 4, 64) * w->segment_bytes;

@@ -43,6 +43,7 @@ enum fault_kind {
     FAULT_FLAP,         /* a link fails and comes back, many times a second or two */
     FAULT_COPY,         /* clients' requests come a second time, late, from somewhere else */
     FAULT_LAG,          /* what servers send reaches only just a majority in time */
+    FAULT_ANEW,         /* a server's directory is lost, and made anew under its number */
     FAULT_COUNT,        /* how many there are */
 };
 
