@@ -132,6 +132,29 @@ static void take_state(struct driver *d)
     if (entries_term(d->entries, last) == d->term) d->term_start_index = last;
 }
 
+static bool majority_holds(const struct driver *d, uint64_t index)
+{
+    struct configuration_server servers[CONFIGURATION_SERVERS_MAX];
+    size_t count = configuration_decode(buffer_slice(&d->in_force.bytes), servers);
+    uint32_t voters = 0;
+    uint32_t yes = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (servers[i].role != SERVER_VOTER) continue;
+        voters += 1;
+        yes += driver_match_index(d, servers[i].id) >= index;
+    }
+    return yes * 2 > voters;
+}
+
+static uint64_t commit_index(const struct driver *d)
+{
+    uint64_t index = raft_commit_index(&d->raft);
+    if (!planted(OLD_TERMS_COUNTED)) return index;
+    if (index < d->commit_index) index = d->commit_index; /* libraft has not heard of it */
+    while (index < entries_last(d->entries) && majority_holds(d, index + 1)) index++;
+    return index;
+}
+
 int driver_step(struct driver *d, struct raft_event *event, int *refused)
 {
     if (d->fault != HF_OK) return d->fault;
@@ -153,7 +176,7 @@ int driver_step(struct driver *d, struct raft_event *event, int *refused)
     for (unsigned i = 0; i < d->update.messages.n; i++) {
         driver_send(d, &d->update.messages.batch[i]);
     }
-    d->commit_index = raft_commit_index(&d->raft);
+    d->commit_index = commit_index(d);
     return HF_OK;
 }
 

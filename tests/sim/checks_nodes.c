@@ -63,12 +63,30 @@ static void look_at_completeness(const struct sim_node *n, uint64_t term)
                  n->index + 1, term, index);
 }
 
+/* A leader commits an entry of its own term, and all before it with it: whoever has that one is
+ * elected rather than who has not. Counted by itself an older entry may still be replaced (Ongaro's
+ * dissertation, 3.6.2). */
+static void look_at_committed(const struct sim_node *n, uint64_t term)
+{
+    const struct replica *r = n->replica;
+    uint64_t commit = driver_commit_index(r->driver);
+    uint64_t known = driver_term_of(r->driver, commit);
+    if (commit == r->applied_index) known = r->applied_term;
+    if (commit > n->seen.commit && known != 0 && known != term)
+        sim_fail("server %u leads term %" PRIu64 ", and has committed entry %" PRIu64
+                 " of term %" PRIu64 " by itself",
+                 n->index + 1, term, commit, known);
+}
+
 static void look_at_leader(struct sim_node *n)
 {
     struct checks *k = &n->sim->checks;
     if (driver_state(n->replica->driver) != DRIVER_LEADER) return;
     uint64_t term = driver_term(n->replica->driver);
-    if (n->seen.lead_term == term) return;
+    if (n->seen.lead_term == term) {
+        look_at_committed(n, term);
+        return;
+    }
     n->seen.lead_term = term;
     struct check_term *t = checks_term(k, term);
     if (t->leader != 0 && t->leader != n->index + 1)
