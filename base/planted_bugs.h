@@ -147,6 +147,9 @@
         "again (contract, 6)")                                                                     \
     BUG(61, TOMBSTONE_FINGERPRINT,                                                                 \
         "BEGIN does not compare the fingerprint with a tombstone's: another request is told "      \
-        "that it was done")
+        "that it was done")                                                                        \
+    BUG(62, OLD_TERMS_COUNTED,                                                                     \
+        "a leader commits what a majority holds of older terms before an entry of its own: "       \
+        "another leader may still replace what was acknowledged")
 
 #endif

@@ -15,12 +15,15 @@ static unsigned find_busy(const struct world *w, unsigned from)
     return from;
 }
 
+/* One, and often another one: each of five lives a third of a second or so. */
 static void go_on_client_kill(struct world *w)
 {
     unsigned who = (unsigned)prng_below(&w->prng, w->plan->clients);
-    uint64_t how = prng_below(&w->prng, 5);
-    if (how == 0) return; /* a little peace: some shall get on */
+    uint64_t how = prng_below(&w->prng, 8);
+    if (how == 0) return; /* a little peace */
     world_kill_client(w, how == 1 ? who : find_busy(w, who));
+    who = (unsigned)prng_below(&w->prng, w->plan->clients);
+    if (how > 3) world_kill_client(w, find_busy(w, who));
 }
 
 static void begin_client_kill(struct world *w, char *label)

@@ -28,8 +28,9 @@ enum {
     SETTLE_MS = 1000,       /* of load, not measured */
     MEASURE_MS = 2000,      /* of load, before the first fault */
     THIN_OPS_PER_S = 100,
-    CALM_LOAD_MS = 2000, /* of load after all is healed */
-    CALM_MS_MAX = 30000, /* until the clients have finished what is open */
+    CALM_LOAD_MS = 2000,   /* of load after all is healed */
+    CALM_MS_MAX = 30000,   /* until the clients have finished what is open */
+    READ_MS_A_SECOND = 50, /* of the run's seconds, more for the final reads */
     LEVEL_MS_MAX = 10000,
     FIRST_SEED = 0x6a657073, /* the nemeses' draws are not the clients' */
 };
@@ -105,7 +106,8 @@ static int set_up(struct world *w, const struct plan *plan)
     if (shared == NULL) return say(RUN_IO, "no memory%s", "");
     w->signal = shared;
     w->tapes = child_share(WORLD_TAPES * sizeof *w->tapes);
-    if (w->tapes == NULL) return say(RUN_IO, "no memory%s", "");
+    w->payments = payments_open(plan->seconds);
+    if (w->tapes == NULL || w->payments == NULL) return say(RUN_IO, "no memory%s", "");
     w->begun_ns = journal_now_ns();
     for (unsigned i = 0; i < plan->servers; i++) {
         if (!servers_start(&w->servers, i)) return say(RUN_IO, "no server could be started%s", "");
@@ -159,6 +161,19 @@ static bool await_clients(struct world *w, uint64_t ms)
     return true;
 }
 
+static void fail_payment(void *data, const char *sentence)
+{
+    world_fail(data, "%s", sentence);
+}
+
+/* Each payment that was begun is completed by now, and has happened once. */
+static void look_at_payments(struct world *w)
+{
+    char folder[RUN_PATH_BYTES + 32];
+    snprintf(folder, sizeof folder, "%s/resources", w->plan->out);
+    payments_sum_up(w->payments, folder, fail_payment, w, &w->paid);
+}
+
 /* All faults are over: everything must be as if there had been none. */
 static void calm_down(struct world *w)
 {
@@ -180,8 +195,10 @@ static void calm_down(struct world *w)
         (void)await_clients(w, CALM_MS_MAX);
     }
     atomic_store(&w->signal->phase, PHASE_CALM);
-    if (w->clients[0].pid == 0 && world_start_client(w, 0, true) && !await_clients(w, CALM_MS_MAX))
-        world_fail(w, "the final reads of every key did not end within 30 s");
+    if (w->clients[0].pid == 0 && world_start_client(w, 0, true) &&
+        !await_clients(w, CALM_MS_MAX + w->plan->seconds * READ_MS_A_SECOND))
+        world_fail(w, "the final reads of every key did not end in time");
+    look_at_payments(w);
 }
 
 /* No lease may have ended while its caller believed in it. */
@@ -242,6 +259,27 @@ static void judge(struct world *w, struct results *r, int code)
     }
 }
 
+static void print_end(const struct world *w, const struct results *r, const char *path)
+{
+    const struct payments_account *a = &w->paid;
+    printf("%s: %zu operations (%llu ok, %llu unknown), %llu/s before faults, %u faults, "
+           "%u leader changes; %llu leases, %llu early ends",
+           r->verdict, r->timeline.count,
+           (unsigned long long)timeline_total(&r->timeline, TIMELINE_OK),
+           (unsigned long long)timeline_total(&r->timeline, TIMELINE_UNKNOWN),
+           (unsigned long long)r->ops_per_s, w->faults, w->leader_changes,
+           (unsigned long long)atomic_load(&w->signal->leases.given),
+           (unsigned long long)atomic_load(&w->signal->leases.early));
+    if (a->begun > 0)
+        printf("; %llu payments (%llu cut by a death, %llu unsure), %llu late writes refused, "
+               "%llu double effects",
+               (unsigned long long)a->begun, (unsigned long long)a->cut,
+               (unsigned long long)a->unsure,
+               (unsigned long long)atomic_load(&w->payments->late_writes),
+               (unsigned long long)a->doubles);
+    printf(": %s\n", path);
+}
+
 static int write_results(struct world *w, struct results *r, int code)
 {
     char path[RUN_PATH_BYTES + 32];
@@ -251,14 +289,7 @@ static int write_results(struct world *w, struct results *r, int code)
     if (!results_write_summary(r, path)) return say(RUN_IO, "cannot write %s", path);
     snprintf(path, sizeof path, "%s/report.html", w->plan->out);
     if (!results_write_report(r, path)) return say(RUN_IO, "cannot write %s", path);
-    printf("%s: %zu operations (%llu ok, %llu unknown), %llu/s before faults, %u faults, "
-           "%u leader changes; %llu leases, %llu early ends: %s\n",
-           r->verdict, r->timeline.count,
-           (unsigned long long)timeline_total(&r->timeline, TIMELINE_OK),
-           (unsigned long long)timeline_total(&r->timeline, TIMELINE_UNKNOWN),
-           (unsigned long long)r->ops_per_s, w->faults, w->leader_changes,
-           (unsigned long long)atomic_load(&w->signal->leases.given),
-           (unsigned long long)atomic_load(&w->signal->leases.early), path);
+    print_end(w, r, path);
     return r->code;
 }
 

@@ -18,6 +18,22 @@ static void put_kinds(FILE *f, const struct timeline *t)
     fprintf(f, "\n  },\n");
 }
 
+static void put_payments(FILE *f, const struct world *w)
+{
+    const struct payments_account *a = &w->paid;
+    if (w->plan->workload != &workload_payment) return;
+    fprintf(f,
+            "  \"payments\": {\"begun\": %" PRIu64 ", \"cut_by_death\": %" PRIu64
+            ", \"unknown\": %" PRIu64 ", \"resolved_later\": %" PRIu64 ",\n",
+            a->begun, a->cut, a->unsure, a->resolved_later);
+    fprintf(f,
+            "    \"taken_over\": %" PRIu64 ", \"decided\": %" PRIu64 ", \"completed\": %" PRIu64
+            ", \"late_writes_refused\": %" PRIu64 ",\n",
+            a->taken, a->decided, a->completed, atomic_load(&w->payments->late_writes));
+    fprintf(f, "    \"effects\": %" PRIu64 ", \"double_effects\": %" PRIu64 "},\n", a->effects,
+            a->doubles);
+}
+
 /* The sentences are ours, but may hold a line of a log. */
 static void put_text(FILE *f, const char *text)
 {
@@ -58,6 +74,7 @@ bool results_write_summary(const struct results *r, const char *path)
     fprintf(f, "\"leader_changes\": %u, \"last_term\": %" PRIu64 ",\n", w->leader_changes, w->term);
     fprintf(f, "  \"leases\": %" PRIu64 ", \"early_expiries\": %" PRIu64 ",\n",
             atomic_load(&w->signal->leases.given), atomic_load(&w->signal->leases.early));
+    put_payments(f, w);
     put_kinds(f, t);
     fprintf(f, "  \"checker\": ");
     put_text(f, r->checker);

@@ -1,8 +1,10 @@
 /* What a thread of a client does with the library, and the lines that this becomes.
  *
  * A lease in a history is what the library's user may believe: hf_grant_left_ms(), not what the
- * server was asked for. So `renew` lines are beliefs, and an acquire whose answer came too late, or
- * never, promises one millisecond: what it brought is given back behind the caller's back. */
+ * server was asked for. So `renew` lines are beliefs, and so is what an acquire or a begin brought:
+ * the session may have been renewed longer ago than that request was sent, and when its local
+ * deadline passes the library gives everything back behind its caller's back. An acquire whose
+ * answer came too late, or never, promises one millisecond. */
 #include "jepsen/run/workload.h"
 
 #include <inttypes.h>
@@ -11,10 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    NS_PER_MS = 1000000,
-    AGAIN_MS = 50, /* between two tries of what must be done in the end */
-};
+enum { AGAIN_MS = 50 }; /* between two tries of what must be done in the end */
 
 void worker_begin(struct worker *w, struct journal_line *line, const char *model, const char *op,
                   const char *key)
@@ -81,29 +80,39 @@ void worker_end_status(struct worker *w, struct journal_line *line, int status)
                 hf_status_name(status), hf_status_text(status));
         _Exit(70);
     }
+    if (word == NULL) w->unsure = true;
     worker_end(w, line, word != NULL ? JOURNAL_FAIL : JOURNAL_UNKNOWN, word);
+}
+
+/* The same of an acquire or a begin. To these HF_ESESSION does not say that nothing was done: what
+ * waited may have been served, and lost with the session before anybody heard of it. */
+static void end_status_of_grant(struct worker *w, struct journal_line *line, int status)
+{
+    worker_end_status(w, line, status == HF_ESESSION ? HF_ELOST : status);
 }
 
 int worker_settle(struct worker *w, int status, hf_request *request)
 {
+    if (status == HF_EUNKNOWN) w->unsure = true;
     while (status == HF_EUNKNOWN && atomic_load(&w->signal->phase) != PHASE_OVER)
         status = hf_request_retry(request);
     return status;
 }
 
-/* The time-to-live that a line's caller may believe in, who has `left_ms` of it at `now_ns`:
- * counted from the call, as a history does. What has nothing left promises nothing: when it ended
- * is not known. */
-static uint64_t lease_ms(const struct journal_line *line, uint64_t now_ns, uint64_t left_ms)
+/* A belief as a lease that counts from the call: `left_ms` at `asked_ns`. */
+static uint64_t lease_from_call_ms(const struct journal_line *line, uint64_t asked_ns,
+                                   uint64_t left_ms)
 {
-    return left_ms == 0 ? 1 : (now_ns - line->call_ns) / NS_PER_MS + left_ms;
+    return left_ms > 0 ? (asked_ns - line->call_ns) / 1000000U + left_ms : 1;
 }
 
-/* What the library believes of an attempt now. */
-static void believe_attempt(struct worker *w, const hf_record *record)
+/* What the library believes of an attempt now. \return it as a lease that counts from the call. */
+static uint64_t believe_attempt(struct worker *w, const struct journal_line *line,
+                                const hf_record *record)
 {
-    uint64_t asked_ns = journal_now_ns();
-    lease_believe(&w->attempt, asked_ns, hf_record_left_ms(record));
+    uint64_t asked_ns = journal_now_ns(), left_ms = hf_record_left_ms(record);
+    lease_believe(&w->attempt, asked_ns, left_ms);
+    return lease_from_call_ms(line, asked_ns, left_ms);
 }
 
 /* Which answers say that a lease is over. */
@@ -160,19 +169,18 @@ int worker_acquire(struct worker *w, const char *key, uint64_t wait_ms, bool sha
     worker_call(w, &line);
     int rv = hf_lock_acquire_with(w->lock, key, &how, grant, &request);
     rv = worker_settle(w, rv, &request);
-    uint64_t now_ns = journal_now_ns();
     if (rv == HF_OK) {
-        uint64_t left_ms = hf_grant_left_ms(grant);
+        uint64_t asked_ns = journal_now_ns(), left_ms = hf_grant_left_ms(grant);
         lease_begin(&w->grant, &w->signal->leases, grant->fencing_token);
-        lease_believe(&w->grant, now_ns, left_ms);
-        set_acquire_args(w, &line, lease_ms(&line, now_ns, left_ms), shared);
+        lease_believe(&w->grant, asked_ns, left_ms);
+        set_acquire_args(w, &line, lease_from_call_ms(&line, asked_ns, left_ms), shared);
         atomic_fetch_add(w->holding, 1);
         snprintf(line.result, sizeof line.result, "\"token\":%" PRIu64, grant->fencing_token);
         worker_end(w, &line, JOURNAL_OK, NULL);
     } else if (rv == HF_EBUSY) {
         worker_end(w, &line, JOURNAL_FAIL, "busy");
     } else {
-        worker_end_status(w, &line, rv);
+        end_status_of_grant(w, &line, rv);
         if (line.outcome == JOURNAL_UNKNOWN) worker_new_owner(w);
     }
     return rv;
@@ -285,8 +293,10 @@ static void end_begin(struct worker *w, struct journal_line *line, int rv, hf_re
         worker_end(w, line, JOURNAL_OK, NULL);
     } else if (rv == HF_EMISMATCH) {
         worker_end(w, line, JOURNAL_FAIL, "mismatch");
+    } else if (rv == HF_ERECORDUNKNOWN) {
+        worker_end(w, line, JOURNAL_FAIL, "unknown");
     } else {
-        worker_end_status(w, line, rv);
+        end_status_of_grant(w, line, rv);
     }
 }
 
@@ -308,33 +318,33 @@ int worker_record_begin(struct worker *w, const char *key, const struct hf_begin
     set_begin_args(w, &line, 1, how);
     worker_call(w, &line);
     int rv = worker_settle(w, hf_record_begin(w->client, key, how, record, &request), &request);
-    uint64_t now_ns = journal_now_ns();
-    if (rv == HF_OK)
-        set_begin_args(w, &line, lease_ms(&line, now_ns, hf_record_left_ms(*record)), how);
-    end_begin(w, &line, rv, *record);
-    if (rv == HF_OK) {
-        int verdict = hf_record_look(*record)->verdict;
-        if (verdict == HF_REPLAY) return verdict;
+    int verdict = rv == HF_ERECORDUNKNOWN ? WORKER_MUST_DECIDE : WORKER_NO_VERDICT;
+    if (rv == HF_OK) verdict = hf_record_look(*record)->verdict;
+    if (verdict == HF_STARTED || verdict == HF_TAKEOVER) {
         lease_begin(&w->attempt, &w->signal->leases, token_of(*record));
-        believe_attempt(w, *record);
         atomic_fetch_add(w->holding, 1);
-        return verdict;
+        set_begin_args(w, &line, believe_attempt(w, &line, *record), how);
     }
-    hf_record_free(*record);
-    *record = NULL;
-    return -1;
+    end_begin(w, &line, rv, *record);
+    if (rv != HF_OK) {
+        hf_record_free(*record);
+        *record = NULL;
+    }
+    return verdict;
 }
 
-int worker_record_checkpoint(struct worker *w, const char *key, hf_record *record, uint64_t number)
+int worker_record_checkpoint(struct worker *w, const char *key, hf_record *record, uint64_t number,
+                             int mark)
 {
     struct journal_line line;
     hf_request request = {0};
     worker_begin(w, &line, WORKLOAD_IDEM, "checkpoint", key);
-    snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"number\":%" PRIu64,
-             token_of(record), number);
+    snprintf(line.args, sizeof line.args,
+             "\"token\":%" PRIu64 ",\"number\":%" PRIu64 ",\"mark\":%d", token_of(record), number,
+             mark);
     worker_call(w, &line);
-    believe_attempt(w, record);
-    int rv = hf_record_checkpoint(record, "step", number, HF_MARK_NONE, NULL, 0, &request);
+    (void)believe_attempt(w, &line, record);
+    int rv = hf_record_checkpoint(record, "step", number, mark, NULL, 0, &request);
     rv = worker_settle(w, rv, &request);
     look_at_lease(w, &w->attempt, &line, token_of(record), rv);
     if (rv == HF_OK)
@@ -346,9 +356,10 @@ int worker_record_checkpoint(struct worker *w, const char *key, hf_record *recor
     return rv;
 }
 
-/* \return what became of it: JOURNAL_FAIL, surely nothing happened. */
+/* \param stands  Out: the servers have taken it. \return what became of it: JOURNAL_FAIL, surely
+ * nothing happened. */
 static enum journal_outcome complete_once(struct worker *w, const char *key, hf_record *record,
-                                          uint64_t response)
+                                          uint64_t response, bool *stands)
 {
     struct journal_line line;
     hf_request request = {0};
@@ -358,11 +369,12 @@ static enum journal_outcome complete_once(struct worker *w, const char *key, hf_
     snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"response\":\"%" PRIu64 "\"",
              token_of(record), response);
     worker_call(w, &line);
-    believe_attempt(w, record);
+    (void)believe_attempt(w, &line, record);
     int rv = hf_record_complete(record, HF_DONE, &result, &request);
     rv = worker_settle(w, rv, &request);
     look_at_lease(w, &w->attempt, &line, token_of(record), rv);
     const char *answer = rv == HF_ESTALE ? "stale_token" : rv == HF_ECONFLICT ? "conflict" : NULL;
+    *stands = rv == HF_OK;
     if (rv == HF_OK || answer != NULL) {
         worker_end(w, &line, rv == HF_OK ? JOURNAL_OK : JOURNAL_FAIL, answer);
         return JOURNAL_OK;
@@ -371,12 +383,13 @@ static enum journal_outcome complete_once(struct worker *w, const char *key, hf_
     return rv == HF_ESESSION ? JOURNAL_UNKNOWN : line.outcome; /* it will not become better */
 }
 
-void worker_record_complete(struct worker *w, const char *key, hf_record *record, uint64_t response)
+bool worker_record_complete(struct worker *w, const char *key, hf_record *record, uint64_t response)
 {
-    enum journal_outcome outcome = complete_once(w, key, record, response);
+    bool stands = false;
+    enum journal_outcome outcome = complete_once(w, key, record, response, &stands);
     while (outcome == JOURNAL_FAIL && atomic_load(&w->signal->phase) != PHASE_OVER) {
         (void)poll(NULL, 0, AGAIN_MS);
-        outcome = complete_once(w, key, record, response);
+        outcome = complete_once(w, key, record, response, &stands);
     }
     if (outcome == JOURNAL_OK) {
         lease_end(&w->attempt);
@@ -385,6 +398,7 @@ void worker_record_complete(struct worker *w, const char *key, hf_record *record
     } else {
         worker_record_abandon(w, key, record);
     }
+    return stands;
 }
 
 void worker_record_abandon(struct worker *w, const char *key, hf_record *record)
@@ -399,42 +413,68 @@ void worker_record_abandon(struct worker *w, const char *key, hf_record *record)
     worker_end(w, &line, JOURNAL_UNKNOWN, NULL); /* what comes of it is told to nobody */
 }
 
-/* What a record shows of itself. */
-struct shown {
-    char status[16];
-    uint32_t code;
-};
-
 static int keep_state(const hf_record_line *line, void *data)
 {
-    struct shown *shown = data;
+    static const struct {
+        const char *state, *status;
+    } words[] = {{"DONE", "completed"},
+                 {"RUNNING", "in_progress"},
+                 {"RETRYABLE", "retryable"},
+                 {"UNKNOWN", "unknown"}};
+    struct worker_shown *shown = data;
     shown->code = line->code;
-    bool done = strcmp(line->state, "DONE") == 0;
-    snprintf(shown->status, sizeof shown->status, "%s",
-             done                                    ? "completed"
-             : strcmp(line->state, "RUNNING") == 0   ? "in_progress"
-             : strcmp(line->state, "RETRYABLE") == 0 ? "retryable"
-                                                     : "");
+    shown->token = line->fencing_token;
+    shown->status = "";
+    for (size_t i = 0; i < HF_ARRAY_COUNT(words); i++) {
+        if (strcmp(words[i].state, line->state) == 0) shown->status = words[i].status;
+    }
     return 0;
 }
 
-void worker_record_get(struct worker *w, const char *key)
+bool worker_record_get(struct worker *w, const char *key, struct worker_shown *shown)
 {
     struct journal_line line;
-    struct shown shown = {.status = "none"};
+    *shown = (struct worker_shown){.status = "none"};
     worker_begin(w, &line, WORKLOAD_IDEM, "get", key);
     worker_call(w, &line);
-    int rv = hf_record_info(w->client, key, keep_state, &shown);
-    if (rv == HF_OK && shown.status[0] == '\0') rv = HF_EBADSTATE; /* none of ours can be in it */
+    int rv = hf_record_info(w->client, key, keep_state, shown);
+    if (rv == HF_OK && shown->status[0] == '\0') rv = HF_EBADSTATE; /* none of ours can be in it */
     if (rv == HF_OK || rv == HF_ENOTFOUND) {
-        int used = snprintf(line.result, sizeof line.result, "\"status\":\"%s\"", shown.status);
-        if (strcmp(shown.status, "completed") == 0)
+        int used = snprintf(line.result, sizeof line.result, "\"status\":\"%s\"", shown->status);
+        if (strcmp(shown->status, "completed") == 0)
             snprintf(line.result + used, sizeof line.result - (size_t)used,
-                     ",\"response\":\"%" PRIu32 "\"", shown.code);
+                     ",\"response\":\"%" PRIu32 "\"", shown->code);
         worker_end(w, &line, JOURNAL_OK, NULL);
-    } else if (rv == HF_ETIMEOUT) {
-        worker_end(w, &line, JOURNAL_FAIL, "timeout");
-    } else {
-        worker_end_status(w, &line, rv);
+        return true;
     }
+    if (rv == HF_ETIMEOUT)
+        worker_end(w, &line, JOURNAL_FAIL, "timeout");
+    else
+        worker_end_status(w, &line, rv);
+    return false;
+}
+
+bool worker_record_resolve(struct worker *w, const char *key, uint64_t token, uint64_t response)
+{
+    struct journal_line line;
+    hf_request request = {0};
+    hf_result result = {.code = (uint32_t)response};
+    int outcome = response != 0 ? HF_DONE : HF_RETRYABLE;
+    HF_ASSERT(response <= UINT32_MAX);
+    worker_begin(w, &line, WORKLOAD_IDEM, "resolve", key);
+    int used = snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"outcome\":\"%s\"",
+                        token, response != 0 ? "done" : "retryable");
+    if (response != 0)
+        snprintf(line.args + used, sizeof line.args - (size_t)used, ",\"response\":\"%" PRIu64 "\"",
+                 response);
+    worker_call(w, &line);
+    int rv = hf_record_resolve(w->client, key, token, outcome, response != 0 ? &result : NULL,
+                               "the provider's ledger", w->name, &request);
+    rv = worker_settle(w, rv, &request);
+    const char *answer = rv == HF_ESTALE ? "stale_token" : rv == HF_ENOTFOUND ? "not_found" : NULL;
+    if (rv == HF_OK || answer != NULL)
+        worker_end(w, &line, rv == HF_OK ? JOURNAL_OK : JOURNAL_FAIL, answer);
+    else
+        worker_end_status(w, &line, rv);
+    return rv == HF_OK;
 }

@@ -12,6 +12,8 @@ enum { IDS_OF_A_WORKER = 100000000, ROUND_NS = 100000000 };
 const struct workload *const workload_table[] = {&workload_lock, &workload_record,
                                                  &workload_payment, NULL};
 
+_Static_assert(PAYMENTS_CALLERS == RUN_CLIENTS_MAX * WORKLOAD_THREADS, "one a thread");
+
 /* ------------------------------------------------------------------ time */
 
 bool worker_may_go_on(const struct worker *w)
@@ -57,6 +59,7 @@ static void *work(void *data)
     if (seat->process->reads_all) workload->read_all(&seat->worker);
     while (!seat->process->reads_all && worker_may_go_on(&seat->worker))
         workload->turn(&seat->worker);
+    if (!seat->process->reads_all && workload->finish != NULL) workload->finish(&seat->worker);
     return NULL;
 }
 
@@ -75,6 +78,9 @@ static void sit_down(struct seat *seat, const struct workload_process *p, hf_cli
     uint64_t draw = number + (uint64_t)p->life * 1000;
     prng_seed(&w->prng, p->seed + draw * UINT64_C(0x9e3779b97f4a7c15));
     w->tape = &p->tapes[index];
+    w->payments = p->payments;
+    if (!p->reads_all)
+        w->caller = &p->payments->callers[(p->number - 1) * WORKLOAD_THREADS + index];
     if (hf_lock_new(client, &w->lock) != HF_OK) _Exit(70);
 }
 

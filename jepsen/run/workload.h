@@ -13,6 +13,7 @@
 #include "client/include/holdfast.h"
 #include "jepsen/journal.h"
 #include "jepsen/run/lease.h"
+#include "jepsen/run/payments.h"
 #include "jepsen/run/run.h"
 #include "jepsen/run/tape.h"
 
@@ -44,6 +45,9 @@ struct worker {
     hf_lock *lock;                        /**< its owner; owned */
     struct workload_signal *signal;       /**< borrowed */
     struct tape *tape;                    /**< where its lines go; borrowed */
+    struct payments *payments;            /**< shared by all; borrowed */
+    struct payment_caller *caller;        /**< this thread's of them; NULL for the last reader */
+    bool unsure;                          /**< set by a call of unknown outcome, for a while too */
     struct prng prng;                     /**< what it draws from */
     uint64_t first_id;                    /**< of its operations */
     uint64_t begun_ns;                    /**< of the run, equal in all processes */
@@ -59,6 +63,7 @@ struct workload {
     const char *name;                   /**< as --workload wants it */
     const char *models[4];              /**< whose lines it writes; ends with NULL */
     void (*turn)(struct worker *w);     /**< a few operations; returns with nothing held */
+    void (*finish)(struct worker *w);   /**< end what is open, in the calm; may be NULL */
     void (*read_all)(struct worker *w); /**< reads every key that any turn may have touched */
 };
 
@@ -71,6 +76,7 @@ struct workload_process {
     struct workload_signal *signal;  /**< shared; borrowed */
     const char *servers;             /**< as hf_options wants them; borrowed */
     struct tape *tapes;              /**< of its threads, WORKLOAD_THREADS; shared; borrowed */
+    struct payments *payments;       /**< shared by all; borrowed */
     uint64_t seed;                   /**< the run's */
     uint64_t begun_ns;               /**< CLOCK_MONOTONIC of the run's begin */
     unsigned number;                 /**< from 1 */
@@ -137,25 +143,40 @@ void worker_release(struct worker *w, const char *key, hf_grant *grant);
 /** Who holds it? */
 void worker_query(struct worker *w, const char *key);
 
+/** What worker_record_begin() returns where there is no verdict. */
+enum { WORKER_NO_VERDICT = -1, WORKER_MUST_DECIDE = -2 /**< the record is UNKNOWN */ };
+
 /** BEGIN. \param record  Out: owned, also for a replay; NULL if there is none. \return the
- * verdict, enum hf_verdict; -1 without one. */
+ * verdict, enum hf_verdict, or one of the above. */
 HF_MUST_USE
 int worker_record_begin(struct worker *w, const char *key, const struct hf_begin *how,
                         hf_record **record);
 
-/** CHECKPOINT. \return HF_OK or why it must stop. */
+/** CHECKPOINT. \param mark enum hf_mark. \return HF_OK or why it must stop. */
 HF_MUST_USE
-int worker_record_checkpoint(struct worker *w, const char *key, hf_record *record, uint64_t number);
+int worker_record_checkpoint(struct worker *w, const char *key, hf_record *record, uint64_t number,
+                             int mark);
 
-/** COMPLETE as done, with `response` as result, and free the record. */
-void worker_record_complete(struct worker *w, const char *key, hf_record *record,
+/** COMPLETE as done, with `response` as result, and free the record. \return true if it stands. */
+bool worker_record_complete(struct worker *w, const char *key, hf_record *record,
                             uint64_t response);
 
 /** Give an attempt up and free the record. */
 void worker_record_abandon(struct worker *w, const char *key, hf_record *record);
 
-/** What is stored of a key? */
-void worker_record_get(struct worker *w, const char *key);
+/** What a record shows of itself. */
+struct worker_shown {
+    const char *status; /**< the format's word; static */
+    uint32_t code;      /**< its response, if "completed" */
+    uint64_t token;     /**< its last attempt's */
+};
+
+/** What is stored of a key? \param shown  Out. \return false: no answer, it shows nothing. */
+bool worker_record_get(struct worker *w, const char *key, struct worker_shown *shown);
+
+/** RESOLVE an UNKNOWN record: done with `response`, or retryable if that is 0. \return true if it
+ * was this that resolved it. */
+bool worker_record_resolve(struct worker *w, const char *key, uint64_t token, uint64_t response);
 
 /** Keys of records: a few at a time, others every tenth of a second.
  * \param round  0 to worker_rounds(). \param which  0 to 2. \return `out`. */

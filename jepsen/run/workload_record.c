@@ -16,26 +16,27 @@ static void run_attempt(struct worker *w, const char *key, hf_record *record)
     uint64_t number = hf_record_look(record)->checkpoint_number;
     unsigned steps = (unsigned)prng_below(&w->prng, 3);
     for (unsigned i = 0; i < steps; i++) {
-        if (worker_record_checkpoint(w, key, record, ++number) != HF_OK) break;
+        if (worker_record_checkpoint(w, key, record, ++number, HF_MARK_NONE) != HF_OK) break;
         bool long_step = prng_below(&w->prng, 20) == 0;
         worker_pause_ms(w, prng_below(&w->prng, long_step ? 1500 : 5));
     }
     if (prng_below(&w->prng, 8) == 0)
         worker_record_abandon(w, key, record);
     else
-        worker_record_complete(w, key, record, worker_number(w));
+        (void)worker_record_complete(w, key, record, worker_number(w));
 }
 
 static void take_turn(struct worker *w)
 {
     char key[WORKLOAD_NAME_BYTES];
+    struct worker_shown shown;
     hf_record *record;
     struct hf_begin how = {.takeover = HF_TAKEOVER_AUTO};
     (void)draw_key(w, key);
     how.fingerprint[0] = prng_below(&w->prng, 20) == 0 ? 2 : 1;
     if (prng_below(&w->prng, 2) == 0) how.lease_ms = LEASE_MS_MIN + prng_below(&w->prng, 1000);
     if (prng_below(&w->prng, 3) == 0) how.wait_ms = prng_below(&w->prng, 400);
-    if (prng_below(&w->prng, 3) == 0) worker_record_get(w, key);
+    if (prng_below(&w->prng, 3) == 0) (void)worker_record_get(w, key, &shown);
     int verdict = worker_record_begin(w, key, &how, &record);
     if (verdict == HF_STARTED || verdict == HF_TAKEOVER)
         run_attempt(w, key, record);
@@ -47,9 +48,10 @@ static void take_turn(struct worker *w)
 static void read_all(struct worker *w)
 {
     char key[WORKLOAD_NAME_BYTES];
+    struct worker_shown shown;
     for (uint64_t round = 0, last = worker_rounds(w); round <= last; round++) {
         for (unsigned i = 0; i < KEYS; i++)
-            worker_record_get(w, worker_record_key("r", round, i, key));
+            (void)worker_record_get(w, worker_record_key("r", round, i, key), &shown);
     }
 }
 

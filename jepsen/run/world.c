@@ -52,7 +52,11 @@ static struct tape *tapes_of(const struct world *w, unsigned i)
 static void end_client(struct world *w, unsigned i)
 {
     struct client_process *c = &w->clients[i];
-    for (unsigned t = 0; t < WORKLOAD_THREADS; t++) (void)tape_end(&tapes_of(w, i)[t], &w->journal);
+    for (unsigned t = 0; t < WORKLOAD_THREADS; t++) {
+        bool in_call = tape_end(&tapes_of(w, i)[t], &w->journal);
+        if (!c->told.reads_all)
+            payments_caller_died(w->payments, i * WORKLOAD_THREADS + t, in_call);
+    }
     atomic_store(&w->signal->holding[i], 0);
     c->pid = 0;
     c->stopped = false;
@@ -149,6 +153,7 @@ bool world_start_client(struct world *w, unsigned i, bool reads_all)
         .signal = w->signal,
         .servers = w->servers_list,
         .tapes = &w->tapes[(i + (reads_all ? w->plan->clients : 0)) * WORKLOAD_THREADS],
+        .payments = w->payments,
         .life = c->kills,
         .seed = w->plan->seed,
         .begun_ns = w->begun_ns,
@@ -206,6 +211,8 @@ void world_close(struct world *w)
     if (w->journal.fd > 0) journal_close(&w->journal);
     if (w->signal != NULL) munmap(w->signal, sizeof *w->signal);
     if (w->tapes != NULL) munmap(w->tapes, WORLD_TAPES * sizeof *w->tapes);
+    payments_close(w->payments);
+    w->payments = NULL;
     w->signal = NULL;
     w->tapes = NULL;
 }

@@ -29,6 +29,8 @@ struct world {
     struct observer observer;                       /**< watches the servers */
     struct workload_signal *signal;                 /**< shared with the clients */
     struct tape *tapes;                             /**< likewise: WORLD_TAPES of them */
+    struct payments *payments;                      /**< likewise */
+    struct payments_account paid;                   /**< what was made of them at the end */
     struct journal journal;                         /**< the history */
     struct prng prng;                               /**< what faults are drawn from */
     uint64_t begun_ns;                              /**< CLOCK_MONOTONIC of the begin */
