@@ -20,7 +20,7 @@
 
 #include "jepsen/run/guard.h"
 
-enum { EFFECT_MS = 20, LOCK_WAIT_MS = 300, AGAIN_MS = 50, THINK_MS = 450, SLOW_MS = 2500 };
+enum { EFFECT_MS = 20, LOCK_WAIT_MS = 300, AGAIN_MS = 50, THINK_MS = 225, SLOW_MS = 2500 };
 
 /* What a claim writes in a register's place, apart from all payments' values. */
 static const uint64_t CLAIM = UINT64_C(1) << 40;
@@ -56,7 +56,8 @@ static void read_account(struct worker *w, const char *account)
     worker_end(w, &line, JOURNAL_OK, NULL);
 }
 
-/* What a payer does between its look and its effect; one in twenty is slow. */
+/* What a payer does between its look and its effect, and again before it completes: dying there is
+ * what pays twice if nobody looks. One in twenty is slow. */
 static void think(struct worker *w)
 {
     worker_pause_ms(w, prng_below(&w->prng, prng_below(&w->prng, 20) == 0 ? SLOW_MS : THINK_MS));
@@ -75,7 +76,9 @@ static uint64_t pay_from(struct worker *w, const char *account, const hf_grant *
     bool careful = prng_below(&w->prng, 2) == 0;
     if (careful && !hf_grant_valid(grant, EFFECT_MS)) return 0;
     begin_write(w, &line, account, token, value);
-    return end_write(w, &line, guard_pay(account, token, value, key)) ? value : 0;
+    if (!end_write(w, &line, guard_pay(account, token, value, key))) return 0;
+    think(w);
+    return value;
 }
 
 static bool pay_by_account(struct worker *w, uint64_t number, const char *key, hf_record *record)
@@ -115,9 +118,12 @@ static bool pay_by_provider(struct worker *w, const char *key, hf_record *record
             paid = end_write(w, &line, guard_provider_pay(payments_provider(), token, value, key));
         }
     }
-    if (paid) return worker_record_complete(w, key, record, value);
-    worker_record_abandon(w, key, record);
-    return false;
+    if (!paid) {
+        worker_record_abandon(w, key, record);
+        return false;
+    }
+    think(w);
+    return worker_record_complete(w, key, record, value);
 }
 
 /* An attempt was lost under its mark. Nothing that it still writes may come behind our look. */
