@@ -247,6 +247,7 @@ static int write_call(struct core *c, struct call *call, uint64_t now_ns)
     if (rv != HF_OK) return rv;
     call->request_id = id;
     call->sent_ns = now_ns;
+    if (!call->parks) core_link_asked(c, now_ns);
     call->unsure += 1;
     recorder_sent(c, call);
     return HF_OK;

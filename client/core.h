@@ -39,7 +39,9 @@ enum {
     CORE_RETRY_MS_MAX = 1000,       /* it grows by half up to this */
     CORE_REDIRECTS_MAX = 4,         /* followed in a row without a pause */
     CORE_RESEND_MS = 100,           /* before a refused call is sent again */
-    CORE_ANSWER_TIMEOUT_MS_MIN = 250,       /* a silent server is left after ttl / 3, within */
+    CORE_SILENCE_MS = 500,          /* a silent server of several is left: some elections */
+    CORE_SILENCE_CALM_MS = 30 * 1000, /* it doubles while that is in vain; after so long anew */
+    CORE_ANSWER_TIMEOUT_MS_MIN = 250, /* at the most it is ttl / 3, within */
     CORE_ANSWER_TIMEOUT_MS_MIN_LONE = 2000, /* these; the only one that there is not so soon, as */
     CORE_ANSWER_TIMEOUT_MS_MAX = 5000,      /* the next connection would lead to it again */
 };
@@ -86,6 +88,7 @@ struct call {
     uint64_t resend_ns;       /**< not to be sent again before; CORE_NEVER = not waiting for it */
     uint32_t unsure;          /**< sends of which nobody said that they had no effect */
     enum call_fate fate;      /**< after deadline_ns */
+    bool parks;               /**< it may wait at the servers: no answer means nothing */
     bool attached;            /**< a caller looks at this struct */
     bool returned;            /**< the caller has its verdict */
     bool held;                /**< for core_call_retry() and core_call_cancel() */
@@ -134,6 +137,9 @@ struct link {
     uint64_t session_id;     /**< of OPEN or RESUME, likewise */
     uint64_t up_ns;          /**< since when LINK_READY */
     uint64_t heard_ns;       /**< when bytes came last */
+    uint64_t asked_ns;       /**< when the oldest call was sent that should be answered by now */
+    uint64_t vain_ns;        /**< when leaving a silent server was found to be in vain last */
+    uint32_t vain_count;     /**< how often in a row: it was only slow */
     bool deaf;               /**< a call was given up, and nothing was heard since it was sent */
     int why;                 /**< why there is no connection: a status for those who waited */
     uint32_t endpoint_count; /**< 1..CORE_ENDPOINTS_MAX */
@@ -145,6 +151,7 @@ struct link {
     uint8_t cluster_id[CLUSTER_ID_BYTES];                      /**< all zero = not known */
     char endpoints[CORE_ENDPOINTS_MAX][ADDRESS_BYTES_MAX + 1]; /**< "host:port" */
     char target[ADDRESS_BYTES_MAX + 1];                        /**< a redirect's */
+    char left[ADDRESS_BYTES_MAX + 1]; /**< the server that was left as silent; "" = none */
 };
 
 enum session_phase {
@@ -346,6 +353,10 @@ HF_MUST_USE
 int core_link_parse(struct link *link, const char *servers);
 /** How long to wait for the answer to HELLO, OPEN, RESUME or KEEP, nanoseconds. */
 uint64_t core_link_patience_ns(const struct core *c);
+/** A call was sent that should be answered at once; until then core_link_tick() looks. */
+void core_link_asked(struct core *c, uint64_t now_ns);
+/** The session stands on this connection. Was it in vain that another one was left? */
+void core_link_ready(struct core *c, uint64_t now_ns);
 /** Leave the connection and try the next server: at once, or after a pause. */
 void core_link_down(struct core *c, int why, bool pause, uint64_t now_ns);
 /** Go to the leader that a server named (empty: not known). */

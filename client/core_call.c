@@ -83,6 +83,12 @@ static uint32_t busy_max(const struct op_info *op)
     return (op->traits & OP_EXEMPT) != 0 ? UNACKED_MAX + UNACKED_RESERVE : UNACKED_MAX;
 }
 
+static bool may_park(uint16_t op, const void *request)
+{
+    if (op == OP_CODE_ACQUIRE) return ((const struct msg_acquire *)request)->wait_ms > 0;
+    return op == OP_CODE_BEGIN && ((const struct msg_begin *)request)->wait_ms > 0;
+}
+
 int core_call_new(struct core *c, uint16_t op, const void *request, struct call **out)
 {
     const struct op_info *info = op_find(op);
@@ -96,6 +102,7 @@ int core_call_new(struct core *c, uint16_t op, const void *request, struct call 
         return rv;
     }
     call->op = info;
+    call->parks = may_park(op, request);
     call->attached = true;
     call->resend_ns = CORE_NEVER;
     call->deadline_ns = CORE_NEVER;
@@ -301,10 +308,13 @@ static void time_out(struct core *c, struct call *call, uint64_t now_ns)
 
 void core_calls_tick(struct core *c, uint64_t now_ns)
 {
+    c->link.asked_ns = CORE_NEVER;
     LIST_FOR_SAFE(item, &c->active)
     {
         struct call *call = CALL_OF(item, link);
         if (call->over) continue;
+        if (call->request_id != 0 && !call->parks && call->sent_ns < c->link.asked_ns)
+            c->link.asked_ns = call->sent_ns;
         if (call->resend_ns <= now_ns) core_call_queue(c, call);
         core_wake(c, call->resend_ns);
         if (call->returned) continue;

@@ -10,6 +10,8 @@
 
 #include "base/status.h"
 
+#define CALM_NS ((uint64_t)CORE_SILENCE_CALM_MS * NS_PER_MS)
+
 enum { NS_PER_MS = 1000000, ID_KIND_SHIFT = 12, ID_KIND_MASK = 15, SUPERSEDED_RACE_MS = 1000 };
 
 /* ------------------------------------------------------------------ where to */
@@ -50,7 +52,7 @@ int core_link_parse(struct link *link, const char *servers)
 void core_link_init(struct core *c)
 {
     HF_ASSERT(c->link.endpoint_count > 0);
-    c->link.timeout_ns = CORE_NEVER;
+    c->link.timeout_ns = c->link.asked_ns = CORE_NEVER;
     c->link.pause_ms = CORE_RETRY_MS_MIN;
     c->link.why = HF_ECONNECT;
     /* Many clients with the same list shall not all begin at its head. */
@@ -64,14 +66,70 @@ const char *core_target(const struct core *c)
 
 /* ------------------------------------------------------------------ up and down */
 
+/* Would the next connection lead to the same server? */
+static bool is_lone(const struct core *c)
+{
+    return c->link.endpoint_count == 1 && !c->link.redirected;
+}
+
+/* Where there are several, half a second of silence is suspicious: by then a dead leader's
+ * successor leads. One that is merely slow costs a reconnection each time, so that patience
+ * doubles. */
+static uint64_t silence_ns(const struct core *c)
+{
+    return ((uint64_t)CORE_SILENCE_MS * NS_PER_MS) << c->link.vain_count;
+}
+
 uint64_t core_link_patience_ns(const struct core *c)
 {
-    bool lone = c->link.endpoint_count == 1;
-    uint64_t least = lone ? CORE_ANSWER_TIMEOUT_MS_MIN_LONE : CORE_ANSWER_TIMEOUT_MS_MIN;
+    uint64_t least = is_lone(c) ? CORE_ANSWER_TIMEOUT_MS_MIN_LONE : CORE_ANSWER_TIMEOUT_MS_MIN;
     uint64_t ms = c->config.ttl_ms / 3;
     if (ms < least) ms = least;
     if (ms > CORE_ANSWER_TIMEOUT_MS_MAX) ms = CORE_ANSWER_TIMEOUT_MS_MAX;
-    return ms * NS_PER_MS;
+    uint64_t most_ns = ms * NS_PER_MS;
+    return is_lone(c) || silence_ns(c) > most_ns ? most_ns : silence_ns(c);
+}
+
+static void note_vain(struct core *c, uint64_t now_ns)
+{
+    c->link.vain_ns = now_ns;
+    if (2 * silence_ns(c) <= (uint64_t)CORE_ANSWER_TIMEOUT_MS_MAX * NS_PER_MS)
+        c->link.vain_count += 1;
+}
+
+void core_link_ready(struct core *c, uint64_t now_ns)
+{
+    if (c->link.left[0] == '\0') return;
+    if (strcmp(c->link.left, core_target(c)) == 0) {
+        note_vain(c, now_ns);
+    } else {
+        c->link.vain_count = 0;
+    }
+    c->link.left[0] = '\0';
+}
+
+/* Nothing was heard since a call was sent that any server answers at once. */
+static bool is_silent(struct core *c, uint64_t now_ns)
+{
+    if (is_lone(c) || c->link.state < LINK_OPEN || c->link.asked_ns == CORE_NEVER) return false;
+    uint64_t since_ns = c->link.asked_ns > c->link.heard_ns ? c->link.asked_ns : c->link.heard_ns;
+    if (now_ns >= since_ns + silence_ns(c)) return true;
+    core_wake(c, since_ns + silence_ns(c));
+    return false;
+}
+
+void core_link_asked(struct core *c, uint64_t now_ns)
+{
+    if (is_lone(c) || c->link.asked_ns != CORE_NEVER) return;
+    c->link.asked_ns = now_ns;
+    core_wake(c, now_ns + silence_ns(c));
+}
+
+static void leave_silent(struct core *c, uint64_t now_ns)
+{
+    const char *target = core_target(c);
+    memcpy(c->link.left, target, strlen(target) + 1);
+    core_link_down(c, HF_ETIMEOUT, false, now_ns);
 }
 
 static void arm(struct core *c, uint64_t at_ns)
@@ -112,17 +170,28 @@ static void clear(struct core *c)
     c->link.session_id = 0;
     c->link.timeout_ns = CORE_NEVER;
     c->link.deaf = false;
+    c->link.asked_ns = CORE_NEVER;
     c->link.epoch += 1;
     c->link.state = LINK_PAUSE;
     c->session.keep_id = 0;
     core_calls_disconnected(c);
 }
 
+/* The next server in turn; the one that was left as silent only after the others. */
+static void turn(struct core *c)
+{
+    struct link *link = &c->link;
+    if (!link->redirected) link->endpoint = (link->endpoint + 1) % link->endpoint_count;
+    if (link->failures < link->endpoint_count &&
+        strcmp(link->endpoints[link->endpoint], link->left) == 0)
+        link->endpoint = (link->endpoint + 1) % link->endpoint_count;
+}
+
 void core_link_down(struct core *c, int why, bool pause, uint64_t now_ns)
 {
     c->link.why = why;
     c->link.failures += 1;
-    if (!c->link.redirected) c->link.endpoint = (c->link.endpoint + 1) % c->link.endpoint_count;
+    turn(c);
     c->link.redirected = false;
     c->link.retry_ns = now_ns;
     if (pause || c->link.failures >= c->link.endpoint_count + 1) pause_link(c, now_ns);
@@ -168,12 +237,14 @@ void core_disconnected(struct core *c, uint64_t epoch, uint64_t now_ns)
 
 void core_link_tick(struct core *c, uint64_t now_ns)
 {
+    if (c->link.vain_count > 0 && now_ns - c->link.vain_ns > CALM_NS) c->link.vain_count = 0;
     if (c->link.timeout_ns <= now_ns) {
-        int why = c->link.state == LINK_CONNECTING ? HF_ECONNECT : HF_ETIMEOUT;
-        core_link_down(c, why, c->link.endpoint_count == 1, now_ns);
+        bool refused = c->link.state == LINK_CONNECTING;
+        if (!refused) note_vain(c, now_ns); /* it may be slow: give the next one more time */
+        core_link_down(c, refused ? HF_ECONNECT : HF_ETIMEOUT, is_lone(c), now_ns);
     }
-    if (c->session.keep_timeout_ns <= now_ns && c->session.keep_id != 0)
-        core_link_down(c, HF_ETIMEOUT, false, now_ns);
+    if (c->session.keep_timeout_ns <= now_ns && c->session.keep_id != 0) leave_silent(c, now_ns);
+    if (is_silent(c, now_ns)) leave_silent(c, now_ns);
     if (c->link.deaf) core_link_down(c, HF_ETIMEOUT, false, now_ns);
     if (c->over_count > CORE_CALLS_MAX / 2 && c->link.state == LINK_READY)
         core_link_down(c, HF_ECORRUPT, true, now_ns); /* it owes too many late replies */

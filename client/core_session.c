@@ -295,6 +295,7 @@ static void ready(struct core *c, uint64_t now_ns)
     c->link.pause_ms = CORE_RETRY_MS_MIN;
     c->link.failures = 0;
     c->link.redirects = 0;
+    core_link_ready(c, now_ns);
     c->abandons_due = c->abandon_left > 0;
 }
 

@@ -2,8 +2,12 @@
  * moments under sixteen callers and started again, and after each kill the longest time without a
  * grant is measured. No call may fail, tokens rise, nobody shares a lock.
  *
- *     kill_leader [KILLS [SEED]]      default 3 kills; prints the sorted gaps, exit 1 on anything
- *                                     wrong or on a gap of more than 5 s
+ *     kill_leader [KILLS [SEED [stop]]]   default 3 kills; prints the sorted gaps, exit 1 on
+ *                                         anything wrong or on a gap of more than 5 s
+ *
+ * With `stop` the leader falls silent instead (SIGSTOP), and goes on when the others have served
+ * for a while: its connections stand, so that nothing but its silence tells the clients to leave
+ * it.
  *
  * The time from the kill to the first grant holds the election time-out of the others (they must
  * not take a pause for a death), the election, and the callers' way to the new leader. */
@@ -27,18 +31,24 @@ static int by_size(const void *a, const void *b)
 }
 
 /* \return the longest gap from the kill to a while after service is back. */
-static uint64_t kill_once(struct cluster_process *c, struct grant_load *l)
+static uint64_t kill_once(struct cluster_process *c, struct grant_load *l, bool stop)
 {
     unsigned leader = cluster_process_leader(c);
     uint64_t until = now_ms() + WATCH_MS;
     grant_load_mark(l);
-    server_process_kill(&c->servers[leader]);
+    if (stop) {
+        server_process_pause(&c->servers[leader]);
+    } else {
+        server_process_kill(&c->servers[leader]);
+    }
     uint64_t count = grant_load_count(l);
     while (now_ms() < until || grant_load_count(l) < count + GRANTS_AFTER) {
         if (grant_load_longest_us(l) > (uint64_t)GAP_MS_MAX * 1000) break;
         sleep_ms(5);
     }
-    return grant_load_longest_us(l);
+    uint64_t longest_us = grant_load_longest_us(l);
+    if (stop) server_process_resume(&c->servers[leader]);
+    return longest_us;
 }
 
 static void print_gaps(uint64_t *gaps_us, unsigned kills)
@@ -55,6 +65,7 @@ int main(int argc, char **argv)
     static uint64_t gaps_us[KILLS_MAX];
     unsigned kills = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 3;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    bool stop = argc > 3;
     struct prng prng;
     struct cluster_process cluster;
     struct grant_load load;
@@ -67,7 +78,7 @@ int main(int argc, char **argv)
     unsigned done = 0;
     while (done < kills && good) {
         sleep_ms(300 + prng_below(&prng, 700));
-        gaps_us[done] = kill_once(&cluster, &load);
+        gaps_us[done] = kill_once(&cluster, &load, stop);
         good = gaps_us[done] <= (uint64_t)GAP_MS_MAX * 1000 && load.wrong == 0;
         done++;
         good = cluster_process_start(&cluster) && good;
