@@ -142,6 +142,9 @@
         "starves")                                                                                 \
     BUG(49, PERMITS_OVER_LIMIT,                                                                    \
         "permits are granted while any unit is left: more are out than the lock has")              \
+    BUG(50, DEADLOCK_MISSED,                                                                       \
+        "the search for a deadlock looks at holders only: a cycle through the queue is not seen, " \
+        "and its owners wait for each other")                                                      \
     BUG(60, TOMBSTONE_REEXECUTED,                                                                  \
         "retention leaves no tombstone behind: a late repeat of what was done is executed "        \
         "again (contract, 6)")                                                                     \

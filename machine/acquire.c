@@ -5,6 +5,7 @@
  * All names or none: an ACQUIRE of several is granted when each of them can be and none is waited
  * for. Failure modes: none but faults; what a client may do wrong is an answer without effect. */
 #include "base/planted.h"
+#include "machine/deadlock.h"
 #include "machine/grants.h"
 #include "machine/locks.h"
 #include "machine/sessions.h"
@@ -74,6 +75,15 @@ static int tell_busy(struct machine *m, struct slice name, const struct row_lock
     if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
     busy.holders = (struct codec_list){shown, count};
     return reply_set(out, OP_CODE_ACQUIRE, HF_EBUSY, &busy);
+}
+
+static int tell_deadlock(const struct deadlock *deadlock, struct reply_out *out)
+{
+    struct msg_deadlock told = {
+        .owners = {deadlock->owners, deadlock->count},
+        .length = deadlock->length,
+    };
+    return reply_set(out, OP_CODE_ACQUIRE, HF_EDEADLOCK, &told);
 }
 
 static int look_at_way(struct machine *m, const struct wish *w, uint32_t i, enum obstacle *obstacle)
@@ -161,6 +171,7 @@ static int find_held(struct machine *m, const struct wish *w, struct held *held)
 static int acquire_again(struct machine *m, const struct msg_acquire *acquire,
                          const struct held *held, struct reply_out *out)
 {
+    HF_ASSERT(held->count >= 1);
     struct row_grant grant;
     int rv = grant_get(m, held->token, &grant);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
@@ -212,13 +223,18 @@ static int grant_now(struct machine *m, const struct wish *w, struct reply_out *
 static int wait_in_queues(struct machine *m, const struct wish *w, struct reply_out *out)
 {
     const struct msg_acquire *acquire = w->acquire;
+    HF_ASSERT(acquire->wait_ms > 0);
     for (uint32_t i = 0; i < acquire->names.count; i++) {
         if (w->locks[i].queue_length >= LOCK_WAITERS_MAX)
             return reply_set(out, OP_CODE_ACQUIRE, HF_EQUOTA, NULL);
     }
+    struct deadlock deadlock;
+    int rv = deadlock_find(m, acquire, w->locks, &deadlock);
+    if (rv == HF_OK) return tell_deadlock(&deadlock, out);
+    if (rv != HF_ENOTFOUND) return rv;
     uint64_t ticket;
-    int rv = parked_put(m, w->ctx, TABLE_LOCK_QUEUE, acquire->names, acquire->owner,
-                        acquire->wait_ms, &ticket, out);
+    rv = parked_put(m, w->ctx, TABLE_LOCK_QUEUE, acquire->names, acquire->owner, acquire->wait_ms,
+                    &ticket, out);
     if (rv != HF_OK) return rv;
     uint64_t limit = lock_limit_of(acquire->mode, acquire->limit);
     for (uint32_t i = 0; i < acquire->names.count; i++) {

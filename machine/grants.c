@@ -149,7 +149,7 @@ int grant_make(struct machine *m, const struct grant_request *request, struct ro
         .traceparent = request->traceparent,
     };
     *token = state_issue_token(m);
-    struct row_key index = row_key_pair(grant.session, *token);
+    struct row_key index = row_key_grant(grant.session, grant.owner, *token);
     int rv = grant_put(m, *token, &grant);
     if (rv == HF_OK)
         rv = state_put_u64(m, TABLE_SESSION_GRANTS, row_key_slice(&index), grant.hold_until_ms);
@@ -215,7 +215,7 @@ int grant_end(struct machine *m, uint64_t token, const struct row_grant *grant,
 {
     HF_ASSERT(reason >= END_RELEASED && reason <= END_REASON_MAX);
     struct row_key key = row_key_u64(token);
-    struct row_key index = row_key_pair(grant->session, token);
+    struct row_key index = row_key_grant(grant->session, grant->owner, token);
     int rv = state_del(m, TABLE_GRANTS, row_key_slice(&key));
     if (rv == HF_OK) rv = state_del(m, TABLE_SESSION_GRANTS, row_key_slice(&index));
     if (rv == HF_OK && grant->hold_until_ms != 0)

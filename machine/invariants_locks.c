@@ -191,7 +191,7 @@ static int look_at_grant(struct audit *a, struct slice key, struct slice value)
         if (rv == HF_ENOTFOUND || (rv == HF_OK && found != token))
             return audit_fail(a, "grant %" PRIu64 " does not hold %.*s", token, AUDIT_TEXT(name));
     }
-    struct row_key index = row_key_pair(grant.session, token);
+    struct row_key index = row_key_grant(grant.session, grant.owner, token);
     if (rv == HF_OK) rv = state_get_u64(a->m, TABLE_SESSION_GRANTS, row_key_slice(&index), &found);
     if (rv == HF_ENOTFOUND || (rv == HF_OK && found != grant.hold_until_ms))
         return audit_fail(a, "grant %" PRIu64 " is not its session's", token);
@@ -214,7 +214,7 @@ static int look_at_delay(struct audit *a, struct slice key, struct slice value)
 static int look_at_index(struct audit *a, struct slice key, struct slice value)
 {
     (void)value;
-    return audit_has(a, TABLE_GRANTS, slice_make(key.data + 8, 8), "the grant of a session");
+    return audit_has(a, TABLE_GRANTS, slice_make(key.data + 16, 8), "the grant of a session");
 }
 
 int audit_locks(struct audit *a)

@@ -113,6 +113,7 @@ int lock_delay_until(struct machine *m, struct slice name, const struct row_lock
     *until_ms = lock->delay_ms;
     if (acquire->mode == MODE_EXCLUSIVE && lock->shared_delay_ms > *until_ms)
         *until_ms = lock->shared_delay_ms;
+    HF_ASSERT(lock_fits(lock, acquire));
     uint64_t left = lock->units_delayed;
     uint64_t room = acquire->mode == MODE_PERMITS ? acquire->limit - acquire->permits : 0;
     uint64_t end_ms = 0;
@@ -134,6 +135,8 @@ int lock_delay_until(struct machine *m, struct slice name, const struct row_lock
 static int delay_units(struct machine *m, struct slice name, struct row_lock *lock,
                        uint64_t units_lost, uint64_t until_ms)
 {
+    HF_ASSERT(until_ms > state_now(m));
+    HF_ASSERT(lock->units_delayed + units_lost <= lock->limit || planted(PERMITS_OVER_LIMIT));
     struct row_key key = row_key_queue(name, until_ms);
     uint64_t units = 0;
     int rv = state_get_u64(m, TABLE_LOCK_DELAYS, row_key_slice(&key), &units);
@@ -158,6 +161,7 @@ int lock_delay(struct machine *m, struct slice name, struct row_lock *lock,
 /* Permits whose delay is over are taken no more. What one turn leaves stays due. */
 static int end_delays(struct machine *m, struct slice name, struct row_lock *lock)
 {
+    HF_ASSERT(lock->units_delayed > 0);
     uint64_t end_ms;
     uint64_t units;
     int rv = HF_OK;

@@ -49,6 +49,7 @@ int lock_waiter_is_first(struct machine *m, const struct parked *p,
                          const struct msg_acquire *acquire, uint32_t i, struct row_lock *lock,
                          bool *first)
 {
+    HF_ASSERT(i < acquire->names.count);
     struct slice name = acquire->names.items[i];
     uint64_t ticket = 0;
     int rv = lock_get(m, name, lock);
@@ -81,6 +82,7 @@ static int look_at_others(struct machine *m, struct head *head, const struct row
 /* It leaves the queues of its other names, and those behind it may be next. */
 static int leave_others(struct machine *m, struct head *head)
 {
+    HF_ASSERT(head->at < head->acquire.names.count);
     int rv = HF_OK;
     for (uint32_t i = 0; rv == HF_OK && i < head->acquire.names.count; i++) {
         struct row_lock *lock = &head->locks[i];
@@ -143,6 +145,7 @@ static int serve_head(struct machine *m, struct slice name, struct row_lock *loc
         if (rv == HF_OK) rv = look_at_others(m, &head, lock, &ready);
         if (rv != HF_OK || !ready) return rv;
     }
+    HF_ASSERT(count <= GRANTS_A_SERVING_MAX);
     if (m->grants_left < count) return HF_ETOOBUSY;
     rv = grant_head(m, &head);
     if (rv == HF_OK && count > 1) rv = leave_others(m, &head);

@@ -395,5 +395,6 @@ void machine_count(const struct machine *m, struct machine_counts *out)
         .lock_count = store_count(m->store, TABLE_LOCKS),
         .waiter_count = store_count(m->store, TABLE_PARKED),
         .record_count = store_count(m->store, TABLE_RECORDS),
+        .deadlock_unknown_count = m->deadlock_unknown_count,
     };
 }

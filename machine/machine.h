@@ -95,10 +95,12 @@ int machine_member(struct machine *m, uint64_t id, uint64_t *incarnation);
 
 /** Numbers for STATUS and metrics. */
 struct machine_counts {
-    uint64_t session_count; /**< alive */
-    uint64_t lock_count;    /**< rows: held, delayed, waited for or lately lost */
-    uint64_t waiter_count;  /**< parked ACQUIREs and BEGINs */
-    uint64_t record_count;  /**< without tombstones */
+    uint64_t session_count;          /**< alive */
+    uint64_t lock_count;             /**< rows: held, delayed, waited for or lately lost */
+    uint64_t waiter_count;           /**< parked ACQUIREs and BEGINs */
+    uint64_t record_count;           /**< without tombstones */
+    uint64_t deadlock_unknown_count; /**< searches for a deadlock that were given up, since the
+                                          machine was opened: this server's own number */
 };
 void machine_count(const struct machine *m, struct machine_counts *out);
 

@@ -45,6 +45,13 @@ struct row_key row_key_pair(uint64_t first, uint64_t second)
     return key;
 }
 
+struct row_key row_key_grant(uint64_t session, uint64_t owner, uint64_t token)
+{
+    struct row_key key = row_key_pair(session, owner);
+    add_u64(&key, token);
+    return key;
+}
+
 struct row_key row_key_name(struct slice name)
 {
     HF_ASSERT(name.size <= NAME_BYTES_MAX);

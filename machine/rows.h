@@ -32,7 +32,7 @@ enum machine_table {
     TABLE_LOCKS = 7,           /**< name -> row_lock */
     TABLE_LOCK_QUEUE = 8,      /**< name, ticket -> session, seq of the waiter */
     TABLE_GRANTS = 9,          /**< fencing token -> row_grant */
-    TABLE_SESSION_GRANTS = 10, /**< session, token -> end of hold_max (u64, 0 = none) */
+    TABLE_SESSION_GRANTS = 10, /**< session, owner, token -> end of hold_max (u64, 0 = none) */
     TABLE_HOLDERS = 11,        /**< name, session, owner -> token (u64); SHARED and PERMITS only */
     TABLE_LOSSES = 12,         /**< session, token -> row_loss, not acknowledged yet */
     TABLE_DEADLINES = 13,      /**< time, kind, id -> nothing */
@@ -265,6 +265,9 @@ struct row_key row_key_u64(uint64_t number);
 
 /** Two numbers: (session, seq), (session, token), (session, owner). */
 struct row_key row_key_pair(uint64_t first, uint64_t second);
+
+/** (session, owner, token) of TABLE_SESSION_GRANTS. */
+struct row_key row_key_grant(uint64_t session, uint64_t owner, uint64_t token);
 
 /** A name alone. \param name 1 to 255 bytes without NUL. */
 struct row_key row_key_name(struct slice name);

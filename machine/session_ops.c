@@ -4,6 +4,8 @@
  * was lost can be sent again; KEEP changes one row; RESUME proves the secret from another
  * connection; CLOSE ends the session as expiry does, but its grants are given back, not lost.
  * Failure modes: a wrong secret, a session that has ended. */
+#include <stdlib.h>
+
 #include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/grants.h"
@@ -101,6 +103,13 @@ static int list_losses(struct machine *m, uint64_t session, struct lost_item *it
     return rv == HF_ENOTFOUND ? HF_OK : rv;
 }
 
+static int compare_tokens(const void *a, const void *b)
+{
+    const struct left_item *x = a;
+    const struct left_item *y = b;
+    return (x->fencing_token > y->fencing_token) - (x->fencing_token < y->fencing_token);
+}
+
 /* Time left of grants with hold_max, in token order. */
 static int list_holds(struct machine *m, uint64_t session, struct left_item *items,
                       uint32_t count_max, struct msg_keep_reply *reply)
@@ -119,6 +128,7 @@ static int list_holds(struct machine *m, uint64_t session, struct left_item *ite
             .left_ms = state_left(m, until_ms),
         };
     }
+    if (count > 1) qsort(items, count, sizeof *items, compare_tokens);
     reply->holds = (struct codec_list){items, count};
     return rv == HF_ENOTFOUND ? HF_OK : rv;
 }

@@ -62,6 +62,7 @@ struct machine {
     uint32_t grants_left;            /**< of this serving */
     struct u64_list ending;          /**< tokens of grants that the sweep or a session ends */
     struct u64_list ended_sessions;  /**< of the sweep, in order */
+    uint64_t deadlock_unknown_count; /**< searches given up since machine_open(); no state */
 };
 
 /** Cluster time of the entry being applied, milliseconds. */

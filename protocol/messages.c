@@ -55,6 +55,7 @@ struct detail_row {
 static const struct detail_row details[] = {
     {HF_EBUSY, ANY_OP, &msg_busy_type},
     {HF_EDELAYED, ANY_OP, &msg_delayed_type},
+    {HF_EDEADLOCK, ANY_OP, &msg_deadlock_type},
     {HF_EALREADY, ANY_OP, &msg_already_type},
     {HF_ENOTHELD, ANY_OP, &msg_ended_type},
     {HF_ESESSION, ANY_OP, &msg_ended_type},

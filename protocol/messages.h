@@ -48,6 +48,11 @@ CODEC_STRUCT(lost_item, LOST_ITEM_FIELDS)
     F(T, U64, left_ms, 0, TIME_MS_MAX)
 CODEC_STRUCT(left_item, LEFT_ITEM_FIELDS)
 
+#define OWNER_ITEM_FIELDS(T, F, L)    \
+    F(T, U64, session, 1, UINT64_MAX) \
+    F(T, U64, owner, 1, UINT64_MAX)
+CODEC_STRUCT(owner_item, OWNER_ITEM_FIELDS)
+
 #define HOLDER_FIELDS(T, F, L)                              \
     F(T, U64, session, 1, UINT64_MAX)                       \
     F(T, U64, owner, 0, UINT64_MAX)                         \
@@ -332,6 +337,12 @@ CODEC_STRUCT(msg_busy, BUSY_FIELDS)
 #define DELAYED_FIELDS(T, F, L) F(T, U64, left_ms, 0, TIME_MS_MAX)
 CODEC_STRUCT(msg_delayed, DELAYED_FIELDS)
 
+/* Each of them waits for the next one, and the last for the first, who has asked. */
+#define DEADLOCK_FIELDS(T, F, L)                                                  \
+    L(T, owner_item, owners, 2, DEADLOCK_OWNERS_MAX) /* the first of the cycle */ \
+    F(T, U64, length, 2, UINT32_MAX)                 /* of the whole cycle */
+CODEC_STRUCT(msg_deadlock, DEADLOCK_FIELDS)
+
 #define ALREADY_FIELDS(T, F, L)                \
     F(T, U64, fencing_token, 1, TOKEN_END - 1) \
     F(T, U64, mode, 0, 2)                      \
@@ -495,6 +506,7 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(envelope, ENVELOPE_FIELDS)                         \
     TYPE(lost_item, LOST_ITEM_FIELDS)                       \
     TYPE(left_item, LEFT_ITEM_FIELDS)                       \
+    TYPE(owner_item, OWNER_ITEM_FIELDS)                     \
     TYPE(holder, HOLDER_FIELDS)                             \
     TYPE(holder_info, HOLDER_INFO_FIELDS)                   \
     TYPE(waiter_info, WAITER_INFO_FIELDS)                   \
@@ -531,6 +543,7 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(msg_granted, GRANTED_FIELDS)                       \
     TYPE(msg_busy, BUSY_FIELDS)                             \
     TYPE(msg_delayed, DELAYED_FIELDS)                       \
+    TYPE(msg_deadlock, DEADLOCK_FIELDS)                     \
     TYPE(msg_already, ALREADY_FIELDS)                       \
     TYPE(msg_release_reply, RELEASE_REPLY_FIELDS)           \
     TYPE(msg_ended, ENDED_FIELDS)                           \

@@ -175,6 +175,90 @@ static void drop_grants(struct model *m, uint64_t session, bool lost)
     }
 }
 
+/* ------------------------------------------------------------------ deadlocks */
+
+static bool is_owner(const struct model_user *a, const struct model_user *b)
+{
+    return a->session == b->session && a->owner == b->owner;
+}
+
+/* From this waiter, in whatever many steps, to the owner of `want`, past none that wants some of
+ * several permits. `seen`: waiters, by bit. */
+static bool leads_to(const struct model *m, const struct model_user *waiter, unsigned older,
+                     const struct model_user *want, unsigned *seen)
+{
+    for (unsigned lock = 0; lock < MODEL_LOCKS; lock++) {
+        if (!has(waiter, lock) || waiter->limit > 1) continue;
+        for (unsigned i = 0; i < m->grant_count; i++) {
+            const struct model_user *g = &m->grants[i];
+            bool both_shared = g->mode == MODE_SHARED && waiter->mode == MODE_SHARED;
+            if (!has(g, lock) || both_shared || g->limit > 1) continue;
+            if (is_owner(g, want)) return true;
+            for (unsigned k = 0; k < m->waiter_count; k++) {
+                if (!is_owner(&m->waiters[k], g) || (*seen >> k & 1) != 0) continue;
+                *seen |= 1U << k;
+                if (leads_to(m, &m->waiters[k], k, want, seen)) return true;
+            }
+        }
+        for (unsigned k = 0; k < older; k++) {
+            if (!has(&m->waiters[k], lock) || (*seen >> k & 1) != 0) continue;
+            if (m->waiters[k].limit > 1) continue;
+            *seen |= 1U << k;
+            if (leads_to(m, &m->waiters[k], k, want, seen)) return true;
+        }
+    }
+    return false;
+}
+
+static bool waits_anywhere(const struct model *m, uint64_t session, uint64_t owner)
+{
+    for (unsigned i = 0; i < m->waiter_count; i++) {
+        if (m->waiters[i].session == session && m->waiters[i].owner == owner) return true;
+    }
+    return false;
+}
+
+/* Quite another way to ask: whoever does not wait gives everything back, again and again. Is the
+ * last waiter served in the end? */
+static bool is_stuck(const struct model *of, bool *permits)
+{
+    static struct model m;
+    m = *of;
+    m.delay_count = 0;
+    *permits = false;
+    for (unsigned i = 0; i < m.waiter_count; i++) *permits |= m.waiters[i].limit > 1;
+    for (unsigned i = 0; i < m.grant_count; i++) *permits |= m.grants[i].limit > 1;
+    struct model_user last = m.waiters[m.waiter_count - 1];
+    for (bool moved = true; moved;) {
+        unsigned waiters = m.waiter_count;
+        moved = false;
+        for (unsigned i = m.grant_count; i-- > 0;) {
+            if (waits_anywhere(&m, m.grants[i].session, m.grants[i].owner)) continue;
+            remove_user(m.grants, &m.grant_count, i);
+            moved = true;
+        }
+        serve(&m);
+        moved |= m.waiter_count != waiters;
+    }
+    return waits_anywhere(&m, last.session, last.owner);
+}
+
+/* Two answers that have to agree: a path back to the owner, and nobody who could ever let it in.
+ * Where a lock of several permits is in use, there may be deadlocks that no path tells of. */
+static bool is_deadlock(const struct model *m, const struct model_user *want)
+{
+    static struct model then;
+    bool permits;
+    unsigned seen = 0;
+    bool path = leads_to(m, want, m->waiter_count, want, &seen);
+    then = *m;
+    then.waiters[then.waiter_count++] = *want;
+    bool stuck = is_stuck(&then, &permits);
+    HF_ASSERT(stuck || !path);
+    HF_ASSERT(path || !stuck || permits);
+    return path;
+}
+
 /* ------------------------------------------------------------------ the outside */
 
 void model_advance(struct model *m, uint64_t now_ms)
@@ -200,14 +284,6 @@ bool model_has_queue_due(const struct model *m, uint64_t now_ms)
     for (unsigned i = 0; i < m->delay_count; i++) {
         const struct model_delay *d = &m->delays[i];
         if (d->until_ms <= now_ms && is_waited_for(m, d->lock, m->waiter_count)) return true;
-    }
-    return false;
-}
-
-static bool waits_anywhere(const struct model *m, uint64_t session, uint64_t owner)
-{
-    for (unsigned i = 0; i < m->waiter_count; i++) {
-        if (m->waiters[i].session == session && m->waiters[i].owner == owner) return true;
     }
     return false;
 }
@@ -258,6 +334,7 @@ int model_acquire(struct model *m, const struct model_user *want, uint64_t wait_
         return HF_OK;
     }
     if (wait_ms == 0) return refuse(m, want);
+    if (is_deadlock(m, want)) return HF_EDEADLOCK;
     struct model_user user = *want;
     user.until_ms = m->now_ms + wait_ms;
     use_limit(m, &user);

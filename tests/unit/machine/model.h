@@ -53,11 +53,11 @@ struct model {
     struct model_session sessions[MODEL_SESSIONS]; /**< alive ones */
     struct model_user grants[MODEL_GRANTS_MAX];    /**< in the order in which they were granted */
     unsigned grant_count;                          /**< in use */
-    struct model_user waiters[MODEL_WAITERS_MAX];  /**< oldest first */
-    unsigned waiter_count;                         /**< in use */
-    struct model_delay delays[MODEL_DELAYS_MAX];   /**< in no order */
-    unsigned delay_count;                          /**< in use */
-    uint64_t limits[MODEL_LOCKS];                  /**< in use; 0 = none, UINT64_MAX = SHARED */
+    struct model_user waiters[MODEL_WAITERS_MAX + 1]; /**< oldest first */
+    unsigned waiter_count;                            /**< in use */
+    struct model_delay delays[MODEL_DELAYS_MAX];      /**< in no order */
+    unsigned delay_count;                             /**< in use */
+    uint64_t limits[MODEL_LOCKS];                     /**< in use; 0 = none, UINT64_MAX = SHARED */
 };
 
 /** Time moves; what is due ends, all at once, then queues are served. */

@@ -59,6 +59,7 @@ static void test_each_reply_has_the_body_of_its_status(void **state)
         {OP_CODE_ACQUIRE, HF_EBUSY, &msg_busy_type},
         {OP_CODE_ACQUIRE, HF_EDELAYED, &msg_delayed_type},
         {OP_CODE_ACQUIRE, HF_EALREADY, &msg_already_type},
+        {OP_CODE_ACQUIRE, HF_EDEADLOCK, &msg_deadlock_type},
         {OP_CODE_ACQUIRE, HF_EWAITTIMEOUT, &msg_empty_type},
         {OP_CODE_RELEASE, HF_ENOTHELD, &msg_ended_type},
         {OP_CODE_RELEASE, HF_ESTALE, &msg_empty_type},
