@@ -146,11 +146,41 @@ static int receive(void *data, const struct message *m)
     return take_message(r, m);
 }
 
+/* The incarnation that an entry of the log records of a member, if it does. */
+static void look_for_member(struct slice data, uint64_t id, uint64_t *incarnation)
+{
+    struct entry_header header;
+    struct entry_reader reader;
+    struct entry_op op;
+    struct msg_member member;
+    if (entry_open(data, &header, &reader) != HF_OK) return; /* a fault, found again */
+    while (entry_next(&reader, &op) == HF_OK) {
+        if (op.op != OP_CODE_MEMBER) continue;
+        if (codec_decode(&msg_member_type, op.body, NULL, &member) != HF_OK) return;
+        if (member.id == id && *incarnation == 0) *incarnation = member.incarnation;
+    }
+}
+
+/* What is recorded of a member, 0 = nothing. What was not applied yet counts, too: a server that
+ * starts from an older state and took an emptied directory for the first one would give it a vote
+ * that it may have given before. */
+static int find_incarnation(const struct replica *r, uint64_t id, uint64_t *incarnation)
+{
+    int rv = machine_member(r->machine, id, incarnation);
+    uint64_t last = entries_last(&r->entries);
+    for (uint64_t i = r->applied_index + 1; rv == HF_OK && *incarnation == 0 && i <= last; i++) {
+        if (!entries_has(&r->entries, i)) continue;
+        struct log_entry entry = entries_get(&r->entries, i);
+        if (entry.type == LOG_COMMAND) look_for_member(entry.data, id, incarnation);
+    }
+    return rv;
+}
+
 static bool admit(void *data, uint64_t peer, uint64_t incarnation)
 {
     struct replica *r = data;
     uint64_t known = 0;
-    if (machine_member(r->machine, peer, &known) != HF_OK) return false; /* a fault, found again */
+    if (find_incarnation(r, peer, &known) != HF_OK) return false; /* a fault, found again */
     return known == 0 || known == incarnation || planted(INCARNATION_UNCHECKED);
 }
 

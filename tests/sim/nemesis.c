@@ -183,14 +183,14 @@ void nemesis_see_entry(struct sim *sim)
     }
 }
 
-/* Whoever starts without having that on its disk takes a directory that was made anew for the
- * first: docs/testing.md. */
+/* Whoever lacks that in its log takes a directory that was made anew for the first:
+ * docs/testing.md. */
 static bool all_know(const struct sim *sim, const struct sim_node *n)
 {
     if (n->recorded_index == 0) return false;
     for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
         const struct sim_node *other = &sim->nodes[i];
-        if (other != n && store_mark(other->store)->index < n->recorded_index) return false;
+        if (other != n && other->seen.held < n->recorded_index) return false;
     }
     return true;
 }
