@@ -14,6 +14,7 @@
 #include "client/look.h"
 
 enum { TTL_MS_DEFAULT = 10000, TIMEOUT_MS_DEFAULT = 10000, TIMEOUT_MS_MAX = 3600000 };
+enum { PROGRESS_MS_MAX = 86400000 };
 enum { MARGIN_MS_DEFAULT = 20, DRIFT_PPM_DEFAULT = 10000 };
 
 const char *hf_status_text(int status)
@@ -71,9 +72,11 @@ static int configure(const hf_options *options, struct core_config *config, char
         .ttl_ms = options->ttl_ms,
         .margin_ms = options->margin_ms,
         .drift_ppm = options->drift_ppm,
+        .progress_ms = options->progress_ms,
         .random_cb = draw,
     };
     if (options->name == NULL) config->name = slice_make(name, make_name(name, NAME_BYTES_MAX));
+    if (options->progress_ms > PROGRESS_MS_MAX) return HF_EINVAL;
     if (options->timeout_ms < 1 || options->timeout_ms > TIMEOUT_MS_MAX) return HF_EINVAL;
     struct msg_hello hello = {1, 1, config->name};
     return codec_check(&msg_hello_type, &hello) == HF_OK ? HF_OK : HF_EINVAL;
@@ -86,6 +89,7 @@ static int start(hf_client *client, struct core_config *config)
     pthread_mutex_init(&client->lock, NULL);
     int rv = core_init(&client->core, config);
     if (rv == HF_OK) {
+        client->core.progress_ns = shell_now(client);
         rv = io_start(client);
         if (rv == HF_OK) return HF_OK;
         core_close(&client->core);
@@ -181,6 +185,15 @@ uint64_t hf_client_session(const hf_client *client)
     uint64_t session = c->core.session.phase == SESSION_LIVE ? c->core.session.id : 0;
     pthread_mutex_unlock(&c->lock);
     return session;
+}
+
+void hf_client_progress(hf_client *client)
+{
+    if (client == NULL || client->fork_count != shell_fork_count()) return;
+    client->core.progress_ns = shell_now(client);
+    if (!client->core.stalled || shell_enter(client) != HF_OK) return;
+    core_progress(&client->core, shell_now(client));
+    shell_leave(client);
 }
 
 /* ------------------------------------------------------------------ requests of unknown outcome */

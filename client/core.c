@@ -187,7 +187,7 @@ static uint32_t find_ranges(struct core *c, struct ack_range *ranges)
 static void fill_envelope(struct core *c, struct client_envelope *e, struct ack_range *ranges)
 {
     e->session = c->session.id;
-    e->renews = 1;
+    e->renews = !c->stalled;
     if (list_empty(&c->numbered)) {
         e->ack = c->session.seq_last;
         return;

@@ -49,12 +49,13 @@ enum {
 #define CORE_NEVER UINT64_MAX
 
 struct core_config {
-    const char *servers; /**< "host:port,host:port"; borrowed during core_init() */
-    struct slice name;   /**< of the client, for people; copied */
-    struct slice meta;   /**< shown beside the session; copied */
-    uint64_t ttl_ms;     /**< the session's lease, TTL_MS_MIN..TTL_MS_MAX */
-    uint64_t margin_ms;  /**< taken off every local deadline */
-    uint32_t drift_ppm;  /**< how wrong the local clock's rate may be, below 1,000,000 */
+    const char *servers;  /**< "host:port,host:port"; borrowed during core_init() */
+    struct slice name;    /**< of the client, for people; copied */
+    struct slice meta;    /**< shown beside the session; copied */
+    uint64_t ttl_ms;      /**< the session's lease, TTL_MS_MIN..TTL_MS_MAX */
+    uint64_t margin_ms;   /**< taken off every local deadline */
+    uint32_t drift_ppm;   /**< how wrong the local clock's rate may be, below 1,000,000 */
+    uint64_t progress_ms; /**< renew no more after so long without core_progress(); 0 = always */
     void (*random_cb)(void *out, size_t bytes, void *data); /**< secrets and owner ids */
     void *random_data;                                      /**< handed to it */
     struct recorder_sink *history; /**< borrowed until core_close(); NULL = nothing is recorded */
@@ -212,11 +213,13 @@ struct core {
     uint32_t range_wait;      /**< requests to go until ranges are sent again */
     uint64_t id_last;         /**< highest request id drawn, without its low bits */
 
-    struct abandon *abandons; /**< owned, CORE_ABANDONS_MAX */
-    uint32_t abandon_count;   /**< places used, free ones among them */
-    uint32_t abandon_left;    /**< tokens in them */
-    bool abandons_due;        /**< some may have to be sent */
-    bool closing;             /**< no new calls; CLOSE was submitted */
+    struct abandon *abandons;     /**< owned, CORE_ABANDONS_MAX */
+    uint32_t abandon_count;       /**< places used, free ones among them */
+    uint32_t abandon_left;        /**< tokens in them */
+    bool abandons_due;            /**< some may have to be sent */
+    bool closing;                 /**< no new calls; CLOSE was submitted */
+    _Atomic uint64_t progress_ns; /**< when the application last made progress; any thread */
+    _Atomic bool stalled;         /**< it has not for progress_ms: nothing is renewed */
 
     struct arena arena;           /**< for one decoded answer at a time */
     struct buffer in;             /**< received, no whole frame yet */
@@ -310,6 +313,10 @@ void core_drop_grant(struct core *c, struct grant_ref ref, uint64_t now_ns);
 
 /** A grant or attempt that a call under way is ending: ended here, and not given back. */
 void core_forget_grant(struct core *c, struct grant_ref ref);
+
+/** The application made progress after it had stalled: renew again, at once. (While it has not,
+ * progress_ns is all that need be set.) */
+void core_progress(struct core *c, uint64_t now_ns);
 
 /** Declare lost what is past its deadline, without waiting for core_tick(). */
 void core_expire(struct core *c, uint64_t now_ns);

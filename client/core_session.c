@@ -56,7 +56,11 @@ static void look_at_grants(struct core *c, uint64_t now_ns)
             core_lose(c, s, true, 0, now_ns);
             continue;
         }
-        if (s->extend_ns <= now_ns) core_extend(c, s, now_ns);
+        if (s->extend_ns <= now_ns && c->stalled) {
+            s->extend_ns = CORE_NEVER; /* until core_progress() */
+        } else if (s->extend_ns <= now_ns) {
+            core_extend(c, s, now_ns);
+        }
         if (s->extend_ns < end) end = s->extend_ns;
         if (end < c->session.due_ns) c->session.due_ns = end;
     }
@@ -250,7 +254,11 @@ static void take_keep(struct core *c, const struct msg_keep_reply *keep, uint64_
     recorder_kept(c, keep);
     take_losses(c, keep, now_ns);
     if (keep->more == 0) {
-        renewed(c, send_ns);
+        if (c->stalled) { /* RESUME renews there; here nobody makes use of it */
+            core_keep_at(c, now_ns);
+        } else {
+            renewed(c, send_ns);
+        }
         if (take_holds(c, keep, send_ns)) again = true;
         c->link.superseded = false;
     }
@@ -430,12 +438,38 @@ static void send_keep(struct core *c, uint64_t now_ns)
     if (planted(RENEWED_BY_SENDING)) renewed(c, now_ns);
 }
 
+/* Has the application made no progress for too long? */
+static void look_at_progress(struct core *c, uint64_t now_ns)
+{
+    if (c->config.progress_ms == 0 || c->session.phase == SESSION_NONE) return;
+    uint64_t end_ns = c->progress_ns + c->config.progress_ms * NS_PER_MS;
+    c->stalled = end_ns <= now_ns;
+    if (!c->stalled) core_wake(c, end_ns);
+}
+
+void core_progress(struct core *c, uint64_t now_ns)
+{
+    c->progress_ns = now_ns;
+    c->stalled = false;
+    LIST_FOR(item, &c->grants.alive)
+    {
+        struct slot *s = HF_CONTAINER_OF(item, struct slot, link);
+        if (s->kind != SLOT_ATTEMPT || s->bound || s->extending != NULL) continue;
+        if (s->extend_ns == CORE_NEVER) s->extend_ns = now_ns;
+    }
+    c->session.due_ns = now_ns;
+    if (c->session.phase == SESSION_LIVE) core_keep_at(c, now_ns);
+    core_wake(c, now_ns);
+}
+
 void core_session_tick(struct core *c, uint64_t now_ns)
 {
     struct session *s = &c->session;
+    look_at_progress(c, now_ns);
     look_at_grants(c, now_ns);
     core_wake(c, s->due_ns);
     if (s->phase != SESSION_LIVE || c->link.state != LINK_READY || s->keep_id != 0) return;
+    if (c->stalled) return; /* its end lies in core_progress() */
     if (s->keep_ns <= now_ns) send_keep(c, now_ns);
     core_wake(c, s->keep_ns);
     if (s->keep_id != 0) core_wake(c, s->keep_timeout_ns);

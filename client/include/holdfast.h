@@ -138,16 +138,18 @@ typedef struct hf_loss {
 
 /** Settings of a client; hf_options_init() fills in the defaults, then change what you need. */
 typedef struct hf_options {
-    const char *servers; /**< "host:port,host:port,..."; default: $HOLDFAST_SERVERS, else
-                              "127.0.0.1:7420". Borrowed until hf_client_open() returns. */
-    const char *name;    /**< For people, at most 255 bytes; default "PROGRAM@HOST:PID". */
-    const void *meta;    /**< Up to 1,024 bytes shown beside the session; may be NULL. */
-    size_t meta_bytes;   /**< Its length. */
-    uint64_t ttl_ms;     /**< The session's lease, 500 to 3,600,000; default 10,000. */
-    uint64_t timeout_ms; /**< How long a call may take beyond its wait_ms; 1 to 3,600,000,
-                              default 10,000. */
-    uint64_t margin_ms;  /**< Safety margin under a lease's local deadline; default 20. */
-    uint32_t drift_ppm;  /**< How wrong this machine's clock rate may be; default 10,000 = 1 %. */
+    const char *servers;  /**< "host:port,host:port,..."; default: $HOLDFAST_SERVERS, else
+                               "127.0.0.1:7420". Borrowed until hf_client_open() returns. */
+    const char *name;     /**< For people, at most 255 bytes; default "PROGRAM@HOST:PID". */
+    const void *meta;     /**< Up to 1,024 bytes shown beside the session; may be NULL. */
+    size_t meta_bytes;    /**< Its length. */
+    uint64_t ttl_ms;      /**< The session's lease, 500 to 3,600,000; default 10,000. */
+    uint64_t timeout_ms;  /**< How long a call may take beyond its wait_ms; 1 to 3,600,000,
+                               default 10,000. */
+    uint64_t margin_ms;   /**< Safety margin under a lease's local deadline; default 20. */
+    uint32_t drift_ppm;   /**< How wrong this machine's clock rate may be; default 10,000 = 1 %. */
+    uint64_t progress_ms; /**< Renew only while hf_client_progress() is called at least so often; at
+                               most 86,400,000; default 0 = renew as long as the process runs. */
     void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data); /**< Called on the I/O
                                 thread, once a token; must not block or call back; may be NULL. */
     void *lost_data;                                                     /**< Handed to lost_cb. */
@@ -178,6 +180,15 @@ HF_API void hf_client_close(hf_client *client);
 
 /** The session's id, or 0 while there is none. Any thread; does not block. */
 HF_API uint64_t hf_client_session(const hf_client *client);
+
+/** Say that the application works on. With options.progress_ms set, renewals stop when nobody has
+ * said so for that long (counted from hf_client_open() at first): a process that hangs loses what
+ * it holds, though its I/O thread runs. Grants become HF_GRANT_SUSPECT at half the lease and are
+ * LOST, told and given back at their deadline; attempts with a lease of their own likewise. Other
+ * calls go on, but do not renew. Said again, renewal goes on at once with what is not lost by then;
+ * a session that has ended is replaced at the next call. Call it where the work is done, never from
+ * a timer. Any thread, some nanoseconds. */
+HF_API void hf_client_progress(hf_client *client);
 
 /* ================================================================== requests of unknown outcome */
 

@@ -278,6 +278,35 @@ static void test_grant_is_lost_without_network(void **state)
     hf_client_close(quick);
 }
 
+/* An application that says nothing of its progress loses its grant, though the server would renew;
+ * when it says so again it works as before. */
+static void test_grant_of_a_hanging_application_is_lost(void **state)
+{
+    (void)state;
+    hf_client *hanging;
+    hf_options options;
+    char servers[32];
+    hf_lock *lock;
+    hf_grant grant;
+    (void)snprintf(servers, sizeof servers, "127.0.0.1:%u", proxy.port);
+    hf_options_init(&options);
+    options.servers = servers;
+    options.ttl_ms = 1000;
+    options.progress_ms = 86400001;
+    assert_int_equal(hf_client_open(&options, &hanging), HF_EINVAL);
+    options.progress_ms = 300;
+    assert_int_equal(hf_client_open(&options, &hanging), HF_OK);
+    assert_int_equal(hf_lock_new(hanging, &lock), HF_OK);
+    assert_int_equal(hf_lock_acquire(lock, "a", 0, &grant, NULL), HF_OK);
+    for (int i = 0; i < 1000 && hf_grant_state(&grant) != HF_GRANT_LOST; i++) usleep(10000);
+    assert_int_equal(hf_grant_state(&grant), HF_GRANT_LOST);
+    hf_client_progress(hanging);
+    assert_int_equal(hf_lock_acquire(lock, "a", 10000, &grant, NULL),
+                     HF_OK); /* it was given back */
+    hf_lock_free(lock);
+    hf_client_close(hanging);
+}
+
 /* A child has no session: its copies answer HF_ECLOSED, and freeing them is harmless. */
 static void test_child_of_a_fork_is_refused(void **state)
 {
@@ -384,6 +413,7 @@ int main(int argc, char **argv)
         CASE(test_unknown_outcome_is_retried_and_cancelled),
         CASE(test_absent_server_is_a_connect_error),
         CASE(test_grant_is_lost_without_network),
+        CASE(test_grant_of_a_hanging_application_is_lost),
         CASE(test_child_of_a_fork_is_refused),
         CASE(test_stopped_process_finds_its_grant_invalid),
         CASE(test_lists_go_on_behind_an_empty_page),
