@@ -145,6 +145,8 @@
     BUG(50, DEADLOCK_MISSED,                                                                       \
         "the search for a deadlock looks at holders only: a cycle through the queue is not seen, " \
         "and its owners wait for each other")                                                      \
+    BUG(51, UPGRADE_BESIDE_HOLDERS,                                                                \
+        "UPGRADE does not look whether others share the lock: it is exclusive beside them")        \
     BUG(60, TOMBSTONE_REEXECUTED,                                                                  \
         "retention leaves no tombstone behind: a late repeat of what was done is executed "        \
         "again (contract, 6)")                                                                     \

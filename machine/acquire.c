@@ -273,7 +273,7 @@ static int keep_first_name(struct machine *m, struct wish *w, struct msg_acquire
 }
 
 /* An owner waits for one ACQUIRE at a time. */
-static int owner_waits(struct machine *m, uint64_t owner, bool *waits)
+int lock_owner_waits(struct machine *m, uint64_t owner, bool *waits)
 {
     *waits = false;
     if (m->session.waiter_count == 0) return HF_OK;
@@ -292,7 +292,7 @@ static int look_at_wish(struct machine *m, const struct wish *w, struct held *he
     bool waits;
     *status = HF_OK;
     held->token = 0;
-    int rv = owner_waits(m, acquire->owner, &waits);
+    int rv = lock_owner_waits(m, acquire->owner, &waits);
     for (uint32_t i = 0; rv == HF_OK && i < acquire->names.count; i++)
         rv = lock_get(m, acquire->names.items[i], &w->locks[i]);
     if (rv == HF_OK) rv = find_held(m, w, held);
@@ -338,8 +338,8 @@ int lock_acquire(struct machine *m, const struct op_context *ctx, const void *re
     return wait_in_queues(m, &wish, out);
 }
 
-int lock_acquire_repeat(struct machine *m, uint64_t session, const struct row_reply *stored,
-                        struct reply_out *out)
+int lock_grant_repeat(struct machine *m, uint64_t session, const struct row_reply *stored,
+                      struct reply_out *out)
 {
     if (stored->fencing_token == 0) return HF_OK;
     struct row_grant grant;

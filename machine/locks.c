@@ -19,6 +19,17 @@ static int tell_not_held(uint16_t op, uint64_t token, const struct row_loss *los
     return reply_set(out, op, HF_ENOTHELD, &ended);
 }
 
+int lock_tell_gone(struct machine *m, uint16_t op, struct slice name, uint64_t token,
+                   const struct row_loss *loss, struct reply_out *out)
+{
+    if (name.size == 0) return tell_not_held(op, token, loss, NULL, out);
+    struct row_lock lock;
+    int rv = lock_get(m, name, &lock);
+    if (rv != HF_OK) return rv;
+    if (lock.holder_count > 0) return reply_set(out, op, HF_ESTALE, NULL);
+    return tell_not_held(op, token, loss, &lock, out);
+}
+
 /* The token is no grant of this name: not any more, or never. */
 static int release_nothing(struct machine *m, const struct msg_release *release,
                            struct reply_out *out)
@@ -26,15 +37,8 @@ static int release_nothing(struct machine *m, const struct msg_release *release,
     struct row_loss loss;
     int rv = session_loss_take(m, m->session_id, release->fencing_token, &loss);
     if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
-    const struct row_loss *known = rv == HF_OK ? &loss : NULL;
-    if (release->name.size == 0)
-        return tell_not_held(OP_CODE_RELEASE, release->fencing_token, known, NULL, out);
-
-    struct row_lock lock;
-    rv = lock_get(m, release->name, &lock);
-    if (rv != HF_OK) return rv;
-    if (lock.holder_count > 0) return reply_set(out, OP_CODE_RELEASE, HF_ESTALE, NULL);
-    return tell_not_held(OP_CODE_RELEASE, release->fencing_token, known, &lock, out);
+    return lock_tell_gone(m, OP_CODE_RELEASE, release->name, release->fencing_token,
+                          rv == HF_OK ? &loss : NULL, out);
 }
 
 int lock_release(struct machine *m, const struct op_context *ctx, const void *request,

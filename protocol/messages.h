@@ -193,6 +193,10 @@ CODEC_STRUCT(msg_acquire, ACQUIRE_FIELDS)
     F(T, U64, owner, 1, UINT64_MAX)
 CODEC_STRUCT(msg_release, RELEASE_FIELDS)
 
+/* DOWNGRADE and UPGRADE. */
+#define CHANGE_MODE_FIELDS(T, F, L) RELEASE_FIELDS(T, F, L)
+CODEC_STRUCT(msg_change_mode, CHANGE_MODE_FIELDS)
+
 #define ABANDON_FIELDS(T, F, L) F(T, U64, fencing_token, 1, TOKEN_END - 1)
 CODEC_STRUCT(msg_abandon, ABANDON_FIELDS)
 
@@ -522,6 +526,7 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(msg_cancel, CANCEL_FIELDS)                         \
     TYPE(msg_acquire, ACQUIRE_FIELDS)                       \
     TYPE(msg_release, RELEASE_FIELDS)                       \
+    TYPE(msg_change_mode, CHANGE_MODE_FIELDS)               \
     TYPE(msg_abandon, ABANDON_FIELDS)                       \
     TYPE(msg_check, CHECK_FIELDS)                           \
     TYPE(msg_info, INFO_FIELDS)                             \

@@ -40,6 +40,8 @@ enum op_traits {
     OP(23, CHECK, msg_check, msg_check_reply, OP_READ)                                             \
     OP(24, INFO, msg_info, msg_info_reply, OP_READ | OP_PAGES)                                     \
     OP(25, LIST, msg_list, msg_list_reply, OP_READ | OP_PAGES)                                     \
+    OP(26, DOWNGRADE, msg_change_mode, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT) \
+    OP(27, UPGRADE, msg_change_mode, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION)               \
     OP(40, BEGIN, msg_begin, msg_begin_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS)      \
     OP(41, EXTEND, msg_extend, msg_extend_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)  \
     OP(42, CHECKPOINT, msg_checkpoint, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT) \

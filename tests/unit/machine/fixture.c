@@ -309,6 +309,13 @@ int release(struct fixture *f, uint64_t session, uint64_t seq, const char *name,
     return call(f, OP_CODE_RELEASE, session, seq, &request)->status;
 }
 
+int change_mode(struct fixture *f, uint16_t op, uint64_t session, uint64_t seq, uint64_t token,
+                uint64_t owner)
+{
+    struct msg_change_mode request = {.fencing_token = token, .owner = owner};
+    return call(f, op, session, seq, &request)->status;
+}
+
 int keep(struct fixture *f, uint64_t session)
 {
     struct msg_keep request = {0};

@@ -111,6 +111,10 @@ uint64_t granted_token(struct fixture *f, const struct answer *answer);
 int release(struct fixture *f, uint64_t session, uint64_t seq, const char *name, uint64_t token,
             uint64_t owner);
 
+/** DOWNGRADE or UPGRADE by token. \return its status */
+int change_mode(struct fixture *f, uint16_t op, uint64_t session, uint64_t seq, uint64_t token,
+                uint64_t owner);
+
 int keep(struct fixture *f, uint64_t session);
 int abandon(struct fixture *f, uint64_t session, uint64_t token);
 const struct answer *cancel(struct fixture *f, uint64_t session, uint64_t target_seq);

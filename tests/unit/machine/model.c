@@ -352,6 +352,34 @@ uint64_t model_release(struct model *m, unsigned grant_at)
     return left;
 }
 
+int model_downgrade(struct model *m, unsigned grant_at)
+{
+    struct model_user *g = &m->grants[grant_at];
+    if (g->mode == MODE_PERMITS) return HF_EBADREQUEST;
+    if (g->mode == MODE_SHARED) return HF_OK;
+    for (unsigned lock = 0; lock < MODEL_LOCKS; lock++) {
+        if (has(g, lock) && m->limits[lock] != 0 && m->limits[lock] != UINT64_MAX) return HF_ELIMIT;
+    }
+    g->mode = MODE_SHARED;
+    use_limit(m, g);
+    serve(m);
+    return HF_OK;
+}
+
+int model_upgrade(struct model *m, unsigned grant_at)
+{
+    struct model_user *g = &m->grants[grant_at];
+    if (g->mode == MODE_PERMITS) return HF_EBADREQUEST;
+    if (g->mode == MODE_EXCLUSIVE) return HF_OK;
+    if (waits_anywhere(m, g->session, g->owner)) return HF_EOWNERWAITING;
+    for (unsigned lock = 0; lock < MODEL_LOCKS; lock++) {
+        if (has(g, lock) && (holders_of_lock(m, lock) > 1 || is_delayed(m, lock)))
+            return HF_EUPGRADEBUSY;
+    }
+    g->mode = MODE_EXCLUSIVE;
+    return HF_OK;
+}
+
 void model_abandon(struct model *m, unsigned grant_at)
 {
     lose(m, grant_at);

@@ -72,6 +72,12 @@ int model_acquire(struct model *m, const struct model_user *want, uint64_t wait_
 /** End one acquisition of the grant; it must be one. \return what is left to release */
 uint64_t model_release(struct model *m, unsigned grant);
 
+/** What DOWNGRADE of the grant must answer. */
+int model_downgrade(struct model *m, unsigned grant);
+
+/** What UPGRADE of the grant must answer. */
+int model_upgrade(struct model *m, unsigned grant);
+
 /** The holder declares its grant lost. */
 void model_abandon(struct model *m, unsigned grant);
 

@@ -325,6 +325,25 @@ static void do_release(struct world *w, unsigned session)
     renew(s, w->f->now_ms);
 }
 
+static void do_change_mode(struct world *w, unsigned session)
+{
+    struct model_session *s = &w->model.sessions[session];
+    unsigned at;
+    if (w->op_count != 0 || !find_held(w, s->id, &at)) return;
+    const struct model_user *held = &w->model.grants[at];
+    struct msg_change_mode request = {.fencing_token = held->token, .owner = held->owner};
+    if (below(w, 2) == 0) request.name = slice_of(draw_name_of(w, held));
+    struct envelope envelope = envelope_for(s->id, ++w->seqs[session]);
+    bool down = below(w, 2) == 0;
+    bool wrong = below(w, 10) == 0;
+    if (wrong) request.owner += 100;
+    expect(w, wrong  ? HF_ENOTOWNER
+              : down ? model_downgrade(&w->model, at)
+                     : model_upgrade(&w->model, at));
+    add_op(w->f, down ? OP_CODE_DOWNGRADE : OP_CODE_UPGRADE, &envelope, &request);
+    renew(s, w->f->now_ms);
+}
+
 static void do_abandon(struct world *w, unsigned session)
 {
     struct model_session *s = &w->model.sessions[session];
@@ -378,8 +397,10 @@ static void do_something(struct world *w)
     uint64_t dice = below(w, 100);
     if (dice < 45) {
         do_acquire(w, session);
-    } else if (dice < 65) {
+    } else if (dice < 57) {
         do_release(w, session);
+    } else if (dice < 65) {
+        do_change_mode(w, session);
     } else if (dice < 75) {
         do_retry(w, session);
     } else if (dice < 82) {
