@@ -25,7 +25,9 @@ verdict=good code=0
 [ $seed = 41000002 ] && verdict=violated code=1
 cat > "$out/summary.json" <<END
 {"verdict": "$verdict", "ops": 100, "ok": 90, "unknown": 2, "faults": 3, "leader_changes": 1,
- "ops_per_s_before_faults": 500, "operations": {"write": {"refused": 2}, "read": {"refused": 0}}}
+ "ops_per_s_before_faults": 500,
+ "leases": 40, "early_expiries": 0, "payments": {"begun": 10, "cut_by_death": 1, "unknown": 3,
+ "double_effects": 0, "late_writes_refused": 2}}
 END
 exit $code
 '''
@@ -65,10 +67,15 @@ def test_sittings(folder):
     expect('their verdicts', [row[-1] for row in rows_of(folder)[2:]], ['violated', 'exit-74'])
     expect('what stays of a bad one', os.path.isdir(os.path.join(folder, 'runs/00002/server-1')),
            True)
-    expect('totals', out[-1], '4 runs, 0.13 hours of faults: 300 operations, 6 unknown, 9 faults, '
-           '3 leader changes, 6 late writes refused; 1 exit-74, 2 good, 1 violated')
+    expect('totals', out[-1], '4 runs, 0.13 hours: 300 ops, 6 unknown, 9 faults, 3 leader_changes, '
+           '120 leases, 0 early_expiries, 30 payments, 3 cut_by_death, 9 unsure, 0 double_effects, '
+           '6 late_writes_refused; 1 exit-74, 2 good, 1 violated')
+    code, _, _ = campaign(folder, '--runs', '2', '--jobs', '1', '--workloads', 'lock',
+                          '--nemeses', 'kill;pause,clock')
+    expect('a part of all', (code, [row[1:3] for row in rows_of(folder)[4:]]),
+           (0, [['lock', 'kill'], ['lock', 'pause,clock']]))
     code, out, _ = campaign(folder, '--totals')
-    expect('totals alone', (code, len(out), len(rows_of(folder))), (0, 1, 4))
+    expect('totals alone', (code, len(out), len(rows_of(folder))), (0, 1, 6))
 
 
 def test_refusals(folder):
