@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <xxhash.h>
 
 #include "base/assert.h"
@@ -24,6 +25,21 @@ void sha256(const void *data, size_t bytes, uint8_t out[SHA256_BYTES])
     int ok = EVP_Digest(data, bytes, out, &size, EVP_sha256(), NULL);
     HF_ASSERT(ok == 1);
     HF_ASSERT(size == SHA256_BYTES);
+}
+
+void hmac_sha256(struct slice key, struct slice data, uint8_t out[SHA256_BYTES])
+{
+    HF_ASSERT(key.size >= 1 && key.size <= INT32_MAX);
+    unsigned size = 0;
+    const uint8_t *done =
+        HMAC(EVP_sha256(), key.data, (int)key.size, data.data, data.size, out, &size);
+    HF_ASSERT(done == out);
+    HF_ASSERT(size == SHA256_BYTES);
+}
+
+void wipe(void *memory, size_t bytes)
+{
+    OPENSSL_cleanse(memory, bytes);
 }
 
 int equal_in_constant_time(const void *a, const void *b, size_t bytes)

@@ -36,6 +36,12 @@ static inline void put_hash128(uint8_t out[HASH128_BYTES], struct hash128 h)
 /** SHA-256 (FIPS 180-4). Any thread. */
 void sha256(const void *data, size_t bytes, uint8_t out[SHA256_BYTES]);
 
+/** HMAC-SHA256 (RFC 2104) of `bytes` bytes. \param key secret, 1 byte or more. Any thread. */
+void hmac_sha256(struct slice key, struct slice data, uint8_t out[SHA256_BYTES]);
+
+/** Overwrite what was secret, also where a compiler would see no reader of it. */
+void wipe(void *memory, size_t bytes);
+
 /** Equal or not, in a time that does not depend on where they differ. */
 int equal_in_constant_time(const void *a, const void *b, size_t bytes);
 

@@ -115,8 +115,8 @@ int hf_client_open(const hf_options *options, hf_client **out)
     client->lost_data = options->lost_data;
     list_init(&client->done);
     list_init(&client->looks);
-    int rv = HF_OK;
-    if (options->history_path != NULL)
+    int rv = secrets_copy(&client->secrets, options->secrets, options->secret_count);
+    if (rv == HF_OK && options->history_path != NULL)
         rv = history_file_open(options->history_path, &client->history);
     if (rv == HF_OK) rv = start(client, &config);
     if (rv == HF_OK) {
@@ -124,6 +124,7 @@ int hf_client_open(const hf_options *options, hf_client **out)
         return HF_OK;
     }
     history_file_close(client->history, false);
+    secrets_close(&client->secrets);
     free(client);
     return rv;
 }
@@ -167,6 +168,7 @@ void hf_client_close(hf_client *client)
         end_calls(client);
     }
     io_stop(client, forked);
+    secrets_close(&client->secrets);
     if (forked) {
         history_file_close(client->history, true);
         return;

@@ -201,6 +201,7 @@ static int show_record(const void *record_line, void *data)
         .checkpoint = copy(text->checkpoint, from->checkpoint),
         .client_name = copy(text->client_name, from->client_name),
         .peer = copy(text->peer, from->peer),
+        .secret_id = copy(text->secret_id, from->secret_id),
         .outcome = state_words[from->outcome],
         .lapsed = from->lapsed != 0,
     };
@@ -272,6 +273,7 @@ static int show_one_record(struct look *look)
         .checkpoint = r.checkpoint,
         .client_name = r.client_name,
         .peer = r.peer,
+        .secret_id = r.secret_id,
         .outcome = r.outcome,
         .lapsed = r.lapsed,
     };

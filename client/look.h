@@ -11,6 +11,7 @@
 struct look_text {
     char name[NAME_BYTES_MAX + 1];        /**< lock or key */
     char checkpoint[NAME_BYTES_MAX + 1];  /**< record */
+    char secret_id[NAME_BYTES_MAX + 1];   /**< likewise */
     char client_name[NAME_BYTES_MAX + 1]; /**< whose */
     char peer[ADDRESS_BYTES_MAX + 1];     /**< from where */
 };

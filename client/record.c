@@ -7,15 +7,17 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "protocol/scan.h"
 
 struct hf_record {
-    hf_client *client;                   /**< its client */
-    bool completing;                     /**< a COMPLETE is under way */
-    struct grant_ref grant;              /**< the attempt; generation 0 = a replay */
-    struct buffer reply;                 /**< owned: what `view` points to */
-    hf_record_view view;                 /**< for hf_record_look() */
-    char key[NAME_BYTES_MAX + 1];        /**< the record's */
-    char checkpoint[NAME_BYTES_MAX + 1]; /**< the last one's name, NUL-terminated */
+    hf_client *client;                       /**< its client */
+    bool completing;                         /**< a COMPLETE is under way */
+    struct grant_ref grant;                  /**< the attempt; generation 0 = a replay */
+    struct buffer reply;                     /**< owned: what `view` points to */
+    hf_record_view view;                     /**< for hf_record_look() */
+    char key[NAME_BYTES_MAX + 1];            /**< the record's */
+    char checkpoint[NAME_BYTES_MAX + 1];     /**< the last one's name, NUL-terminated */
+    char secret_id[SECRET_ID_BYTES_MAX + 1]; /**< likewise, of the secret that the record names */
 };
 
 void hf_fingerprint(const void *data, size_t bytes, uint8_t out[HF_FINGERPRINT_BYTES])
@@ -29,6 +31,8 @@ static void fill_view(hf_record *record, const struct msg_begin_reply *begun)
 {
     if (begun->checkpoint.size > 0)
         memcpy(record->checkpoint, begun->checkpoint.data, begun->checkpoint.size);
+    if (begun->secret_id.size > 0)
+        memcpy(record->secret_id, begun->secret_id.data, begun->secret_id.size);
     record->view = (hf_record_view){
         .verdict = (int)begun->verdict,
         .fencing_token = begun->verdict == BEGIN_REPLAY ? 0 : begun->fencing_token,
@@ -45,6 +49,7 @@ static void fill_view(hf_record *record, const struct msg_begin_reply *begun)
         .body = begun->body.data,
         .body_bytes = begun->body.size,
         .done_at_ms = begun->done_at_ms,
+        .secret_id = record->secret_id,
         .body_kind = (int)begun->body_kind,
     };
 }
@@ -79,6 +84,16 @@ static int take(struct call *call, int verdict)
     return rv;
 }
 
+/* The secret of a new record. A client that was given none leaves ids to its application. */
+static int find_secret(const hf_client *client, const hf_begin *how, struct slice *id)
+{
+    const struct secrets *secrets = &client->secrets;
+    *id = shell_text(how->secret_id);
+    if (secrets->count == 0 || (how->secret_id != NULL && id->size == 0)) return HF_OK;
+    if (how->secret_id == NULL) *id = slice_of(secrets->items[0].id);
+    return secrets_know(secrets, *id) ? HF_OK : HF_ENOKEY;
+}
+
 static void fill_begin(struct msg_begin *begin, const char *key, const hf_begin *how)
 {
     *begin = (struct msg_begin){
@@ -89,7 +104,6 @@ static void fill_begin(struct msg_begin *begin, const char *key, const hf_begin 
         .takeover = (uint64_t)(int64_t)how->takeover,
         .wait_ms = how->wait_ms,
         .born_ms = how->born_ms,
-        .secret_id = shell_text(how->secret_id),
         .guard_name = shell_text(how->guard_name),
         .guard_token = how->guard_token,
         .meta = slice_make(how->meta, how->meta != NULL ? how->meta_bytes : 0),
@@ -105,7 +119,8 @@ int hf_record_begin_async(hf_client *client, const char *key, const hf_begin *ho
     struct msg_begin begin;
     struct call *made;
     fill_begin(&begin, key, how);
-    int rv = shell_begin(client, OP_CODE_BEGIN, &begin, &made);
+    int rv = find_secret(client, how, &begin.secret_id);
+    if (rv == HF_OK) rv = shell_begin(client, OP_CODE_BEGIN, &begin, &made);
     if (rv != HF_OK) return rv;
     made->fate = request != NULL ? FATE_HOLD : FATE_CANCEL;
     made->hold_ms = how->lease_ms;
@@ -130,6 +145,27 @@ int hf_record_begin(hf_client *client, const char *key, const hf_begin *how, hf_
 const hf_record_view *hf_record_look(const hf_record *record)
 {
     return &record->view;
+}
+
+int hf_derive(const hf_client *client, const char *secret_id, const char *key, const char *step,
+              char out[HF_DERIVED_BYTES])
+{
+    if (client == NULL || secret_id == NULL || key == NULL || step == NULL || out == NULL) {
+        return HF_EINVAL;
+    }
+    if (client->fork_count != shell_fork_count()) return HF_ECLOSED;
+    const struct slice parts[] = {slice_of(key), slice_of(step)};
+    for (size_t i = 0; i < HF_ARRAY_COUNT(parts); i++) {
+        bool fits = parts[i].size >= 1 && parts[i].size <= NAME_BYTES_MAX;
+        if (!fits || !scan_is_text(parts[i])) return HF_EINVAL;
+    }
+    return secrets_derive(&client->secrets, slice_of(secret_id), parts[0], parts[1], out);
+}
+
+int hf_record_derive(const hf_record *record, const char *step, char out[HF_DERIVED_BYTES])
+{
+    if (record == NULL) return HF_EINVAL;
+    return hf_derive(record->client, record->secret_id, record->key, step, out);
 }
 
 /* What is under way goes on without it. With the lock held. */

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "client/core.h"
+#include "client/secrets.h"
 
 struct io;
 struct history_file;
@@ -27,6 +28,7 @@ struct hf_client {
     struct clock clock;           /**< CLOCK_BOOTTIME */
     struct io *io;                /**< the thread and its connection; owned */
     struct history_file *history; /**< what is recorded; owned; NULL = nothing */
+    struct secrets secrets;       /**< never changed while it is open */
     uint32_t fork_count; /**< forks before it was opened: more, and this is a child's copy */
     uint64_t timeout_ms; /**< of a call */
     void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data); /**< or NULL */

@@ -34,7 +34,8 @@ struct cli {
     const char *servers; /**< --servers, else HOLDFAST_SERVERS, else the default; borrowed */
     bool json;           /**< --json: for programs */
     uint64_t timeout_ms; /**< --timeout: for a call beyond its wait; 0 = the verb's default */
-    hf_client *client;   /**< opened by cli_open(), closed by main(); NULL before */
+    const struct secrets_file *secrets; /**< for cli_open(), by secrets_open(); else NULL */
+    hf_client *client;                  /**< opened by cli_open(), closed by main(); NULL before */
 };
 
 /** One verb of the command line. */
@@ -47,7 +48,7 @@ struct verb {
 };
 
 extern const struct verb verb_status, verb_locks, verb_records, verb_record, verb_resolve,
-    verb_reopen, verb_erase, verb_sessions, verb_lock, verb_once, verb_bench;
+    verb_reopen, verb_erase, verb_derive, verb_sessions, verb_lock, verb_once, verb_bench;
 
 /** Open the client. \param ttl_ms  the session's lease, once one is needed; 0 = the default.
  * \param timeout_ms  for a call without --timeout; 0 = the default. \param lost_cb  as in

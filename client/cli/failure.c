@@ -50,6 +50,7 @@ static const struct advice advices[] = {
      "check names and numbers; they are limited to 255 bytes of UTF-8"},
     {HF_EINVAL, CLI_USAGE, "names have 1 to 255 bytes of UTF-8; see --help for the numbers"},
     {HF_ETOOLARGE, CLI_REFUSED, "make it smaller"},
+    {HF_ENOKEY, CLI_SYSTEM, "name the file that holds it with --secrets; send nothing without it"},
     {HF_ENOMEM, CLI_SYSTEM, "free memory on this machine"},
     {HF_EIO, CLI_SYSTEM, "check this machine's limits on files and processes"},
 };

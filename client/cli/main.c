@@ -10,12 +10,13 @@
 #include <unistd.h>
 
 #include "client/cli/args.h"
+#include "client/cli/secrets_file.h"
 
 enum { CLOSE_SECONDS = 2 };
 
 static const struct verb *const verbs[] = {
-    &verb_status, &verb_locks,    &verb_records, &verb_record, &verb_resolve, &verb_reopen,
-    &verb_erase,  &verb_sessions, &verb_lock,    &verb_once,   &verb_bench,
+    &verb_status, &verb_locks,  &verb_records,  &verb_record, &verb_resolve, &verb_reopen,
+    &verb_erase,  &verb_derive, &verb_sessions, &verb_lock,   &verb_once,    &verb_bench,
 };
 
 static const char help_tail[] =
@@ -144,6 +145,10 @@ int cli_open(struct cli *cli, uint64_t ttl_ms, uint64_t timeout_ms,
     options.lost_cb = lost_cb;
     const char *history = getenv("HOLDFAST_HISTORY");
     if (history != NULL && history[0] != '\0') options.history_path = history;
+    if (cli->secrets != NULL) {
+        options.secrets = cli->secrets->items;
+        options.secret_count = cli->secrets->count;
+    }
     if (ttl_ms != 0) options.ttl_ms = ttl_ms;
     if (timeout_ms != 0) options.timeout_ms = timeout_ms;
     if (cli->timeout_ms != 0) options.timeout_ms = cli->timeout_ms;

@@ -16,6 +16,8 @@ struct once {
     uint64_t retain_ms;      /**< keep the result so long */
     uint64_t wait_ms;        /**< for another process that runs it */
     uint64_t ttl_ms;         /**< the lease */
+    const char *step;        /**< derive a key for it; NULL = none */
+    const char *secrets;     /**< file, or NULL */
     bool rerun;              /**< the command may run again */
     bool retry_on_failure;   /**< an exit code other than 0 is not stored */
 };

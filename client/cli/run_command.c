@@ -132,6 +132,10 @@ static int start(struct run *r, const int out[2])
     char token[24];
     (void)snprintf(token, sizeof token, "%" PRIu64, r->order->token);
     if (setenv("HOLDFAST_TOKEN", token, 1) != 0) return errno;
+    const char *derived = r->order->derived_key; /* one of ours that we inherited is another's */
+    int set_rv = derived != NULL ? setenv("HOLDFAST_DERIVED_KEY", derived, 1)
+                                 : unsetenv("HOLDFAST_DERIVED_KEY");
+    if (set_rv != 0) return errno;
     int rv = gate_start(&gate, r->order->command, out[PIPE_WRITE], &set);
     if (rv != 0) return rv;
     r->pid = gate.pid;

@@ -26,6 +26,7 @@ enum {
 struct run_order {
     char *const *command;            /**< NULL-terminated; borrowed */
     uint64_t token;                  /**< for HOLDFAST_TOKEN in its environment */
+    const char *derived_key;         /**< for HOLDFAST_DERIVED_KEY; NULL = not set */
     uint64_t lease_ms;               /**< length of the watched lease */
     uint64_t (*left_ms)(void *data); /**< until the local deadline; NULL = the command runs on */
     void *data;                      /**< handed to left_ms */

@@ -16,6 +16,7 @@
 #include "client/cli/interrupt.h"
 #include "client/cli/once.h"
 #include "client/cli/run_command.h"
+#include "client/cli/secrets_file.h"
 #include "client/cli/words.h"
 
 static void on_loss(hf_client *client, const hf_loss *loss, void *data)
@@ -204,9 +205,23 @@ static int give_back(const struct cli *cli, const struct once *o, hf_record *rec
                     command, text_of_errno(error), o->key);
 }
 
+/* Nothing was run, and the attempt is given back: the next caller, who may know it, goes on. */
+static int tell_no_key(const struct cli *cli, const struct once *o, int status)
+{
+    if (status != HF_ENOKEY) return cli_fail_status(cli, status, "derive the key");
+    return cli_fail(CLI_SYSTEM,
+                    "\"%s\" was begun under a secret that is not in the file given here, or under "
+                    "none, so no key can be derived and nothing was run; name the file that holds "
+                    "it, or leave it to a machine that has it",
+                    o->key);
+}
+
 static int run_attempt(struct cli *cli, const struct once *o, hf_record *record)
 {
     const hf_record_view *view = hf_record_look(record);
+    char derived[HF_DERIVED_BYTES];
+    int derived_rv = o->step != NULL ? hf_record_derive(record, o->step, derived) : HF_OK;
+    if (derived_rv != HF_OK) return tell_no_key(cli, o, derived_rv);
     if (!o->rerun) {
         int status = once_mark(record, view->checkpoint_number + 1);
         if (status == HF_ESTALE || status == HF_ELOST) return tell_too_late(o);
@@ -222,6 +237,7 @@ static int run_attempt(struct cli *cli, const struct once *o, hf_record *record)
     const struct run_order order = {
         .command = o->command,
         .token = view->fencing_token,
+        .derived_key = o->step != NULL ? derived : NULL,
         .lease_ms = o->ttl_ms,
         .left_ms = o->rerun ? left_ms : NULL,
         .data = record,
@@ -256,6 +272,8 @@ static int parse(struct cli *cli, const struct verb *verb, int argc, char **argv
     const struct arg_option options[] = {
         {.name = "--fingerprint", .text = &o->fingerprint},
         {.name = "--retain", .number = &o->retain_ms, .min = RETAIN_MS_MIN, .max = RETAIN_MS_MAX},
+        {.name = "--derive", .text = &o->step},
+        {.name = "--secrets", .text = &o->secrets},
         {.name = "--rerun", .flag = &o->rerun},
         {.name = "--retry-on-failure", .flag = &o->retry_on_failure},
         {.name = "--wait", .number = &o->wait_ms, .max = WAIT_MS_MAX},
@@ -265,6 +283,7 @@ static int parse(struct cli *cli, const struct verb *verb, int argc, char **argv
     if (rv != CLI_OK || args->help) return rv;
     rv = args_expect(verb, args, 1, 1, true);
     if (rv == CLI_OK) rv = name_check(verb, args->words[0], 1);
+    if (rv == CLI_OK && o->step != NULL) rv = name_check(verb, o->step, 1);
     o->key = args->words[0];
     o->command = args->command;
     return rv;
@@ -278,7 +297,8 @@ static int run_once(struct cli *cli, const struct verb *verb, int argc, char **a
     int rv = parse(cli, verb, argc, argv, &args, &o);
     if (rv != CLI_OK) return rv;
     if (args.help) return args_help(verb);
-    rv = cli_open(cli, o.ttl_ms, 0, on_loss);
+    rv = o.step != NULL ? secrets_open(cli, o.secrets, o.ttl_ms, 0, on_loss)
+                        : cli_open(cli, o.ttl_ms, 0, on_loss);
     if (rv != CLI_OK) return rv;
 
     hf_record *record = NULL;
@@ -300,7 +320,8 @@ static int run_once(struct cli *cli, const struct verb *verb, int argc, char **a
 const struct verb verb_once = {
     .name = "once",
     .synopsis = "KEY [--fingerprint TEXT] [--retain MS] [--rerun] [--retry-on-failure]\n"
-                "             [--wait MS] [--ttl MS] -- COMMAND ...",
+                "             [--wait MS] [--ttl MS] [--derive STEP [--secrets FILE]]\n"
+                "             -- COMMAND ...",
     .summary = "run COMMAND once for KEY, in any number of processes on any number of machines",
     .help =
         "The first caller runs COMMAND; later and concurrent ones get its standard output and "
@@ -331,6 +352,12 @@ const struct verb verb_once = {
         "                       again, and COMMAND gets TERM, then KILL, before its lease ends "
         "(exit\n"
         "                       code 70). Say it in all calls of a key or in none\n"
+        "  --derive STEP        put the key that is derived for STEP (see `derive`) into\n"
+        "                       HOLDFAST_DERIVED_KEY: the same at every run of KEY, on every\n"
+        "                       machine that has the secret. COMMAND gives it to its provider, and "
+        "\n"
+        "                       --rerun is then safe; without the secret nothing is run: 71\n"
+        "  --secrets FILE       where the secrets are; else $HOLDFAST_SECRETS\n"
         "  --retry-on-failure   an exit code other than 0 is not stored: the next caller runs it\n"
         "                       again. Without it that code is the result, and is replayed\n"
         "A COMMAND that a signal ended said nothing about what it did: UNKNOWN, exit code 69 "

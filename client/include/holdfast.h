@@ -108,6 +108,8 @@ enum hf_status {
                                begin: it was ours, but too late to be used. */
     HF_EINVAL = -62,      /**< An argument is out of its range. Nothing was sent. */
     HF_ECLOSED = -63,     /**< The handle was closed, or belongs to a parent process. */
+    HF_ENOKEY = -64,      /**< The secret that the record names is not known to this client. Send
+                               nothing to the provider; leave it to one that knows it. */
     /* faults */
     HF_EIO = -80,       /**< A system call failed here. */
     HF_ECORRUPT = -81,  /**< The server answered bytes that do not check out. */
@@ -136,6 +138,13 @@ typedef struct hf_loss {
     int reason;             /**< Server's word: 2 expired, 5 hold_max, 6 forced, ...; 0 local. */
 } hf_loss;
 
+/** A secret that providers' keys are derived under: the same bytes under an id everywhere. */
+typedef struct hf_secret {
+    const char *id;   /**< 1 to 64 bytes of UTF-8; stored with records, so no secret itself. */
+    const void *key;  /**< Random bytes. */
+    size_t key_bytes; /**< Of them, 16 to 256. */
+} hf_secret;
+
 /** Settings of a client; hf_options_init() fills in the defaults, then change what you need. */
 typedef struct hf_options {
     const char *servers;  /**< "host:port,host:port,..."; default: $HOLDFAST_SERVERS, else
@@ -153,6 +162,9 @@ typedef struct hf_options {
     void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data); /**< Called on the I/O
                                 thread, once a token; must not block or call back; may be NULL. */
     void *lost_data;                                                     /**< Handed to lost_cb. */
+    const hf_secret *secrets; /**< Copied; the first is that of new records. Keep old ones as long
+                                   as records name them. May be NULL. */
+    size_t secret_count;      /**< Of them, at most 16. */
     const char *history_path; /**< For tests of a cluster: append what is asked and answered to this
                                    file, one line an operation, as docs/history-format.md says, for
                                    `holdfast-jepsen check`; NULL (default) = record nothing. Several
@@ -361,7 +373,8 @@ typedef struct hf_begin {
     uint64_t wait_ms;       /**< Wait for a running attempt to end; at most 86,400,000. */
     uint64_t born_ms;       /**< When the caller's request was made, ms since 1970; 0 = not told. */
     int takeover;           /**< enum hf_takeover, of the BEGIN that makes the record. */
-    const char *secret_id;  /**< Which secret derives provider keys; may be NULL. */
+    const char *secret_id;  /**< The secret that hf_record_derive() uses over all attempts, kept of
+                                 the first BEGIN; NULL = the client's first, "" = none. */
     const char *guard_name; /**< Begin only while this lock is held ... */
     uint64_t guard_token;   /**< ... under this token; NULL and 0 = no guard. */
     const void *meta;       /**< Up to 1,024 bytes shown to whoever waits; may be NULL. */
@@ -385,6 +398,7 @@ typedef struct hf_record_view {
     const void *body;            /**< REPLAY. */
     size_t body_bytes;           /**< Its length. */
     uint64_t done_at_ms;         /**< REPLAY: the cluster's wall clock then, ms since 1970. */
+    const char *secret_id;       /**< The first BEGIN's; "" = none. */
     int body_kind;               /**< REPLAY: enum hf_body: whether `body` is the result's. */
 } hf_record_view;
 
@@ -422,6 +436,22 @@ HF_API hf_result hf_result_shortened(const hf_result *result, const char *refere
  * \param out  Out. */
 HF_API void hf_fingerprint(const void *data, size_t bytes, uint8_t out[HF_FINGERPRINT_BYTES]);
 
+enum { HF_DERIVED_BYTES = 65 };
+
+/** Derive the key under which a step of this record is sent to an outside provider, as its
+ * idempotency key: the same over every attempt, takeover and machine. Local, any thread.
+ * \param step  which effect ("charge"), 1 to 255 bytes of UTF-8: one key for each.
+ * \param out   Out. 64 hexadecimal digits and a NUL.
+ * \retval HF_ENOKEY the record names no secret, or one that this client was not given: send
+ *                   nothing, hf_record_free() gives the attempt back. \retval HF_EINVAL */
+HF_API HF_NODISCARD int hf_record_derive(const hf_record *record, const char *step,
+                                         char out[HF_DERIVED_BYTES]);
+
+/** The same for any record, to reconcile with a provider. \param secret_id as hf_record_line shows
+ * it. \param key 1 to 255 bytes of UTF-8. \param step, out as above. \retval as above. */
+HF_API HF_NODISCARD int hf_derive(const hf_client *client, const char *secret_id, const char *key,
+                                  const char *step, char out[HF_DERIVED_BYTES]);
+
 /** Begin `key`: exactly one caller at a time runs it, everybody else gets its result. Blocks.
  * \param key      1 to 255 bytes of UTF-8.
  * \param how      borrowed.
@@ -432,6 +462,7 @@ HF_API void hf_fingerprint(const void *data, size_t bytes, uint8_t out[HF_FINGER
  * \retval HF_EMISMATCH      the key belongs to another request.
  * \retval HF_ERECORDUNKNOWN it must be resolved first.
  * \retval HF_EKEYEXPIRED, HF_EKEYTOOOLD do not run it.
+ * \retval HF_ENOKEY secret_id is none of the client's secrets (of one that has any): not sent.
  * \retval HF_EGUARDSTALE    the guard's lock is no longer held under its token.
  * \retval as hf_lock_acquire() for the rest. */
 HF_API HF_NODISCARD int hf_record_begin(hf_client *client, const char *key, const hf_begin *how,
@@ -542,6 +573,7 @@ typedef struct hf_record_line {
     const char *checkpoint;  /**< The last one's name. */
     const char *client_name; /**< The attempt's session's name. */
     const char *peer;        /**< Its address. */
+    const char *secret_id;   /**< For hf_derive(); "" = none. */
     const char *outcome;     /**< "DONE", "FAILED", of a tombstone too; else "". */
     int lapsed;              /**< 1: RUNNING past its lease; the next caller takes over. */
 } hf_record_line;

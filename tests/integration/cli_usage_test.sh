@@ -14,13 +14,13 @@ one_sentence() { # on standard error, and nothing on standard output
 
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
-for verb in status locks records record resolve reopen erase sessions lock once bench; do
+for verb in status locks records record resolve reopen erase derive sessions lock once bench; do
     grep -q -e "^  $verb " -e "^  $verb\$" "$tmp/out" || fail "no $verb in --help"
 done
 for code in 64 65 66 69 70 71 74 75 76 126 127; do
     grep -q "\b$code  " "$tmp/out" || fail "exit code $code is not documented"
 done
-for verb in status locks records record resolve reopen erase sessions lock once bench; do
+for verb in status locks records record resolve reopen erase derive sessions lock once bench; do
     expect 0 holdfast "$verb" --help
     cp "$tmp/out" "$tmp/help"
     expect 0 holdfast help "$verb"
@@ -63,6 +63,10 @@ reopen k --reason r --operator o
 erase
 erase k --reason r
 erase k --token 1 --reason r --operator o
+derive k
+derive k charge
+derive k charge --secrets /nonexistent
+once k --derive charge -- true
 lock
 lock name
 lock name --
@@ -87,6 +91,33 @@ one_sentence
 expect 64 holdfast record "$(printf 'a\xff')"
 one_sentence
 grep -q 'not UTF-8: "a\\xff"' "$tmp/err" || fail "no reason: $(cat "$tmp/err")"
+
+claim 'secrets that others may read, or that are none, are refused, and never printed'
+printf '# ours\n\nold 000102030405060708090a0b0c0d0e0f\n' > "$tmp/secrets"
+chmod 640 "$tmp/secrets"
+expect 64 holdfast derive k charge --secret old --secrets "$tmp/secrets"
+one_sentence
+grep -q 'chmod 600' "$tmp/err" || fail "nothing to do: $(cat "$tmp/err")"
+chmod 604 "$tmp/secrets"
+expect 64 holdfast derive k charge --secret old --secrets "$tmp/secrets"
+chmod 600 "$tmp/secrets"
+expect 0 holdfast derive k charge --secret old --secrets "$tmp/secrets"
+same 'the documented HMAC' "$(python3 -c '
+import hashlib, hmac
+data = b"holdfast/derive/1\0" + b"\0\0\0\1k" + b"\0\0\0\6charge"
+print(hmac.new(bytes(range(16)), data, hashlib.sha256).hexdigest())')" "$(cat "$tmp/out")"
+expect 71 holdfast derive k charge --secret new --secrets "$tmp/secrets"
+expect 64 holdfast derive k charge --secret old --secrets "$tmp"
+for line in 'x' 'x 0001' 'x zz0102030405060708090a0b0c0d0e0f' \
+    'old 000102030405060708090a0b0c0d0e0f' 'x 000102030405060708090a0b0c0d0e0f y'; do
+    printf 'old 000102030405060708090a0b0c0d0e0f\n%s\n' "$line" > "$tmp/secrets"
+    expect 64 holdfast derive k charge --secret old --secrets "$tmp/secrets"
+    one_sentence
+    grep -q 'line 2' "$tmp/err" || fail "no line is named: $(cat "$tmp/err")"
+    grep -q '0102' "$tmp/err" && fail "a secret is printed: $(cat "$tmp/err")"
+done
+: > "$tmp/secrets"
+expect 64 holdfast derive k charge --secret old --secrets "$tmp/secrets"
 
 claim 'nobody there is 69, with the addresses that were tried, and no command is run'
 expect 69 holdfast --timeout 300 status

@@ -218,6 +218,28 @@ same 'what is left' 'DONE erased  she asked eve' "$(json \
 expect 69 holdfast once e2 -- sh -c 'kill -KILL $$'
 expect 65 holdfast erase e2 --reason 'she asked' --operator eve
 
+claim 'the derived key is that of the first runner, whoever runs it again'
+printf 's1 %s\n' 0123456789abcdef0123456789abcdef > "$tmp/s1"
+printf 's2 %s\n' fedcba9876543210fedcba9876543210 | cat - "$tmp/s1" > "$tmp/s2"
+printf 's2 %s\n' fedcba9876543210fedcba9876543210 > "$tmp/s3"
+chmod 600 "$tmp/s1" "$tmp/s2" "$tmp/s3"
+run=(--rerun --retry-on-failure --derive charge)
+expect 1 holdfast once d1 "${run[@]}" --secrets "$tmp/s1" -- \
+    sh -c "echo \$HOLDFAST_DERIVED_KEY > $tmp/d1; exit 1"
+expect 71 holdfast once d1 "${run[@]}" --secrets "$tmp/s3" -- touch "$tmp/d1.ran"
+[ ! -e "$tmp/d1.ran" ] || fail 'the command was run without its key'
+# shellcheck disable=SC2016 # it is the command's shell that expands it
+expect 0 holdfast once d1 "${run[@]}" --secrets "$tmp/s2" -- sh -c 'echo $HOLDFAST_DERIVED_KEY'
+same 'the key at the second run' "$(cat "$tmp/d1")" "$(output)"
+export HOLDFAST_SECRETS=$tmp/s2
+expect 0 holdfast derive d1 charge
+same 'the key for reconciling' "$(cat "$tmp/d1")" "$(output)"
+expect 0 holdfast --json derive d1 refund
+same 'which secret' s1 "$(json 'd["secret_id"]')"
+expect 66 holdfast derive d0 charge
+expect 66 holdfast derive k1 charge
+unset HOLDFAST_SECRETS
+
 claim 'what is printed to resolve a key can be typed as it stands, whatever the key'
 expect 69 holdfast once "it's  4" -- sh -c 'kill -KILL $$'
 expect 0 holdfast record "it's  4"

@@ -1,6 +1,5 @@
-/* The library against a real holdfastd: what operators and lists see and do. */
+/* The library against a real holdfastd: what lists see. */
 #include <pthread.h>
-#include <stdlib.h>
 
 #include "tests/integration/client_fixture.h"
 
@@ -11,88 +10,6 @@ static int count_line(const hf_lock_line *line, void *data)
     assert_int_equal(line->holder_count, 1);
     *count += 1;
     return 0;
-}
-
-/* A body over the limit changes nothing: the attempt goes on, and the same result without its body,
- * or with a reference, is taken and told as such. */
-static void test_a_body_over_the_limit_has_a_way_out(void **state)
-{
-    (void)state;
-    static uint8_t large[HF_BODY_BYTES_MAX + 1];
-    static const char *const references[] = {NULL, "s3://results/17"};
-    hf_client *client = open_client(server.port, 10000, 10000);
-    hf_result result = {.code = 200, .headers = "h", .headers_bytes = 1, .body = large};
-    result.body_bytes = HF_BODY_BYTES_MAX;
-    assert_int_equal(hf_result_fits(&result), HF_OK);
-    result.body_bytes = HF_BODY_BYTES_MAX + 1;
-    assert_int_equal(hf_result_fits(&result), HF_ETOOLARGE);
-    for (int i = 0; i < 2; i++) {
-        const char *key = i == 0 ? "large/omitted" : "large/reference";
-        hf_record *record = begin(client, key, "r", HF_TAKEOVER_AUTO, HF_OK);
-        assert_int_equal(hf_record_complete(record, HF_DONE, &result, NULL), HF_ETOOLARGE);
-        assert_int_equal(hf_record_state(record), HF_GRANT_HELD);
-        must(hf_record_checkpoint(record, "still mine", 1, HF_MARK_NONE, NULL, 0, NULL));
-        hf_result shorter = hf_result_shortened(&result, references[i]);
-        assert_int_equal(hf_result_fits(&shorter), HF_OK);
-        must(hf_record_complete(record, HF_DONE, &shorter, NULL));
-        hf_record_free(record);
-        record = begin(client, key, "r", HF_TAKEOVER_AUTO, HF_OK);
-        const hf_record_view *view = hf_record_look(record);
-        assert_int_equal(view->verdict, HF_REPLAY);
-        assert_int_equal(view->code, 200);
-        assert_int_equal(view->headers_bytes, 1);
-        assert_int_equal(view->body_kind, i == 0 ? HF_BODY_OMITTED : HF_BODY_REFERENCE);
-        assert_int_equal(view->body_bytes, i == 0 ? 0 : strlen(references[i]));
-        hf_record_free(record);
-    }
-    hf_client_close(client);
-}
-
-struct seen {
-    uint64_t token;   /* of the record shown last */
-    char outcome[16]; /* its outcome */
-};
-
-static int note_seen(const hf_record_line *line, void *data)
-{
-    struct seen *seen = data;
-    seen->token = line->fencing_token;
-    (void)snprintf(seen->outcome, sizeof seen->outcome, "%s", line->outcome);
-    return 0;
-}
-
-/* A FAILED record is reopened and runs again; then it is DONE, and is erased but never reopened. */
-static void test_records_are_reopened_and_erased(void **state)
-{
-    (void)state;
-    hf_client *client = open_client(server.port, 10000, 10000);
-    struct seen seen;
-    hf_record *record = begin(client, "opera/1", "r", HF_TAKEOVER_AUTO, HF_OK);
-    must(hf_record_complete(record, HF_FAILED, NULL, NULL));
-    hf_record_free(record);
-    must(hf_record_info(client, "opera/1", note_seen, &seen));
-    assert_string_equal(seen.outcome, "FAILED");
-    assert_int_equal(hf_record_reopen(client, "opera/1", seen.token, HF_FAILED, "", "me", NULL),
-                     HF_EINVAL);
-    must(hf_record_reopen(client, "opera/1", seen.token, HF_FAILED, "why", "me", NULL));
-    assert_int_equal(hf_record_erase(client, "opera/1", "why", "me", NULL), HF_EBADSTATE);
-    record = begin(client, "opera/1", "r", HF_TAKEOVER_AUTO, HF_OK);
-    assert_int_equal(hf_record_look(record)->attempt, 2);
-    const hf_result result = {.code = 7, .body = "told", .body_bytes = 4};
-    must(hf_record_complete(record, HF_DONE, &result, NULL));
-    hf_record_free(record);
-    must(hf_record_info(client, "opera/1", note_seen, &seen));
-    assert_int_equal(hf_record_reopen(client, "opera/1", seen.token, HF_FAILED, "why", "me", NULL),
-                     HF_EBADSTATE);
-    assert_int_equal(hf_record_erase(client, "opera/2", "why", "me", NULL), HF_ENOTFOUND);
-    must(hf_record_erase(client, "opera/1", "why", "me", NULL));
-    record = begin(client, "opera/1", "r", HF_TAKEOVER_AUTO, HF_OK);
-    assert_int_equal(hf_record_look(record)->verdict, HF_REPLAY);
-    assert_int_equal(hf_record_look(record)->code, 7);
-    assert_int_equal(hf_record_look(record)->body_kind, HF_BODY_GONE);
-    assert_int_equal(hf_record_look(record)->body_bytes, 0);
-    hf_record_free(record);
-    hf_client_close(client);
 }
 
 static int count_record(const hf_record_line *line, void *data)
@@ -186,8 +103,6 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_a_body_over_the_limit_has_a_way_out),
-        CASE(test_records_are_reopened_and_erased),
         CASE(test_lists_are_read_to_their_end),
         CASE(test_filter_finds_what_lies_behind_thousands),
     };

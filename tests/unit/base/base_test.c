@@ -38,6 +38,23 @@ static void test_sha256_gives_the_published_value(void **state)
     assert_int_equal(get_u64(out), 0xba7816bf8f01cfeaU);
 }
 
+/* RFC 4231, test cases 2 and 6: a short key, and one that is longer than a block. */
+static void test_hmac_sha256_gives_the_published_values(void **state)
+{
+    (void)state;
+    uint8_t key[131];
+    uint8_t out[SHA256_BYTES];
+    memset(key, 0xaa, sizeof key);
+    hmac_sha256(slice_of("Jefe"), slice_of("what do ya want for nothing?"), out);
+    assert_int_equal(get_u64(out), 0x5bdcc146bf60754eU);
+    assert_int_equal(get_u64(out + 24), 0x9dec58b964ec3843U);
+    hmac_sha256(slice_make(key, sizeof key),
+                slice_of("Test Using Larger Than Block-Size Key - Hash Key First"), out);
+    assert_int_equal(get_u64(out), 0x60e431591ee0b67fU);
+    wipe(key, sizeof key);
+    assert_int_equal(key[0] + key[130], 0);
+}
+
 /* The bound holds, and a refused append leaves the buffer as it was. */
 static void test_buffer_refuses_to_pass_its_maximum(void **state)
 {
@@ -129,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_crc32c_gives_the_published_values),
         cmocka_unit_test(test_crc32c_continues),
         cmocka_unit_test(test_sha256_gives_the_published_value),
+        cmocka_unit_test(test_hmac_sha256_gives_the_published_values),
         cmocka_unit_test(test_buffer_refuses_to_pass_its_maximum),
         cmocka_unit_test(test_statuses_are_complete),
         cmocka_unit_test(test_prng_repeats),

@@ -1,0 +1,36 @@
+/* The file with the secrets that providers' keys are derived under: --secrets FILE, else
+ * $HOLDFAST_SECRETS. One secret a line, "ID HEX", the first for new records; empty lines and lines
+ * that begin with '#' count for nothing. A file that others may read is refused: whoever reads it
+ * can make up keys. What was read is overwritten as soon as the client has its copy. */
+#ifndef CLIENT_CLI_SECRETS_FILE_H
+#define CLIENT_CLI_SECRETS_FILE_H
+
+#include "client/cli/cli.h"
+
+enum {
+    SECRETS_FILE_BYTES_MAX = 16 * 1024,
+    SECRETS_FILE_ITEMS_MAX = 16,
+    SECRETS_FILE_KEY_BYTES_MAX = 256,
+};
+
+struct secrets_file {
+    size_t count;                            /**< secrets */
+    hf_secret items[SECRETS_FILE_ITEMS_MAX]; /**< they point into `text` */
+    char text[SECRETS_FILE_BYTES_MAX + 1];   /**< ids, and keys as bytes */
+};
+
+/** Read a file. \param path borrowed. \param file Out; secrets_file_close() it, also on failure.
+ * \return CLI_OK, or CLI_USAGE after a sentence that names the file, and the line. */
+HF_MUST_USE
+int secrets_file_read(const char *path, struct secrets_file *file);
+
+/** Overwrite it. */
+void secrets_file_close(struct secrets_file *file);
+
+/** As cli_open(), with the secrets of `path`; NULL: of $HOLDFAST_SECRETS, and if that is not set,
+ * CLI_USAGE after a sentence. \param ttl_ms, timeout_ms, lost_cb as cli_open()'s. */
+HF_MUST_USE
+int secrets_open(struct cli *cli, const char *path, uint64_t ttl_ms, uint64_t timeout_ms,
+                 void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data));
+
+#endif
