@@ -85,6 +85,8 @@ struct list_shape {
 static const struct list_shape shapes[] = {
     SHAPE(OP_CODE_LIST, msg_list, msg_list_reply, locks, lock_line, false),
     SHAPE(OP_CODE_RECORD_LIST, msg_record_list, msg_record_list_reply, records, record_line, false),
+    SHAPE(OP_CODE_RECORD_EXPORT, msg_record_list, msg_record_export_reply, records, record_bytes,
+          false),
     SHAPE(OP_CODE_SESSION_LIST, msg_session_list, msg_session_list_reply, sessions, session_line,
           true),
 };
@@ -102,6 +104,7 @@ static const struct list_shape *shape_of(uint16_t op)
 union list_answer {
     struct msg_list_reply locks;
     struct msg_record_list_reply records;
+    struct msg_record_export_reply exported;
     struct msg_session_list_reply sessions;
 };
 

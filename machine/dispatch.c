@@ -41,6 +41,7 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_ERASE] = {.apply = record_erase},
     [OP_CODE_RECORD_GET] = {.read = record_read},
     [OP_CODE_RECORD_LIST] = {.read = record_list},
+    [OP_CODE_RECORD_EXPORT] = {.read = record_export},
     [OP_CODE_MEMBER] = {.apply = member_record},
 };
 

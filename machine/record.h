@@ -128,10 +128,37 @@ int record_retention_due(struct machine *m, struct slice id);
 HF_MUST_USE
 int record_tombstone_due(struct machine *m, struct slice id);
 
-/* RECORD_GET and RECORD_LIST. */
+/** What a page of records may look at, shown or not: some carry a body, and a leader waits. */
+enum { RECORD_PAGE_ROWS_MAX = 4000, RECORD_PAGE_ROW_BYTES_MAX = 8 * 1024 * 1024 };
+
+/** A record, whole, as RECORD_GET tells it `elapsed_ms` after the last entry; what it borrows is in
+ * scratch. \retval HF_ENOTFOUND; faults. */
+HF_MUST_USE
+int record_show(struct machine *m, struct slice key, uint64_t elapsed_ms,
+                struct msg_record_reply *reply);
+
+/** What is left of one: likewise. \retval HF_ENOTFOUND; faults. */
+HF_MUST_USE
+int record_show_tombstone(struct machine *m, struct slice key, uint64_t elapsed_ms,
+                          struct msg_record_reply *reply);
+
+/** Has its state not changed for as long as is asked? */
+bool record_is_old_enough(const struct machine *m, const struct msg_record_list *request,
+                          uint64_t since_ms);
+
+/** The first key of a page: behind its cursor, or the prefix. \param memory holds it. */
+struct slice record_first_key(const struct msg_record_list *request,
+                              uint8_t memory[NAME_BYTES_MAX + 1]);
+
+/* RECORD_GET, RECORD_LIST and RECORD_EXPORT. */
 HF_MUST_USE
 int record_read(struct machine *m, const void *request, uint64_t elapsed_ms, struct reply_out *out);
 HF_MUST_USE
 int record_list(struct machine *m, const void *request, uint64_t elapsed_ms, struct reply_out *out);
+
+/** Answer RECORD_EXPORT, as the reads above. Faults only. */
+HF_MUST_USE
+int record_export(struct machine *m, const void *request, uint64_t elapsed_ms,
+                  struct reply_out *out);
 
 #endif

@@ -4,10 +4,8 @@
 #include "machine/record.h"
 
 enum {
-    ROWS_A_PAGE_MAX = 4000,                 /* looked at, shown or not */
-    ROW_BYTES_A_PAGE_MAX = 8 * 1024 * 1024, /* of them: some carry a body, and a leader waits */
-    PAGE_BYTES_MAX = 512 * 1024,            /* of what is shown, about */
-    LINE_BYTES = 160,                       /* of a line's numbers, about */
+    PAGE_BYTES_MAX = 512 * 1024, /* of what is shown, about */
+    LINE_BYTES = 160,            /* of a line's numbers, about */
 };
 
 static bool has_outcome(const struct row_record *row)
@@ -79,37 +77,34 @@ static void copy_line(const struct record_line *line, struct msg_record_reply *r
     reply->secret_id = line->secret_id;
 }
 
-static int read_tombstone(struct machine *m, struct slice key, uint64_t elapsed_ms,
-                          struct reply_out *out)
+int record_show_tombstone(struct machine *m, struct slice key, uint64_t elapsed_ms,
+                          struct msg_record_reply *reply)
 {
     struct row_tombstone row;
     struct record_line line;
     int rv = state_get(m, TABLE_TOMBSTONES, key, &row_tombstone_type, &row);
-    if (rv == HF_ENOTFOUND) return reply_set(out, OP_CODE_RECORD_GET, HF_ENOTFOUND, NULL);
     if (rv != HF_OK) return rv;
     fill_tombstone_line(m, key, &row, elapsed_ms, &line);
-    struct msg_record_reply reply = {
+    *reply = (struct msg_record_reply){
         .fingerprint = row.fingerprint_hash,
         .takeover = row.takeover,
         .retain_ms = row.retain_ms,
         .done_at_ms = row.done_at_ms,
         .marked = row.marked,
     };
-    copy_line(&line, &reply);
-    return reply_set(out, OP_CODE_RECORD_GET, HF_OK, &reply);
+    copy_line(&line, reply);
+    return HF_OK;
 }
 
-int record_read(struct machine *m, const void *request, uint64_t elapsed_ms, struct reply_out *out)
+int record_show(struct machine *m, struct slice key, uint64_t elapsed_ms,
+                struct msg_record_reply *reply)
 {
-    const struct msg_record_get *get = request;
     struct row_record row;
     struct record_line line;
-    HF_ASSERT(get->key.size >= 1);
-    int rv = record_get(m, get->key, &row);
-    if (rv == HF_ENOTFOUND) return read_tombstone(m, get->key, elapsed_ms, out);
-    if (rv == HF_OK) rv = fill_line(m, get->key, &row, elapsed_ms, &line);
+    int rv = record_get(m, key, &row);
+    if (rv == HF_OK) rv = fill_line(m, key, &row, elapsed_ms, &line);
     if (rv != HF_OK) return rv;
-    struct msg_record_reply reply = {
+    *reply = (struct msg_record_reply){
         .fingerprint = row.fingerprint,
         .takeover = row.takeover,
         .retain_ms = row.retain_ms,
@@ -130,10 +125,19 @@ int record_read(struct machine *m, const void *request, uint64_t elapsed_ms, str
         .act_at_ms = row.act_at_ms,
         .body_kind = row.body_kind,
     };
-    copy_line(&line, &reply);
-    rv = record_checkpoint_data(m, get->key, &reply.checkpoint_data);
-    if (rv != HF_OK) return rv;
-    return reply_set(out, OP_CODE_RECORD_GET, HF_OK, &reply);
+    copy_line(&line, reply);
+    return record_checkpoint_data(m, key, &reply->checkpoint_data);
+}
+
+int record_read(struct machine *m, const void *request, uint64_t elapsed_ms, struct reply_out *out)
+{
+    const struct msg_record_get *get = request;
+    struct msg_record_reply reply;
+    HF_ASSERT(get->key.size >= 1);
+    int rv = record_show(m, get->key, elapsed_ms, &reply);
+    if (rv == HF_ENOTFOUND) rv = record_show_tombstone(m, get->key, elapsed_ms, &reply);
+    if (rv == HF_ENOTFOUND) return reply_set(out, OP_CODE_RECORD_GET, HF_ENOTFOUND, NULL);
+    return rv == HF_OK ? reply_set(out, OP_CODE_RECORD_GET, HF_OK, &reply) : rv;
 }
 
 /* ------------------------------------------------------------------ pages */
@@ -147,7 +151,7 @@ struct page {
     uint8_t memory[NAME_BYTES_MAX + 1];    /* a cursor's key is good only until the next */
 };
 
-static bool is_old_enough(struct machine *m, const struct msg_record_list *request,
+bool record_is_old_enough(const struct machine *m, const struct msg_record_list *request,
                           uint64_t since_ms)
 {
     return request->older_than_ms == 0 || state_now(m) - since_ms >= request->older_than_ms;
@@ -163,14 +167,14 @@ static int look_at(struct machine *m, const struct page *page, enum machine_tabl
     if (table == TABLE_TOMBSTONES) {
         struct row_tombstone tombstone;
         int rv = state_decode(m, &row_tombstone_type, value, &tombstone);
-        if (rv != HF_OK || !is_old_enough(m, request, tombstone.since_ms)) return rv;
+        if (rv != HF_OK || !record_is_old_enough(m, request, tombstone.since_ms)) return rv;
         *shown = true;
         fill_tombstone_line(m, key, &tombstone, elapsed_ms, line);
         return HF_OK;
     }
     struct row_record row;
     int rv = state_decode(m, &row_record_type, value, &row);
-    if (rv != HF_OK || !is_old_enough(m, request, row.since_ms)) return rv;
+    if (rv != HF_OK || !record_is_old_enough(m, request, row.since_ms)) return rv;
     if (request->state != RECORD_ABSENT && request->state != row.state) return HF_OK;
     *shown = true;
     return fill_line(m, key, &row, elapsed_ms, line);
@@ -201,8 +205,8 @@ static int keep_line(struct machine *m, struct page *page, size_t mark, struct s
     return rv;
 }
 
-/* The first key behind the cursor, or the prefix itself. */
-static struct slice first_key(const struct msg_record_list *request, uint8_t *memory)
+struct slice record_first_key(const struct msg_record_list *request,
+                              uint8_t memory[NAME_BYTES_MAX + 1])
 {
     if (slice_compare(request->cursor, request->prefix) < 0) return request->prefix;
     if (request->cursor.size == 0) return request->prefix;
@@ -219,14 +223,15 @@ static int fill_page(struct machine *m, struct page *page, enum machine_table ta
     struct slice key, value;
     uint32_t looked_at = 0;
     size_t row_bytes = 0;
-    int rv = store_seek(m->store, (uint8_t)table, first_key(request, page->memory), &cursor, &key,
-                        &value);
+    int rv = store_seek(m->store, (uint8_t)table, record_first_key(request, page->memory), &cursor,
+                        &key, &value);
     for (; rv == HF_OK; rv = store_next(&cursor, &key, &value)) {
         bool shown;
         struct record_line line;
         if (!slice_starts(key, request->prefix)) break;
         bool full = page->count == request->count_max || page->bytes >= PAGE_BYTES_MAX;
-        *ended = !full && looked_at++ < ROWS_A_PAGE_MAX && row_bytes < ROW_BYTES_A_PAGE_MAX;
+        *ended =
+            !full && looked_at++ < RECORD_PAGE_ROWS_MAX && row_bytes < RECORD_PAGE_ROW_BYTES_MAX;
         if (!*ended) break;
         row_bytes += value.size;
         size_t mark = state_mark(m);

@@ -25,6 +25,7 @@ enum {
     SESSION_SECRET_BYTES = 16,
     CLUSTER_ID_BYTES = 16,
     FINGERPRINT_BYTES = 32,
+    RECORD_BYTES_MAX = 192 * 1024, /* a whole record, as RECORD_GET answers it */
     REPLY_STORED_BYTES_MAX = 1024, /* a reply kept for a retry */
 
     /* counts */

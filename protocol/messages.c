@@ -20,6 +20,11 @@ _Static_assert((int)PAGE_ITEMS_MAX <= (int)LIST_ITEMS_MAX, "a page is a list");
 _Static_assert(BODY_BYTES_MAX + CHECKPOINT_BYTES_MAX + 2 * HEADERS_BYTES_MAX < FRAME_BYTES_MAX,
                "a record and its checkpoint fit one frame");
 
+_Static_assert(BODY_BYTES_MAX + CHECKPOINT_BYTES_MAX + HEADERS_BYTES_MAX + EVIDENCE_BYTES_MAX +
+                       META_BYTES_MAX + 8 * NAME_BYTES_MAX + 2048 <
+                   RECORD_BYTES_MAX,
+               "a record and its checkpoint fit an item of an export");
+
 /* ------------------------------------------------------------------ ops */
 
 static const struct op_info ops[OP_CODE_MAX + 1] = {

@@ -458,6 +458,15 @@ CODEC_STRUCT(msg_record_reply, RECORD_REPLY_FIELDS)
     F(T, STR, cursor, 0, NAME_BYTES_MAX)
 CODEC_STRUCT(msg_record_list_reply, RECORD_LIST_REPLY_FIELDS)
 
+/* A whole record within a list, as RECORD_GET answers it: its bytes, for lists nest no deeper. */
+#define RECORD_BYTES_FIELDS(T, F, L) F(T, BIN, record, 1, RECORD_BYTES_MAX)
+CODEC_STRUCT(record_bytes, RECORD_BYTES_FIELDS)
+
+#define RECORD_EXPORT_REPLY_FIELDS(T, F, L)                                      \
+    L(T, record_bytes, records, 0, PAGE_ITEMS_MAX) /* each a msg_record_reply */ \
+    F(T, STR, cursor, 0, NAME_BYTES_MAX)
+CODEC_STRUCT(msg_record_export_reply, RECORD_EXPORT_REPLY_FIELDS)
+
 #define SESSION_LIST_REPLY_FIELDS(T, F, L)          \
     L(T, session_line, sessions, 0, PAGE_ITEMS_MAX) \
     F(T, U64, cursor, 0, UINT64_MAX) /* 0 = the end */
@@ -504,69 +513,71 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
 
 /* Every described struct above: TYPE(struct, FIELDS); msg_empty has no fields and is not among
  * them. For their definitions, and for tests that must not forget one. */
-#define HF_TYPES(TYPE)                                      \
-    TYPE(ack_range, ACK_RANGE_FIELDS)                       \
-    TYPE(client_envelope, CLIENT_ENVELOPE_FIELDS)           \
-    TYPE(envelope, ENVELOPE_FIELDS)                         \
-    TYPE(lost_item, LOST_ITEM_FIELDS)                       \
-    TYPE(left_item, LEFT_ITEM_FIELDS)                       \
-    TYPE(owner_item, OWNER_ITEM_FIELDS)                     \
-    TYPE(holder, HOLDER_FIELDS)                             \
-    TYPE(holder_info, HOLDER_INFO_FIELDS)                   \
-    TYPE(waiter_info, WAITER_INFO_FIELDS)                   \
-    TYPE(lock_line, LOCK_LINE_FIELDS)                       \
-    TYPE(record_line, RECORD_LINE_FIELDS)                   \
-    TYPE(late_item, LATE_ITEM_FIELDS)                       \
-    TYPE(session_line, SESSION_LINE_FIELDS)                 \
-    TYPE(member, MEMBER_FIELDS)                             \
-    TYPE(msg_hello, HELLO_FIELDS)                           \
-    TYPE(msg_open, OPEN_FIELDS)                             \
-    TYPE(msg_keep, KEEP_FIELDS)                             \
-    TYPE(msg_resume, RESUME_FIELDS)                         \
-    TYPE(msg_cancel, CANCEL_FIELDS)                         \
-    TYPE(msg_acquire, ACQUIRE_FIELDS)                       \
-    TYPE(msg_release, RELEASE_FIELDS)                       \
-    TYPE(msg_change_mode, CHANGE_MODE_FIELDS)               \
-    TYPE(msg_abandon, ABANDON_FIELDS)                       \
-    TYPE(msg_check, CHECK_FIELDS)                           \
-    TYPE(msg_info, INFO_FIELDS)                             \
-    TYPE(msg_list, LIST_FIELDS)                             \
-    TYPE(msg_begin, BEGIN_FIELDS)                           \
-    TYPE(msg_extend, EXTEND_FIELDS)                         \
-    TYPE(msg_checkpoint, CHECKPOINT_FIELDS)                 \
-    TYPE(msg_complete, COMPLETE_FIELDS)                     \
-    TYPE(msg_resolve, RESOLVE_FIELDS)                       \
-    TYPE(msg_reopen, REOPEN_FIELDS)                         \
-    TYPE(msg_erase, ERASE_FIELDS)                           \
-    TYPE(msg_record_get, RECORD_GET_FIELDS)                 \
-    TYPE(msg_record_list, RECORD_LIST_FIELDS)               \
-    TYPE(msg_session_list, SESSION_LIST_FIELDS)             \
-    TYPE(msg_hello_reply, HELLO_REPLY_FIELDS)               \
-    TYPE(msg_open_reply, OPEN_REPLY_FIELDS)                 \
-    TYPE(msg_keep_reply, KEEP_REPLY_FIELDS)                 \
-    TYPE(msg_cancel_reply, CANCEL_REPLY_FIELDS)             \
-    TYPE(msg_granted, GRANTED_FIELDS)                       \
-    TYPE(msg_busy, BUSY_FIELDS)                             \
-    TYPE(msg_delayed, DELAYED_FIELDS)                       \
-    TYPE(msg_deadlock, DEADLOCK_FIELDS)                     \
-    TYPE(msg_already, ALREADY_FIELDS)                       \
-    TYPE(msg_release_reply, RELEASE_REPLY_FIELDS)           \
-    TYPE(msg_ended, ENDED_FIELDS)                           \
-    TYPE(msg_check_reply, CHECK_REPLY_FIELDS)               \
-    TYPE(msg_info_reply, INFO_REPLY_FIELDS)                 \
-    TYPE(msg_list_reply, LIST_REPLY_FIELDS)                 \
-    TYPE(msg_begin_reply, BEGIN_REPLY_FIELDS)               \
-    TYPE(msg_running, RUNNING_FIELDS)                       \
-    TYPE(msg_unknown, UNKNOWN_FIELDS)                       \
-    TYPE(msg_state, STATE_FIELDS)                           \
-    TYPE(msg_extend_reply, EXTEND_REPLY_FIELDS)             \
-    TYPE(msg_record_reply, RECORD_REPLY_FIELDS)             \
-    TYPE(msg_record_list_reply, RECORD_LIST_REPLY_FIELDS)   \
-    TYPE(msg_session_list_reply, SESSION_LIST_REPLY_FIELDS) \
-    TYPE(msg_status_reply, STATUS_REPLY_FIELDS)             \
-    TYPE(msg_member, MEMBER_SEEN_FIELDS)                    \
-    TYPE(msg_redirect, REDIRECT_FIELDS)                     \
-    TYPE(msg_retry, RETRY_FIELDS)                           \
+#define HF_TYPES(TYPE)                                        \
+    TYPE(ack_range, ACK_RANGE_FIELDS)                         \
+    TYPE(client_envelope, CLIENT_ENVELOPE_FIELDS)             \
+    TYPE(envelope, ENVELOPE_FIELDS)                           \
+    TYPE(lost_item, LOST_ITEM_FIELDS)                         \
+    TYPE(left_item, LEFT_ITEM_FIELDS)                         \
+    TYPE(owner_item, OWNER_ITEM_FIELDS)                       \
+    TYPE(holder, HOLDER_FIELDS)                               \
+    TYPE(holder_info, HOLDER_INFO_FIELDS)                     \
+    TYPE(waiter_info, WAITER_INFO_FIELDS)                     \
+    TYPE(lock_line, LOCK_LINE_FIELDS)                         \
+    TYPE(record_line, RECORD_LINE_FIELDS)                     \
+    TYPE(late_item, LATE_ITEM_FIELDS)                         \
+    TYPE(session_line, SESSION_LINE_FIELDS)                   \
+    TYPE(member, MEMBER_FIELDS)                               \
+    TYPE(msg_hello, HELLO_FIELDS)                             \
+    TYPE(msg_open, OPEN_FIELDS)                               \
+    TYPE(msg_keep, KEEP_FIELDS)                               \
+    TYPE(msg_resume, RESUME_FIELDS)                           \
+    TYPE(msg_cancel, CANCEL_FIELDS)                           \
+    TYPE(msg_acquire, ACQUIRE_FIELDS)                         \
+    TYPE(msg_release, RELEASE_FIELDS)                         \
+    TYPE(msg_change_mode, CHANGE_MODE_FIELDS)                 \
+    TYPE(msg_abandon, ABANDON_FIELDS)                         \
+    TYPE(msg_check, CHECK_FIELDS)                             \
+    TYPE(msg_info, INFO_FIELDS)                               \
+    TYPE(msg_list, LIST_FIELDS)                               \
+    TYPE(msg_begin, BEGIN_FIELDS)                             \
+    TYPE(msg_extend, EXTEND_FIELDS)                           \
+    TYPE(msg_checkpoint, CHECKPOINT_FIELDS)                   \
+    TYPE(msg_complete, COMPLETE_FIELDS)                       \
+    TYPE(msg_resolve, RESOLVE_FIELDS)                         \
+    TYPE(msg_reopen, REOPEN_FIELDS)                           \
+    TYPE(msg_erase, ERASE_FIELDS)                             \
+    TYPE(msg_record_get, RECORD_GET_FIELDS)                   \
+    TYPE(msg_record_list, RECORD_LIST_FIELDS)                 \
+    TYPE(msg_session_list, SESSION_LIST_FIELDS)               \
+    TYPE(msg_hello_reply, HELLO_REPLY_FIELDS)                 \
+    TYPE(msg_open_reply, OPEN_REPLY_FIELDS)                   \
+    TYPE(msg_keep_reply, KEEP_REPLY_FIELDS)                   \
+    TYPE(msg_cancel_reply, CANCEL_REPLY_FIELDS)               \
+    TYPE(msg_granted, GRANTED_FIELDS)                         \
+    TYPE(msg_busy, BUSY_FIELDS)                               \
+    TYPE(msg_delayed, DELAYED_FIELDS)                         \
+    TYPE(msg_deadlock, DEADLOCK_FIELDS)                       \
+    TYPE(msg_already, ALREADY_FIELDS)                         \
+    TYPE(msg_release_reply, RELEASE_REPLY_FIELDS)             \
+    TYPE(msg_ended, ENDED_FIELDS)                             \
+    TYPE(msg_check_reply, CHECK_REPLY_FIELDS)                 \
+    TYPE(msg_info_reply, INFO_REPLY_FIELDS)                   \
+    TYPE(msg_list_reply, LIST_REPLY_FIELDS)                   \
+    TYPE(msg_begin_reply, BEGIN_REPLY_FIELDS)                 \
+    TYPE(msg_running, RUNNING_FIELDS)                         \
+    TYPE(msg_unknown, UNKNOWN_FIELDS)                         \
+    TYPE(msg_state, STATE_FIELDS)                             \
+    TYPE(msg_extend_reply, EXTEND_REPLY_FIELDS)               \
+    TYPE(msg_record_reply, RECORD_REPLY_FIELDS)               \
+    TYPE(msg_record_list_reply, RECORD_LIST_REPLY_FIELDS)     \
+    TYPE(record_bytes, RECORD_BYTES_FIELDS)                   \
+    TYPE(msg_record_export_reply, RECORD_EXPORT_REPLY_FIELDS) \
+    TYPE(msg_session_list_reply, SESSION_LIST_REPLY_FIELDS)   \
+    TYPE(msg_status_reply, STATUS_REPLY_FIELDS)               \
+    TYPE(msg_member, MEMBER_SEEN_FIELDS)                      \
+    TYPE(msg_redirect, REDIRECT_FIELDS)                       \
+    TYPE(msg_retry, RETRY_FIELDS)                             \
     TYPE(msg_complaint, COMPLAINT_FIELDS)
 
 #endif

@@ -51,6 +51,7 @@ enum op_traits {
     OP(46, RECORD_LIST, msg_record_list, msg_record_list_reply, OP_READ | OP_PAGES)                \
     OP(47, REOPEN, msg_reopen, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)         \
     OP(48, ERASE, msg_erase, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
+    OP(49, RECORD_EXPORT, msg_record_list, msg_record_export_reply, OP_READ | OP_PAGES)            \
     OP(90, STATUS, msg_empty, msg_status_reply, OP_DOOR)                                           \
     OP(91, MEMBER, msg_member, msg_empty, OP_WRITE | OP_SERVER)
 

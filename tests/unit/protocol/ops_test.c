@@ -21,7 +21,7 @@ static void test_only_listed_codes_are_ops(void **state)
         assert_true(code >= 1 && code <= OP_CODE_MAX);
         count += 1;
     }
-    assert_int_equal(count, 24);
+    assert_int_equal(count, 25);
     assert_string_equal(op_find(OP_CODE_ACQUIRE)->name, "ACQUIRE");
     assert_ptr_equal(op_find(OP_CODE_ACQUIRE)->request, &msg_acquire_type);
     assert_ptr_equal(op_find(OP_CODE_ACQUIRE)->answer, &msg_granted_type);

@@ -31,6 +31,7 @@ struct answer {
         struct msg_extend_reply extend;
         struct msg_record_reply record;
         struct msg_record_list_reply list;
+        struct msg_record_export_reply exported;
         struct msg_cancel_reply cancel;
         struct msg_open_reply open;
         struct msg_granted granted;
