@@ -5,6 +5,7 @@
 
 #include "client/cli/args.h"
 #include "client/cli/listing.h"
+#include "client/cli/record_json.h"
 #include "client/cli/words.h"
 
 static const char *state_shown(const struct record_line *r)
@@ -12,29 +13,10 @@ static const char *state_shown(const struct record_line *r)
     return r->lapsed != 0 ? "LAPSED" : word_of_state(r->state);
 }
 
-/* The members that a list's line and a whole record have in common. */
-static void print_line_json(struct json *j, const struct record_line *r)
-{
-    json_text(j, "key", r->key);
-    json_text(j, "state", slice_of(word_of_state(r->state)));
-    json_bool(j, "lapsed", r->lapsed != 0);
-    json_token(j, "fencing_token", r->fencing_token);
-    json_number(j, "attempt", r->attempt);
-    json_number(j, "code", r->code);
-    json_number(j, "since_ms", r->since_ms);
-    json_number(j, "left_ms", r->left_ms);
-    json_text(j, "open_mark", slice_of(word_of_mark(r->external)));
-    json_text(j, "checkpoint", r->checkpoint);
-    json_text(j, "client_name", r->client_name);
-    json_text(j, "peer", r->peer);
-    json_text(j, "outcome", slice_of(r->outcome != 0 ? word_of_state(r->outcome) : ""));
-    json_text(j, "secret_id", r->secret_id);
-}
-
 static void print_object(struct json *j, const void *line)
 {
     json_object(j, NULL);
-    print_line_json(j, line);
+    record_line_json(j, line);
     json_end(j);
 }
 
@@ -114,63 +96,6 @@ const struct verb verb_records = {
 
 /* ------------------------------------------------------------------ one record */
 
-/* A whole record begins with the fields of a list's line (protocol/messages.h). */
-static struct record_line line_of(const struct msg_record_reply *r)
-{
-    return (struct record_line){
-        .key = r->key,
-        .state = r->state,
-        .lapsed = r->lapsed,
-        .fencing_token = r->fencing_token,
-        .attempt = r->attempt,
-        .code = r->code,
-        .since_ms = r->since_ms,
-        .left_ms = r->left_ms,
-        .external = r->external,
-        .checkpoint = r->checkpoint,
-        .client_name = r->client_name,
-        .peer = r->peer,
-        .outcome = r->outcome,
-        .secret_id = r->secret_id,
-    };
-}
-
-static void print_record_json(const struct msg_record_reply *r)
-{
-    struct json j = {.depth = 0};
-    struct record_line line = line_of(r);
-    const struct late_item *late = r->late.items;
-    json_object(&j, NULL);
-    print_line_json(&j, &line);
-    json_text(&j, "takeover", slice_of(word_of_takeover(r->takeover)));
-    json_number(&j, "retain_ms", r->retain_ms);
-    json_number(&j, "born_ms", r->born_ms);
-    json_number(&j, "done_at_ms", r->done_at_ms);
-    json_token(&j, "session", r->session);
-    json_number(&j, "checkpoint_number", r->checkpoint_number);
-    json_text(&j, "checkpoint_data", r->checkpoint_data);
-    json_text(&j, "meta", r->meta);
-    json_text(&j, "headers", r->headers);
-    json_text(&j, "body", r->body);
-    json_text(&j, "body_kind", slice_of(word_of_body(r->body_kind)));
-    json_text(&j, "act", slice_of(word_of_act(r->act)));
-    json_number(&j, "act_at_ms", r->act_at_ms);
-    json_text(&j, "evidence", r->evidence);
-    json_text(&j, "operator", r->operator_name);
-    json_number(&j, "parked", r->parked_count);
-    json_array(&j, "late_completions");
-    for (uint32_t i = 0; i < r->late.count; i++) {
-        json_object(&j, NULL);
-        json_token(&j, "fencing_token", late[i].fencing_token);
-        json_text(&j, "outcome", slice_of(word_of_state(late[i].outcome)));
-        json_number(&j, "code", late[i].code);
-        json_number(&j, "at_ms", late[i].at_ms);
-        json_end(&j);
-    }
-    json_end(&j);
-    json_end(&j);
-}
-
 static void add_row(struct table *t, const char *name, struct slice value)
 {
     if (value.size == 0) return;
@@ -187,7 +112,7 @@ static void add_number(struct table *t, const char *name, uint64_t value)
 static void print_record(const char *key, const struct msg_record_reply *r)
 {
     static const char *const headings[] = {"FIELD", "VALUE"};
-    struct record_line line = line_of(r);
+    struct record_line line = record_line_of(r);
     const struct late_item *late = r->late.items;
     struct table t;
     char text[24];
@@ -253,7 +178,7 @@ static int run_record(struct cli *cli, const struct verb *verb, int argc, char *
     } else if (called != HF_OK) {
         rv = cli_fail_status(cli, called, "look at the record");
     } else if (cli->json) {
-        print_record_json(&record);
+        record_json(&record, NULL);
     } else {
         print_record(args.words[0], &record);
     }
@@ -265,10 +190,11 @@ const struct verb verb_record = {
     .name = "record",
     .synopsis = "KEY",
     .summary = "all that is known of one record, its stored response too",
-    .help = "With --json: the members of `records`, and takeover, retain_ms, born_ms, done_at_ms,\n"
-            "  session, checkpoint_number, checkpoint_data, meta, headers, body, body_kind, act,\n"
-            "  act_at_ms, evidence, operator, parked, late_completions. Bytes that are no UTF-8 "
-            "stand as\n"
-            "  {\"base64\": ...}. Exit code 66: nothing is stored under KEY.\n",
+    .help =
+        "With --json: the members of `records`, and fingerprint, takeover, retain_ms, born_ms,\n"
+        "  done_at_ms, session, checkpoint_number, checkpoint_data, meta, headers, body,\n"
+        "  body_kind, result_hash, ever_marked, act, act_at_ms, evidence, operator, parked,\n"
+        "  late_completions. Bytes that are no UTF-8 stand as {\"base64\": ...}, hashes as\n"
+        "  hexadecimal digits. Exit code 66: nothing is stored under KEY.\n",
     .run = run_record,
 };

@@ -12,15 +12,17 @@ one_sentence() { # on standard error, and nothing on standard output
     grep -q '^holdfast: .*\.$' "$tmp/err" || fail "no sentence: $(cat "$tmp/err")"
 }
 
+verbs=(status locks records record resolve reopen erase derive export sessions lock once bench)
+
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
-for verb in status locks records record resolve reopen erase derive sessions lock once bench; do
+for verb in "${verbs[@]}"; do
     grep -q -e "^  $verb " -e "^  $verb\$" "$tmp/out" || fail "no $verb in --help"
 done
 for code in 64 65 66 69 70 71 74 75 76 126 127; do
     grep -q "\b$code  " "$tmp/out" || fail "exit code $code is not documented"
 done
-for verb in status locks records record resolve reopen erase derive sessions lock once bench; do
+for verb in "${verbs[@]}"; do
     expect 0 holdfast "$verb" --help
     cp "$tmp/out" "$tmp/help"
     expect 0 holdfast help "$verb"
@@ -67,6 +69,9 @@ derive k
 derive k charge
 derive k charge --secrets /nonexistent
 once k --derive charge -- true
+export a b
+export --state NONSENSE
+export --derive charge
 lock
 lock name
 lock name --
@@ -123,7 +128,7 @@ claim 'nobody there is 69, with the addresses that were tried, and no command is
 expect 69 holdfast --timeout 300 status
 one_sentence
 grep -q '127.0.0.1:1' "$tmp/err" || fail "no address: $(cat "$tmp/err")"
-for verb in locks 'locks a --queue' records 'record k' sessions; do
+for verb in locks 'locks a --queue' records 'record k' export sessions; do
     # shellcheck disable=SC2086 # the words are split on purpose
     expect 69 holdfast --timeout 200 $verb
     one_sentence

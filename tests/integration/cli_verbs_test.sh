@@ -240,6 +240,25 @@ expect 66 holdfast derive d0 charge
 expect 66 holdfast derive k1 charge
 unset HOLDFAST_SECRETS
 
+claim 'an export tells every record under a prefix whole, and goes on behind any key'
+for i in 1 2 3 4; do expect 0 holdfast once "x/$i" -- echo "out $i"; done
+expect 0 holdfast export x/
+same 'its keys and results' 'x/1 DONE out 1;x/2 DONE out 2;x/3 DONE out 3;x/4 DONE out 4' \
+    "$(python3 -c '
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1])]
+print(";".join("%s %s %s" % (r["key"], r["state"], r["body"].strip()) for r in rows))' "$tmp/out")"
+expect 0 holdfast export x/ --from x/2
+same 'the keys behind x/2' 'x/3 x/4' "$(python3 -c '
+import json, sys
+print(*[json.loads(line)["key"] for line in open(sys.argv[1])])' "$tmp/out")"
+expect 0 holdfast export x/ --state UNKNOWN
+same 'bytes' 0 "$(wc -c < "$tmp/out")"
+expect 0 holdfast export d1 --derive charge --secrets "$tmp/s2"
+same 'the derived key' "$(cat "$tmp/d1")" "$(json 'd["derived_key"]')"
+expect 0 holdfast export d1 --derive charge --secrets "$tmp/s3"
+same 'no key without the secret' '' "$(json 'd["derived_key"]')"
+
 claim 'what is printed to resolve a key can be typed as it stands, whatever the key'
 expect 69 holdfast once "it's  4" -- sh -c 'kill -KILL $$'
 expect 0 holdfast record "it's  4"
