@@ -90,6 +90,34 @@ static void test_an_export_tells_everything_in_order_of_the_keys(void **state)
     assert_true(is_text(unknown.secret_id, "secret-1"));
 }
 
+/* A list's line has what an operator decides by: owner, checkpoint, the secret's id, the outcome.
+ */
+static void test_a_line_shows_what_is_decided_by(void **state)
+{
+    struct rig *r = *state;
+    uint64_t s = rig_session(r, LONG_TTL_MS);
+    make_mixture(r, s);
+    struct msg_record_list list = {.prefix = slice_of("k/"), .count_max = 100};
+    struct answer a = rig_read(r, OP_CODE_RECORD_LIST, &list);
+    const struct record_line *lines = a.as.list.records.items;
+    assert_int_equal(a.as.list.records.count, 3);
+    assert_int_equal(lines[0].outcome, OUTCOME_DONE);
+    assert_int_equal(lines[1].state, RECORD_UNKNOWN);
+    assert_int_equal(lines[1].outcome, OUTCOME_NONE);
+    assert_true(is_text(lines[1].checkpoint, "charge"));
+    assert_true(is_text(lines[1].client_name, "worker"));
+    assert_true(is_text(lines[1].peer, "10.0.0.1:4000"));
+    assert_true(is_text(lines[1].secret_id, "secret-1"));
+    list.state = RECORD_TOMBSTONE;
+    a = rig_read(r, OP_CODE_RECORD_LIST, &list);
+    lines = a.as.list.records.items;
+    assert_int_equal(a.as.list.records.count, 2);
+    assert_int_equal(lines[0].outcome, OUTCOME_DONE);
+    assert_int_equal(lines[1].outcome, OUTCOME_FAILED);
+    assert_int_equal(lines[1].code, 9);
+    assert_true(is_text(lines[1].secret_id, "secret-1"));
+}
+
 /* State and age choose, as in a list; tombstones come with their own state, too. */
 static void test_an_export_filters_by_state_and_age(void **state)
 {
@@ -172,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_an_export_tells_everything_in_order_of_the_keys),
+        TEST(test_a_line_shows_what_is_decided_by),
         TEST(test_an_export_filters_by_state_and_age),
         TEST(test_an_export_goes_on_behind_any_key),
         TEST(test_pages_of_an_export_are_bounded),

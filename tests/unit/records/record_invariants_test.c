@@ -82,8 +82,22 @@ EDIT(break_deadline_early, "run", row.deadline_ms -= 1)
 EDIT(break_deadline_needless, "bound", row.deadline_kind = DEADLINE_ATTEMPT)
 EDIT(break_count, "run", row.parked_count = 1)
 EDIT(break_retention, "done", row.since_ms -= 1)
+EDIT(break_fingerprint, "done", row.fingerprint.size = HASH128_BYTES)
+EDIT(break_result, "run", row.code = 1)
+EDIT(break_erased, "done", row.body_kind = BODY_ERASED; row.meta = slice_of("her name"))
 EDIT(break_serving, "run", row.lapsed = 1; row.marked = row.external = 0;
      row.deadline_kind = DEADLINE_RETENTION)
+
+static void break_tombstone_token(struct scene *s)
+{
+    struct row_tombstone row;
+    struct slice key = slice_of("gone");
+    int rv = state_get(s->r->m, TABLE_TOMBSTONES, key, &row_tombstone_type, &row);
+    assert_int_equal(rv, HF_OK);
+    row.fencing_token = 1000;
+    rv = state_put(s->r->m, TABLE_TOMBSTONES, key, &row_tombstone_type, &row);
+    assert_int_equal(rv, HF_OK);
+}
 
 static void break_late(struct scene *s)
 {
@@ -256,6 +270,10 @@ static const struct {
     {break_retention, "too late"},
     {break_count, "counts its queue wrongly"},
     {break_serving, "'run'"},
+    {break_fingerprint, "was not reopened"},
+    {break_result, "a result and no outcome"},
+    {break_erased, "holds what was to go"},
+    {break_tombstone_token, "tombstone's fencing token"},
     {break_late, "late completion's token"},
     {lose_attempt, "has no row"},
     {misname_attempt, "has no row"},

@@ -150,6 +150,42 @@ static void test_bad_requests_are_answered_and_survived(void **state)
     client_close(&c);
 }
 
+/* A result whose body is one byte too long is TOO_LARGE, certainly not applied: nothing was
+ * proposed, so the attempt's state and token are as before. */
+static void test_a_body_over_the_limit_is_too_large_and_proposes_nothing(void **state)
+{
+    struct world *w = *state;
+    static uint8_t body[BODY_BYTES_MAX];
+    static const uint8_t zero[1];
+    struct client_envelope envelope = {.session = 1, .seq = 1};
+    struct msg_complete complete = {.key = slice_of("k"),
+                                    .fencing_token = 1,
+                                    .outcome = OUTCOME_DONE,
+                                    .body = slice_make(body, sizeof body)};
+    struct client c;
+    struct buffer frame;
+    struct got got;
+    client_connect(&c, w);
+    buffer_init(&frame, FRAME_BYTES_MAX);
+    assert_int_equal(frame_write_request(&frame, OP_CODE_COMPLETE, 71, &envelope, &complete),
+                     HF_OK);
+    /* What ends it: the body's length in four bytes, the body, and one byte for its kind. */
+    uint8_t *length = frame.data + frame.size - 1 - BODY_BYTES_MAX - 4;
+    assert_int_equal(get_u32(length), BODY_BYTES_MAX);
+    put_u32(length, BODY_BYTES_MAX + 1);
+    assert_int_equal(buffer_append(&frame, zero, 1), HF_OK);
+    put_u32(frame.data, (uint32_t)frame.size);
+    client_send_bytes(&c, frame.data, frame.size);
+    assert_true(client_take(&c, &got));
+    assert_int_equal(got.request_id, 71);
+    assert_int_equal(got.status, HF_ETOOLARGE);
+    assert_int_equal(status_reply_class(got.status), 1);
+    assert_true(batches_first_waiting(&w->replica->batches) == NULL);
+    assert_false(c.connection.closing);
+    buffer_close(&frame);
+    client_close(&c);
+}
+
 /* The sixteenth bad request ends the connection. */
 static void test_sixteenth_bad_request_closes(void **state)
 {
@@ -357,6 +393,7 @@ int main(void)
         WORLD_TEST(test_large_frame_before_hello_is_closed),
         WORLD_TEST(test_slow_clients_are_given_up),
         WORLD_TEST(test_bad_requests_are_answered_and_survived),
+        WORLD_TEST(test_a_body_over_the_limit_is_too_large_and_proposes_nothing),
         WORLD_TEST(test_sixteenth_bad_request_closes),
         WORLD_TEST(test_broken_framing_closes_one_connection),
         WORLD_TEST(test_requests_may_come_byte_by_byte),
