@@ -14,7 +14,12 @@
 #include "client/look.h"
 
 enum { TTL_MS_DEFAULT = 10000, TIMEOUT_MS_DEFAULT = 10000, TIMEOUT_MS_MAX = 3600000 };
-enum { PROGRESS_MS_MAX = 86400000 };
+enum { PROGRESS_MS_MAX = 86400000, BREAKER_MS_MAX = 86400000 };
+enum {
+    BREAKER_AFTER_MS_DEFAULT = 5000,
+    BREAKER_OPEN_MS_DEFAULT = 1000,
+    RETRIES_PER_S_DEFAULT = 100
+};
 enum { MARGIN_MS_DEFAULT = 20, DRIFT_PPM_DEFAULT = 10000 };
 
 const char *hf_status_text(int status)
@@ -32,7 +37,10 @@ void hf_options_init(hf_options *options)
     *options = (hf_options){.ttl_ms = TTL_MS_DEFAULT,
                             .timeout_ms = TIMEOUT_MS_DEFAULT,
                             .margin_ms = MARGIN_MS_DEFAULT,
-                            .drift_ppm = DRIFT_PPM_DEFAULT};
+                            .drift_ppm = DRIFT_PPM_DEFAULT,
+                            .breaker_after_ms = BREAKER_AFTER_MS_DEFAULT,
+                            .breaker_open_ms = BREAKER_OPEN_MS_DEFAULT,
+                            .retries_per_s = RETRIES_PER_S_DEFAULT};
 }
 
 static void draw(void *out, size_t bytes, void *data)
@@ -72,11 +80,16 @@ static int configure(const hf_options *options, struct core_config *config, char
         .ttl_ms = options->ttl_ms,
         .margin_ms = options->margin_ms,
         .drift_ppm = options->drift_ppm,
+        .breaker_after_ms = options->breaker_after_ms,
+        .breaker_open_ms = options->breaker_open_ms,
+        .retries_per_s = options->retries_per_s,
         .progress_ms = options->progress_ms,
         .random_cb = draw,
     };
     if (options->name == NULL) config->name = slice_make(name, make_name(name, NAME_BYTES_MAX));
     if (options->progress_ms > PROGRESS_MS_MAX) return HF_EINVAL;
+    if (options->breaker_after_ms > BREAKER_MS_MAX) return HF_EINVAL;
+    if (options->breaker_open_ms < 1 || options->breaker_open_ms > TIMEOUT_MS_MAX) return HF_EINVAL;
     if (options->timeout_ms < 1 || options->timeout_ms > TIMEOUT_MS_MAX) return HF_EINVAL;
     struct msg_hello hello = {1, 1, config->name};
     return codec_check(&msg_hello_type, &hello) == HF_OK ? HF_OK : HF_EINVAL;

@@ -34,6 +34,9 @@ int core_init(struct core *c, const struct core_config *config)
     int rv = core_link_parse(&c->link, config->servers);
     if (rv != HF_OK) return rv;
 
+    c->breaker =
+        (struct breaker){.after_ms = config->breaker_after_ms, .open_ms = config->breaker_open_ms};
+    c->budget.per_s = config->retries_per_s;
     uint64_t seed;
     config->random_cb(&seed, sizeof seed, config->random_data);
     prng_seed(&c->prng, seed);
@@ -253,6 +256,18 @@ static int write_call(struct core *c, struct call *call, uint64_t now_ns)
     return HF_OK;
 }
 
+/* The second and later sends of new work are counted; one for which there is no room comes later.
+ */
+static bool waits_for_budget(struct core *c, struct call *call, uint64_t now_ns)
+{
+    if (call->first_send_ns == 0 || call->cancelling || !core_is_new_work(call->op)) return false;
+    uint64_t wait_ns = budget_take(&c->budget, now_ns);
+    if (wait_ns == 0) return false;
+    call->resend_ns = now_ns + wait_ns;
+    core_wake(c, call->resend_ns);
+    return true;
+}
+
 /* \return false = the connection was left, or `out` is full. */
 static bool send_queue(struct core *c, struct list *queue, uint64_t now_ns)
 {
@@ -262,6 +277,7 @@ static bool send_queue(struct core *c, struct list *queue, uint64_t now_ns)
         if (call->seq == 0 && c->session.phase == SESSION_ENDED && queue == &c->send_session)
             return true; /* for the next session */
         list_remove(&call->send_link);
+        if (waits_for_budget(c, call, now_ns)) continue;
         int rv = write_call(c, call, now_ns);
         if (rv == HF_OK) continue;
         core_call_queue(c, call);

@@ -21,6 +21,7 @@
 #include "base/list.h"
 #include "base/prng.h"
 #include "base/slice.h"
+#include "client/breaker.h"
 #include "client/core_grants.h"
 #include "client/core_recorder.h"
 #include "protocol/frame.h"
@@ -49,12 +50,15 @@ enum {
 #define CORE_NEVER UINT64_MAX
 
 struct core_config {
-    const char *servers;  /**< "host:port,host:port"; borrowed during core_init() */
-    struct slice name;    /**< of the client, for people; copied */
-    struct slice meta;    /**< shown beside the session; copied */
-    uint64_t ttl_ms;      /**< the session's lease, TTL_MS_MIN..TTL_MS_MAX */
-    uint64_t margin_ms;   /**< taken off every local deadline */
-    uint32_t drift_ppm;   /**< how wrong the local clock's rate may be, below 1,000,000 */
+    const char *servers;       /**< "host:port,host:port"; borrowed during core_init() */
+    struct slice name;         /**< of the client, for people; copied */
+    struct slice meta;         /**< shown beside the session; copied */
+    uint64_t ttl_ms;           /**< the session's lease, TTL_MS_MIN..TTL_MS_MAX */
+    uint64_t margin_ms;        /**< taken off every local deadline */
+    uint32_t drift_ppm;        /**< how wrong the local clock's rate may be, below 1,000,000 */
+    uint64_t breaker_after_ms; /**< as struct breaker's after_ms; 0 = off */
+    uint64_t breaker_open_ms;  /**< as its open_ms */
+    uint32_t retries_per_s;    /**< as struct budget's per_s; 0 = no limit */
     uint64_t progress_ms; /**< renew no more after so long without core_progress(); 0 = always */
     void (*random_cb)(void *out, size_t bytes, void *data); /**< secrets and owner ids */
     void *random_data;                                      /**< handed to it */
@@ -197,6 +201,8 @@ struct core {
     struct session session;
     struct grants grants;
     struct recorder *recorder; /**< owned; NULL = off */
+    struct breaker breaker;    /**< of new work */
+    struct budget budget;      /**< of its repetitions */
 
     struct list active;       /**< calls in the order of core_submit() */
     struct list idle;         /**< calls to be used again */
@@ -263,6 +269,10 @@ struct call *core_take_finished(struct core *c);
 bool core_take_loss(struct core *c, struct grant_loss *loss);
 
 /* ------------------------------------------------------------------ a caller's side */
+
+/** May a caller begin this op now? \return false: the breaker is open, HF_EBREAKER. */
+HF_MUST_USE
+bool core_admits(struct core *c, uint16_t op, uint64_t now_ns);
 
 /** Take a call and encode its request into it.
  * \param request  a struct of the op's request type; borrowed.
@@ -412,6 +422,11 @@ static inline bool core_takes_cancel(const struct call *call)
 static inline bool core_goes_back(const struct call *call)
 {
     return call->op->code == OP_CODE_ACQUIRE || call->op->code == OP_CODE_BEGIN;
+}
+/** Is it begun, not freed, renewed or finished? Only that is ever held back. */
+static inline bool core_is_new_work(const struct op_info *op)
+{
+    return (op->traits & (OP_EXEMPT | OP_DOOR)) == 0;
 }
 /** Put every call back that was on its way; those of a dead connection are sent again. */
 void core_calls_disconnected(struct core *c);

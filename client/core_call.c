@@ -83,6 +83,13 @@ static uint32_t busy_max(const struct op_info *op)
     return (op->traits & OP_EXEMPT) != 0 ? UNACKED_MAX + UNACKED_RESERVE : UNACKED_MAX;
 }
 
+bool core_admits(struct core *c, uint16_t op, uint64_t now_ns)
+{
+    const struct op_info *info = op_find(op);
+    HF_ASSERT(info != NULL);
+    return !core_is_new_work(info) || breaker_admits(&c->breaker, now_ns);
+}
+
 static bool may_park(uint16_t op, const void *request)
 {
     if (op == OP_CODE_ACQUIRE) return ((const struct msg_acquire *)request)->wait_ms > 0;
@@ -263,6 +270,8 @@ static void time_out(struct core *c, struct call *call, uint64_t now_ns)
     bool numbered = (call->op->traits & OP_NUMBERED) != 0;
     call->deadline_ns = CORE_NEVER;
     if (call->request_id != 0 && c->link.heard_ns < call->sent_ns) c->link.deaf = true;
+    if (core_is_new_work(call->op) && !call->parks && !call->confirming && !call->cancelling)
+        breaker_failed(&c->breaker, now_ns);
     if (call->confirming) {
         struct slot *s = grants_alive(&c->grants, call->grant);
         HF_ASSERT(s != NULL); /* its loss would have ended the call */

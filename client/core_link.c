@@ -326,9 +326,18 @@ static void unasked(struct core *c, const struct reply_frame *reply, uint64_t no
     if (!race) core_session_end(c, HF_ESUPERSEDED, 0, now_ns);
 }
 
+/* Somebody serves: HELLO alone says that a process listens, not that there is a leader. */
+static void answered(struct core *c, uint64_t id)
+{
+    if ((id >> ID_KIND_SHIFT & ID_KIND_MASK) != ID_HELLO) breaker_answered(&c->breaker);
+}
+
 bool core_link_frame(struct core *c, const struct reply_frame *reply, uint64_t now_ns)
 {
     uint64_t id = reply->request_id;
+    if (reply->status == HF_OK || status_kind(reply->status) == STATUS_ANSWER ||
+        reply->status == HF_ETOOBUSY || reply->status == HF_ENOSPACE)
+        answered(c, id);
     uint32_t index = (uint32_t)(id & (CORE_CALLS_MAX - 1));
     if (id == 0) {
         unasked(c, reply, now_ns);

@@ -40,6 +40,7 @@ static const struct advice advices[] = {
     {HF_ERECORDUNKNOWN, CLI_UNKNOWN, "find out whether it happened, then use `holdfast resolve`"},
     {HF_EUNKNOWN, CLI_UNKNOWN, "look at the state before you try again"},
     {HF_ECONNECT, CLI_UNKNOWN, "check that holdfastd runs there, or name others with --servers"},
+    {HF_EBREAKER, CLI_UNKNOWN, "check that holdfastd answers, then try again"},
     {HF_ENOTLEADER, CLI_UNKNOWN, "try again when the servers have a leader"},
     {HF_ESHUTDOWN, CLI_UNKNOWN, "try again when it is back"},
     {HF_ETIMEOUT, CLI_UNKNOWN, "check that holdfastd answers, then try again"},

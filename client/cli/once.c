@@ -13,9 +13,9 @@ enum {
 /* Not done, and worth another try: weather, or a session that has to be opened anew. */
 static bool is_passing(int status)
 {
-    return status == HF_ECONNECT || status == HF_ENOTLEADER || status == HF_ESHUTDOWN ||
-           status == HF_ETOOBUSY || status == HF_EUNACKED || status == HF_ESESSION ||
-           status == HF_ETIMEOUT;
+    return status == HF_ECONNECT || status == HF_EBREAKER || status == HF_ENOTLEADER ||
+           status == HF_ESHUTDOWN || status == HF_ETOOBUSY || status == HF_EUNACKED ||
+           status == HF_ESESSION || status == HF_ETIMEOUT;
 }
 
 int once_begin(hf_client *client, const struct once *o, hf_record **record)

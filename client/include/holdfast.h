@@ -110,6 +110,8 @@ enum hf_status {
     HF_ECLOSED = -63,     /**< The handle was closed, or belongs to a parent process. */
     HF_ENOKEY = -64,      /**< The secret that the record names is not known to this client. Send
                                nothing to the provider; leave it to one that knows it. */
+    HF_EBREAKER = -65,    /**< No server has answered for options.breaker_after_ms: not sent. Try
+                               again in options.breaker_open_ms, or do without. */
     /* faults */
     HF_EIO = -80,       /**< A system call failed here. */
     HF_ECORRUPT = -81,  /**< The server answered bytes that do not check out. */
@@ -147,16 +149,24 @@ typedef struct hf_secret {
 
 /** Settings of a client; hf_options_init() fills in the defaults, then change what you need. */
 typedef struct hf_options {
-    const char *servers;  /**< "host:port,host:port,..."; default: $HOLDFAST_SERVERS, else
-                               "127.0.0.1:7420". Borrowed until hf_client_open() returns. */
-    const char *name;     /**< For people, at most 255 bytes; default "PROGRAM@HOST:PID". */
-    const void *meta;     /**< Up to 1,024 bytes shown beside the session; may be NULL. */
-    size_t meta_bytes;    /**< Its length. */
-    uint64_t ttl_ms;      /**< The session's lease, 500 to 3,600,000; default 10,000. */
-    uint64_t timeout_ms;  /**< How long a call may take beyond its wait_ms; 1 to 3,600,000,
-                               default 10,000. */
-    uint64_t margin_ms;   /**< Safety margin under a lease's local deadline; default 20. */
-    uint32_t drift_ppm;   /**< How wrong this machine's clock rate may be; default 10,000 = 1 %. */
+    const char *servers; /**< "host:port,host:port,..."; default: $HOLDFAST_SERVERS, else
+                              "127.0.0.1:7420". Borrowed until hf_client_open() returns. */
+    const char *name;    /**< For people, at most 255 bytes; default "PROGRAM@HOST:PID". */
+    const void *meta;    /**< Up to 1,024 bytes shown beside the session; may be NULL. */
+    size_t meta_bytes;   /**< Its length. */
+    uint64_t ttl_ms;     /**< The session's lease, 500 to 3,600,000; default 10,000. */
+    uint64_t timeout_ms; /**< How long a call may take beyond its wait_ms; 1 to 3,600,000,
+                              default 10,000. */
+    uint64_t margin_ms;  /**< Safety margin under a lease's local deadline; default 20. */
+    uint32_t drift_ppm;  /**< How wrong this machine's clock rate may be; default 10,000 = 1 %. */
+    uint64_t breaker_after_ms; /**< Refuse new work (acquire, begin, reads) with HF_EBREAKER when no
+                                    server has answered, and calls have timed out, for so long; what
+                                    frees, renews or finishes is always sent; any answer ends it;
+                                    at most 86,400,000, default 5,000, 0 = never. */
+    uint64_t
+        breaker_open_ms; /**< Meanwhile admit one call so often; 1 to 3,600,000, default 1,000. */
+    uint32_t retries_per_s; /**< How many requests of new work are repeated a second once 2,048
+                               were; default 100, 0 = no limit. */
     uint64_t progress_ms; /**< Renew only while hf_client_progress() is called at least so often; at
                                most 86,400,000; default 0 = renew as long as the process runs. */
     void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data); /**< Called on the I/O

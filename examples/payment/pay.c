@@ -32,6 +32,7 @@ static int is_passing(int status)
 {
     switch (status) {
     case HF_ECONNECT:
+    case HF_EBREAKER:
     case HF_ENOTLEADER:
     case HF_ESHUTDOWN:
     case HF_ETOOBUSY:

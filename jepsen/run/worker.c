@@ -61,6 +61,7 @@ static bool find_word(int status, const char **word)
     case HF_EQUOTA: *word = "overloaded"; return true;
     case HF_ENOSPACE: *word = "no_space"; return true;
     case HF_ENOTLEADER: *word = "not_leader"; return true;
+    case HF_EBREAKER:
     case HF_ECONNECT: *word = "not_sent"; return true;
     case HF_ESHUTDOWN: *word = "shutdown"; return true;
     case HF_ECANCELLED: *word = "canceled"; return true;
