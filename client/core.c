@@ -153,6 +153,7 @@ int core_write(struct core *c, uint16_t op, uint64_t request_id,
         c->out.size = start;
         return rv;
     }
+    c->metrics.bytes_out += bytes;
     uint8_t *head = c->out.data + start; /* protocol/frame.h draws it */
     put_u32(head, (uint32_t)bytes);
     put_u16(head + 4, op);
@@ -238,6 +239,8 @@ static int write_call(struct core *c, struct call *call, uint64_t now_ns)
         list_push_back(&c->numbered, &call->seq_link);
         c->numbered_count += 1;
     }
+    c->metrics.sends += 1;
+    if (call->first_send_ns != 0) c->metrics.repeats += 1;
     if (call->first_send_ns == 0) call->first_send_ns = now_ns;
     struct client_envelope envelope = {0};
     struct ack_range ranges[ACK_RANGES_MAX];

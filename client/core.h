@@ -23,6 +23,7 @@
 #include "base/slice.h"
 #include "client/breaker.h"
 #include "client/core_grants.h"
+#include "client/core_metrics.h"
 #include "client/core_recorder.h"
 #include "protocol/frame.h"
 #include "protocol/messages.h"
@@ -200,9 +201,10 @@ struct core {
     struct link link;
     struct session session;
     struct grants grants;
-    struct recorder *recorder; /**< owned; NULL = off */
-    struct breaker breaker;    /**< of new work */
-    struct budget budget;      /**< of its repetitions */
+    struct recorder *recorder;   /**< owned; NULL = off */
+    struct breaker breaker;      /**< of new work */
+    struct budget budget;        /**< of its repetitions */
+    struct core_metrics metrics; /**< counted since core_init() */
 
     struct list active;       /**< calls in the order of core_submit() */
     struct list idle;         /**< calls to be used again */

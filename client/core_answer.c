@@ -276,6 +276,7 @@ bool core_answered(struct core *c, struct call *call, const struct reply_frame *
                    uint64_t now_ns)
 {
     call->request_id = 0;
+    if (!call->parks) core_metrics_trip(&c->metrics, now_ns - call->sent_ns);
     recorder_hears(c, call, call->op->code, reply);
     if (call->over || call->confirming) {
         core_call_settle(c, call);

@@ -87,7 +87,9 @@ bool core_admits(struct core *c, uint16_t op, uint64_t now_ns)
 {
     const struct op_info *info = op_find(op);
     HF_ASSERT(info != NULL);
-    return !core_is_new_work(info) || breaker_admits(&c->breaker, now_ns);
+    if (!core_is_new_work(info) || breaker_admits(&c->breaker, now_ns)) return true;
+    c->metrics.breaker_refusals += 1;
+    return false;
 }
 
 static bool may_park(uint16_t op, const void *request)
@@ -187,6 +189,7 @@ void core_calls_disconnected(struct core *c)
 void core_call_tell(struct core *c, struct call *call, int verdict)
 {
     HF_ASSERT(!call->returned);
+    core_metrics_verdict(&c->metrics, verdict);
     call->verdict = verdict;
     call->returned = true;
     if (call->attached) list_push_back(&c->finished, &call->done_link);
@@ -265,13 +268,20 @@ static int why_not(const struct core *c, const struct call *call)
     return sure ? c->link.why : HF_ETIMEOUT;
 }
 
+static void note_failure(struct core *c, uint64_t now_ns)
+{
+    bool was_closed = c->breaker.state == BREAKER_CLOSED;
+    breaker_failed(&c->breaker, now_ns);
+    if (was_closed && c->breaker.state == BREAKER_OPEN) c->metrics.breaker_openings += 1;
+}
+
 static void time_out(struct core *c, struct call *call, uint64_t now_ns)
 {
     bool numbered = (call->op->traits & OP_NUMBERED) != 0;
     call->deadline_ns = CORE_NEVER;
     if (call->request_id != 0 && c->link.heard_ns < call->sent_ns) c->link.deaf = true;
     if (core_is_new_work(call->op) && !call->parks && !call->confirming && !call->cancelling)
-        breaker_failed(&c->breaker, now_ns);
+        note_failure(c, now_ns);
     if (call->confirming) {
         struct slot *s = grants_alive(&c->grants, call->grant);
         HF_ASSERT(s != NULL); /* its loss would have ended the call */

@@ -129,6 +129,7 @@ static void leave_silent(struct core *c, uint64_t now_ns)
 {
     const char *target = core_target(c);
     memcpy(c->link.left, target, strlen(target) + 1);
+    c->metrics.silences += 1;
     core_link_down(c, HF_ETIMEOUT, false, now_ns);
 }
 
@@ -211,6 +212,7 @@ void core_link_redirect(struct core *c, struct slice address, uint64_t now_ns)
     memcpy(c->link.target, address.data, address.size);
     c->link.target[address.size] = '\0';
     core_link_down(c, HF_ENOTLEADER, false, now_ns);
+    c->metrics.redirects += 1;
     c->link.redirects = redirects;
     c->link.redirected = true;
     c->link.retry_ns = now_ns;
@@ -221,6 +223,7 @@ void core_connected(struct core *c, uint64_t epoch, uint64_t now_ns)
     if (epoch != c->link.epoch || c->link.state != LINK_CONNECTING) return;
     struct msg_hello hello = {PROTOCOL_VERSION_MIN, PROTOCOL_VERSION_MAX, c->config.name};
     c->link.hello_id = core_draw_id(c, ID_HELLO, 0);
+    c->metrics.connections += 1;
     c->link.state = LINK_HELLO;
     arm(c, now_ns + core_link_patience_ns(c));
     if (core_write_request(c, OP_CODE_HELLO, c->link.hello_id, false, &hello) != HF_OK)
@@ -392,6 +395,7 @@ void core_received(struct core *c, uint64_t epoch, struct slice bytes, uint64_t 
 {
     if (epoch != c->link.epoch || c->link.state < LINK_HELLO) return;
     c->link.heard_ns = now_ns;
+    c->metrics.bytes_in += bytes.size;
     core_session_tick(c, now_ns); /* what is past its deadline is lost, whatever comes now */
     if (c->link.epoch != epoch) return;
     if (c->in.size == 0) { /* whole frames need no copy */

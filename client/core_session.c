@@ -74,6 +74,8 @@ void core_expire(struct core *c, uint64_t now_ns)
 
 void core_lose(struct core *c, struct slot *s, bool locally, int reason, uint64_t now_ns)
 {
+    if (locally) c->metrics.losses_local += 1;
+    if (!locally) c->metrics.losses_told += 1;
     s->told_locally = locally;
     s->reason = reason;
     struct call *waiting = s->confirm;
@@ -239,6 +241,7 @@ static void renewed(struct core *c, uint64_t send_ns)
 {
     struct session *s = &c->session;
     uint64_t deadline = core_deadline(c, send_ns, c->config.ttl_ms);
+    c->metrics.renewals += 1;
     if (deadline > s->deadline_ns) {
         s->deadline_ns = deadline;
         s->renewed_ns = send_ns;
@@ -312,6 +315,7 @@ static bool opened(struct core *c, const struct reply_frame *reply, uint64_t now
     struct session *s = &c->session;
     struct msg_open_reply open;
     if (codec_decode(&msg_open_reply_type, reply->body, &c->arena, &open) != HF_OK) return false;
+    c->metrics.sessions += 1;
     s->phase = SESSION_LIVE;
     s->id = open.session;
     ready(c, now_ns);
@@ -429,6 +433,7 @@ static void send_keep(struct core *c, uint64_t now_ns)
     struct session *s = &c->session;
     struct msg_keep keep = {.losses_acked = {s->acks, s->ack_count}};
     s->keep_id = core_draw_id(c, ID_KEEP, 0);
+    c->metrics.keeps += 1;
     s->send_ns = now_ns;
     s->keep_ns = CORE_NEVER;
     recorder_keep_sent(c);

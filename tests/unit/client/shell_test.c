@@ -1,7 +1,7 @@
 /* The public calls over real sockets, against a server in a thread of this test, through a proxy
  * that cuts: threads, time-outs, forks, pauses. Built under ThreadSanitizer this is where the
  * library's locking is looked at. */
-#include "client/include/holdfast.h"
+#include "client/include/holdfast_metrics.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -128,6 +128,35 @@ static void test_threads_of_one_client_exclude_each_other(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, count_up, NULL), 0);
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     assert_int_equal(counter, THREADS * ROUNDS);
+}
+
+/* The numbers are those of one moment, also while eight threads change them, and tell the truth. */
+static void test_metrics_are_of_one_moment(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    hf_metrics m;
+    counter = 0;
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, count_up, NULL), 0);
+    do {
+        uint64_t trips = 0;
+        assert_int_equal(hf_client_metrics(client, &m), HF_OK);
+        for (int i = 0; i < HF_METRICS_BUCKETS; i++) trips += m.trip_buckets[i];
+        assert_int_equal(trips, m.trips);
+        assert_true(m.calls_ok + m.calls_under_way <= m.requests_sent + THREADS);
+        assert_true(m.grants <=
+                    1 + THREADS); /* one held; others granted, their answers read late */
+    } while (m.calls_ok < (uint64_t)THREADS * ROUNDS);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    assert_int_equal(hf_client_metrics(client, &m), HF_OK);
+    assert_int_equal(m.calls_ok, 2 * THREADS * ROUNDS);
+    assert_int_equal(m.trips, THREADS * ROUNDS); /* the releases */
+    assert_int_equal(m.grants, 0);
+    assert_int_equal(m.session, hf_client_session(client));
+    assert_int_equal(m.breaker, HF_BREAKER_CLOSED);
+    assert_true(m.bytes_received > 0 && m.trip_us_sum >= m.trip_us_max);
+    assert_int_equal(hf_client_metrics(client, NULL), HF_EINVAL);
 }
 
 /* The same while the connection is cut at random bytes: every request still happens once. */
@@ -321,7 +350,9 @@ static void test_child_of_a_fork_is_refused(void **state)
         int ok = hf_lock_acquire(lock, "b", 0, &other, NULL) == HF_ECLOSED;
         ok = ok && !hf_grant_valid(&grant, 0);
         ok = ok && hf_lock_release(lock, &grant, NULL) == HF_ECLOSED;
+        hf_metrics metrics;
         ok = ok && hf_client_session(client) == 0;
+        ok = ok && hf_client_metrics(client, &metrics) == HF_ECLOSED;
         hf_lock_free(lock);
         hf_client_close(client);
         _exit(ok ? 0 : 1);
@@ -408,6 +439,7 @@ int main(int argc, char **argv)
         CASE(test_lock_is_acquired_and_released),
         CASE(test_arguments_are_checked),
         CASE(test_threads_of_one_client_exclude_each_other),
+        CASE(test_metrics_are_of_one_moment),
         CASE(test_cut_connections_lose_and_repeat_nothing),
         CASE(test_retry_brings_the_same_token),
         CASE(test_unknown_outcome_is_retried_and_cancelled),
