@@ -295,7 +295,7 @@ def check_results(source, tree):
 
 
 PUBLIC_HEADERS = 'client/include/'
-PUBLIC_HEADER = PUBLIC_HEADERS + 'holdfast.h'  # with the statuses
+STATUS_HEADER = PUBLIC_HEADERS + 'holdfast_status.h'
 
 
 def check_public_header(source, tree):
@@ -322,7 +322,7 @@ def check_public_header(source, tree):
 
 def check_statuses(tree):
     """Every status of the one list is in the public header, with the same number."""
-    listed, public = tree.by_path.get('base/status.def'), tree.by_path.get(PUBLIC_HEADER)
+    listed, public = tree.by_path.get('base/status.def'), tree.by_path.get(STATUS_HEADER)
     if listed is None or public is None:
         return
     for line, text in enumerate(listed.lines, 1):
@@ -331,10 +331,10 @@ def check_statuses(tree):
             continue
         name, number = match.groups()
         if not re.search(r'\b%s\b' % name, public.text):
-            yield listed, line, f'{name} is not in {PUBLIC_HEADER}: declare and explain it there'
+            yield listed, line, f'{name} is not in {STATUS_HEADER}: declare and explain it there'
         given = re.search(r'\b%s\s*=\s*\(?(-?\d+)' % name, public.code)
         if given and given.group(1) != number:
-            yield listed, line, f'{name} is {given.group(1)} in {PUBLIC_HEADER}, here {number}'
+            yield listed, line, f'{name} is {given.group(1)} in {STATUS_HEADER}, here {number}'
 
 
 # ---------------------------------------------------------------- assertions and jumps

@@ -66,14 +66,17 @@ struct ops {
     'base/status.def': 'HF_STATUS(HF_EBUSY, -1, ANSWER, 0, "BUSY", "busy")\n',
     'client/include/holdfast.h': GUARD + '''
 typedef struct hf_lock hf_lock;
-enum hf_status {
-    HF_EBUSY = -1, /**< somebody has it */
-};
 /** Acquire.
  * \\param lock  borrowed
  * \\param name  1 to 255 bytes
  * \\retval HF_OK  held */
 HF_API int hf_acquire(hf_lock *lock, const char *name);
+#endif
+''',
+    'client/include/holdfast_status.h': GUARD + '''
+enum hf_status {
+    HF_EBUSY = -1, /**< somebody has it */
+};
 #endif
 ''',
 }
@@ -88,6 +91,7 @@ def header(text):
 
 
 HF_H = 'client/include/holdfast.h'
+STATUS_H = 'client/include/holdfast_status.h'
 DOC = '/** Does it. */\n'
 LONG = 52
 
@@ -139,8 +143,8 @@ PLANTED = [
     (HF_H, header('/** Go. \\retval HF_EBUSY */\nHF_API int hf_go(int a);\n'), '\\param a'),
     (HF_H, header('/** \\param b x */\nHF_API void hf_go(int a);\n'), '\\param b is no parameter'),
     (HF_H, header(DOC + 'HF_API HF_NODISCARD int hf_go(void);\n'), 'hf_go: list each status'),
-    (HF_H, header('int a;\n'), 'HF_EBUSY is not in'),
-    (HF_H, header('enum { HF_EBUSY = -2 };\n'), 'HF_EBUSY is -2'),
+    (STATUS_H, header('int a;\n'), 'HF_EBUSY is not in'),
+    (STATUS_H, header('enum { HF_EBUSY = -2 };\n'), 'HF_EBUSY is -2'),
     ('raft/a.c', body(LONG), 'no HF_ASSERT'),
     ('storage/a.c', body(12).replace('\n}', '\n}\n') * 12, 'storage/ has 0 assertions'),
     ('base/a.c', HEAD + 'void f(void)\n{\nagain:\n    goto again;\n}\n', 'only forwards'),
