@@ -103,9 +103,10 @@ static void write_all(struct io *io)
         ssize_t sent = send(fd, from, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
         int error = sent < 0 ? errno : 0;
         pthread_mutex_lock(&io->client->lock);
-        if (io->doomed_fd >= 0) {
-            close(io->doomed_fd); /* it was this one: the connection was left meanwhile */
-            io->doomed_fd = -1;
+        int doomed_fd = io->doomed_fd;
+        io->doomed_fd = -1;
+        if (doomed_fd >= 0) {
+            close(doomed_fd); /* it was this one: the connection was left meanwhile */
         } else if (sent >= 0) {
             io->wire_sent += (size_t)sent;
         } else if (error != EINTR) {
@@ -153,14 +154,13 @@ static void close_fd(struct io *io)
         uv_close((uv_handle_t *)&io->watch->poll, free_watch);
         io->watch = NULL;
     }
-    if (io->fd >= 0) {
-        if (io->writing && io->doomed_fd < 0) {
-            io->doomed_fd = io->fd;
-        } else {
-            close(io->fd);
-        }
+    int fd = io->fd;
+    io->fd = -1; /* before: a child that is forked in between must not close it a second time */
+    if (fd >= 0 && io->writing && io->doomed_fd < 0) {
+        io->doomed_fd = fd;
+    } else if (fd >= 0) {
+        close(fd);
     }
-    io->fd = -1;
     io->events = 0;
     io->connected = false;
     io->blocked = false;
@@ -480,9 +480,13 @@ void io_stop(hf_client *client, bool forked)
         int rv = uv_loop_close(&io->loop);
         HF_ASSERT(rv == 0);
     }
-    if (io->fd >= 0) close(io->fd); /* a child's own descriptor */
+    if (io->fd >= 0) close(io->fd); /* a child's own descriptor: the parent's stays open */
     close(io->timer_fd);
-    if (forked) return; /* the thread that was in the midst of something is not here to end it */
+    if (forked) { /* the thread that was in the midst of something is not here to end it */
+        if (io->doomed_fd >= 0) close(io->doomed_fd);
+        close(uv_backend_fd(&io->loop));
+        return;
+    }
     buffer_close(&io->wire);
     free(io);
     client->io = NULL;

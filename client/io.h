@@ -8,8 +8,8 @@
 HF_MUST_USE
 int io_start(hf_client *client);
 
-/** Close the connection, end the thread, free. In a forked child only this copy's descriptors go:
- * its memory is as some other thread left it in the midst of its work. */
+/** Close the connection, end the thread, free. In a forked child only this copy's descriptors go
+ * (but libuv's eventfd): its memory is as some other thread left it in the midst of its work. */
 void io_stop(hf_client *client, bool forked);
 
 /** The client's lock is held: write what the core has for the connection, unless somebody does;

@@ -18,6 +18,7 @@ static struct grant_ref ref_of(const hf_grant *grant)
 int hf_lock_new(hf_client *client, hf_lock **lock)
 {
     if (client == NULL || lock == NULL) return HF_EINVAL;
+    if (client->fork_count != shell_fork_count()) return HF_ECLOSED;
     hf_lock *l = calloc(1, sizeof *l);
     if (l == NULL) return HF_ENOMEM;
     l->client = client;

@@ -23,7 +23,9 @@
  *   hf_record, hf_request) serves one thread at a time. Strings are UTF-8, NUL-terminated, borrowed
  *   until return. Outputs are written only on HF_OK unless said otherwise. holdfast_async.h has the
  *   same calls without waiting, and cancels one that waits.
- *   After fork() the child's copies of all handles answer HF_ECLOSED; free them or exec.
+ *   After fork() the child's copies of all handles answer HF_ECLOSED at once: free them, or exec.
+ * To free them sends nothing and leaves the parent's session alone; what the client held of memory
+ *   stays allocated. A child that wants a client opens its own.
  *
  * ERRORS
  *   0 is HF_OK. hf_status_text() says what a number means; the enum below says what to do. One is
