@@ -213,8 +213,8 @@ HF_API void hf_lock_free(hf_lock *lock);
  * \retval HF_ETIMEOUT     no answer in time (request = NULL): cancelled in the background.
  * \retval HF_ELOST        the answer came after the lease's local deadline: it is being given back.
  * \retval HF_EUNKNOWN     no answer in time: it may or may not be held; see hf_request.
- * \retval HF_ECONNECT, HF_ETOOBUSY, HF_EQUOTA, HF_ENOSPACE, HF_EFROZEN nothing changed.
- * \retval HF_EINVAL       an argument is out of its range; nothing was sent. */
+ * \retval HF_ECONNECT, HF_EBREAKER, HF_ETOOBUSY, HF_EQUOTA, HF_ENOSPACE, HF_EFROZEN nothing
+ * changed. \retval HF_EINVAL       an argument is out of its range; nothing was sent. */
 HF_API HF_NODISCARD int hf_lock_acquire(hf_lock *lock, const char *name, uint64_t wait_ms,
                                         hf_grant *grant, hf_request *request);
 
