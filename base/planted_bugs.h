@@ -155,6 +155,9 @@
         "that it was done")                                                                        \
     BUG(62, OLD_TERMS_COUNTED,                                                                     \
         "a leader commits what a majority holds of older terms before an entry of its own: "       \
-        "another leader may still replace what was acknowledged")
+        "another leader may still replace what was acknowledged")                                  \
+    BUG(63, SETTINGS_FROM_FILE,                                                                    \
+        "apply reads settings as they were when this process started, not as the log has set "     \
+        "them: servers decide differently")
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef CLIENT_LOOK_H
 #define CLIENT_LOOK_H
 
+#include "client/include/holdfast_admin.h"
 #include "client/raw.h"
 #include "client/shell.h"
 
@@ -32,12 +33,14 @@ struct look {
         struct msg_check check;
         struct msg_info info;
         struct msg_record_get get;
+        struct msg_config_get config; /**< CONFIG_GET */
         struct raw_pages pages;
     } ask;                           /**< what is asked, by op */
     char prefix[NAME_BYTES_MAX + 1]; /**< of a list, for all of its pages */
     union {
         int (*lock_cb)(const hf_lock_line *line, void *data);     /**< LIST, INFO */
         int (*record_cb)(const hf_record_line *line, void *data); /**< RECORD_LIST, RECORD_GET */
+        int (*setting_cb)(const hf_setting *setting, void *data); /**< CONFIG_GET */
     } each;                                                       /**< the caller's: shows a line */
     void *each_data;                                              /**< handed to it */
     int *verdict;                                                 /**< CHECK: the caller's */

@@ -2,16 +2,6 @@
  * numbered request; who and why go with it. docs/contract.md, section 6. */
 #include "client/shell.h"
 
-static int run(hf_client *client, uint16_t op, const void *message, const struct ending *to)
-{
-    struct call *call;
-    int rv = shell_begin(client, op, message, &call);
-    if (rv != HF_OK) return rv;
-    call->fate = to->request != NULL ? FATE_HOLD : FATE_REPEAT;
-    shell_submit(client, call, 0, to);
-    return HF_OK;
-}
-
 int hf_record_resolve_async(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
                             const hf_result *result, const char *evidence,
                             const char *operator_name, hf_request *request, hf_done_cb done_cb,
@@ -31,7 +21,8 @@ int hf_record_resolve_async(hf_client *client, const char *key, uint64_t fencing
         .evidence = shell_text(evidence),
         .operator_name = slice_of(operator_name),
     };
-    return run(client, OP_CODE_RESOLVE, &resolve, &(struct ending){done_cb, data, request, call});
+    return shell_act(client, OP_CODE_RESOLVE, &resolve,
+                     &(struct ending){done_cb, data, request, call});
 }
 
 int hf_record_resolve(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
@@ -58,7 +49,8 @@ int hf_record_reopen_async(hf_client *client, const char *key, uint64_t fencing_
         .reason = shell_text(reason),
         .operator_name = slice_of(operator_name),
     };
-    return run(client, OP_CODE_REOPEN, &reopen, &(struct ending){done_cb, data, request, call});
+    return shell_act(client, OP_CODE_REOPEN, &reopen,
+                     &(struct ending){done_cb, data, request, call});
 }
 
 int hf_record_reopen(hf_client *client, const char *key, uint64_t fencing_token, int outcome,
@@ -81,7 +73,7 @@ int hf_record_erase_async(hf_client *client, const char *key, const char *reason
         .reason = shell_text(reason),
         .operator_name = slice_of(operator_name),
     };
-    return run(client, OP_CODE_ERASE, &erase, &(struct ending){done_cb, data, request, call});
+    return shell_act(client, OP_CODE_ERASE, &erase, &(struct ending){done_cb, data, request, call});
 }
 
 int hf_record_erase(hf_client *client, const char *key, const char *reason,

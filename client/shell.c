@@ -139,6 +139,16 @@ void shell_submit(hf_client *client, struct call *call, uint64_t wait_ms, const 
     shell_leave(client);
 }
 
+int shell_act(hf_client *client, uint16_t op, const void *message, const struct ending *to)
+{
+    struct call *call;
+    int rv = shell_begin(client, op, message, &call);
+    if (rv != HF_OK) return rv;
+    call->fate = to->request != NULL ? FATE_HOLD : FATE_REPEAT;
+    shell_submit(client, call, 0, to);
+    return HF_OK;
+}
+
 void shell_await(hf_client *client, struct call *call, const struct ending *to)
 {
     address(client, call, to);

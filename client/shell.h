@@ -75,6 +75,11 @@ int shell_begin(hf_client *client, uint16_t op, const void *request, struct call
  * \param to  borrowed. */
 void shell_submit(hf_client *client, struct call *call, uint64_t wait_ms, const struct ending *to);
 
+/** Begin and submit one that is asked again until it is answered, or held for `to->request`.
+ * \param to  borrowed. \retval others it was not begun. */
+HF_MUST_USE
+int shell_act(hf_client *client, uint16_t op, const void *message, const struct ending *to);
+
 /** The same for a held call that is asked again, or cancelled, by now. */
 void shell_await(hf_client *client, struct call *call, const struct ending *to);
 

@@ -45,5 +45,7 @@ HF_MUST_USE
 int audit_locks(struct audit *a);
 HF_MUST_USE
 int audit_waiting(struct audit *a);
+HF_MUST_USE
+int audit_admin(struct audit *a);
 
 #endif

@@ -43,6 +43,8 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_RECORD_LIST] = {.read = record_list},
     [OP_CODE_RECORD_EXPORT] = {.read = record_export},
     [OP_CODE_MEMBER] = {.apply = member_record},
+    [OP_CODE_CONFIG_SET] = {.apply = setting_config_set},
+    [OP_CODE_CONFIG_GET] = {.read = setting_config_get},
 };
 
 static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {

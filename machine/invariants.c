@@ -104,5 +104,6 @@ int invariants_check(struct machine *m, struct buffer *complaint)
     if (rv == HF_OK) rv = audit_sessions(&a);
     if (rv == HF_OK) rv = audit_locks(&a);
     if (rv == HF_OK) rv = audit_waiting(&a);
+    if (rv == HF_OK) rv = audit_admin(&a);
     return rv == HF_OK ? record_invariants_check(m, complaint) : rv;
 }

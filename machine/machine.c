@@ -65,6 +65,7 @@ int machine_open(struct store *store, struct machine **machine)
     if (rv == HF_OK) rv = arena_init(&m->keep, KEEP_BYTES);
     if (rv == HF_OK) rv = read_meta(m);
     if (rv == HF_OK) rv = read_first_deadline(m);
+    if (rv == HF_OK) rv = settings_load(m);
     if (rv != HF_OK) {
         machine_close(m);
         return rv;
@@ -386,6 +387,12 @@ int machine_request_peek(struct machine *m, uint64_t session, uint64_t seq)
     if (rv != HF_ENOTFOUND) return rv;
     struct parked parked;
     return parked_get(m, session, seq, &parked);
+}
+
+uint64_t machine_setting(const struct machine *m, enum setting setting, uint64_t unset)
+{
+    HF_ASSERT(setting < SETTING_COUNT);
+    return m->settings[setting].changes > 0 ? m->settings[setting].value : unset;
 }
 
 void machine_count(const struct machine *m, struct machine_counts *out)

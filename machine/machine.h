@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "base/slice.h"
+#include "machine/settings.h"
 #include "protocol/entry.h"
 #include "protocol/messages.h"
 #include "storage/store.h"
@@ -92,6 +93,9 @@ int machine_request_peek(struct machine *m, uint64_t session, uint64_t seq);
 /** The incarnation that is recorded for a server. \param incarnation Out: 0 = none. Faults only. */
 HF_MUST_USE
 int machine_member(struct machine *m, uint64_t id, uint64_t *incarnation);
+
+/** A replicated setting. \param unset  what to answer if nobody has set it. */
+uint64_t machine_setting(const struct machine *m, enum setting setting, uint64_t unset);
 
 /** Numbers for STATUS and metrics. */
 struct machine_counts {

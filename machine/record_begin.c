@@ -164,8 +164,10 @@ static bool is_same(struct slice kept, const struct msg_begin *request)
 
 static bool is_too_old(const struct machine *m, const struct msg_begin *request)
 {
-    uint64_t limit = (uint64_t)TOMBSTONE_FACTOR * request->retain_ms;
-    if (limit > BORN_AGE_MS_MAX) limit = BORN_AGE_MS_MAX;
+    /* The least factor that ever was: tombstones that were made under it may have gone already. */
+    uint64_t limit = setting_lowest(m, SETTING_TOMBSTONE_FACTOR) * request->retain_ms;
+    uint64_t limit_max = setting_get(m, SETTING_KEY_AGE_MS_MAX);
+    if (limit > limit_max) limit = limit_max;
     if (request->born_ms == 0 || m->meta.wall_ms <= request->born_ms) return false;
     return m->meta.wall_ms - request->born_ms > limit;
 }

@@ -65,7 +65,7 @@ int record_attempt_due(struct machine *m, struct slice id)
 
 static int bury(struct machine *m, struct slice key, struct row_record *row)
 {
-    uint64_t kept_ms = row->retain_ms * TOMBSTONE_FACTOR;
+    uint64_t kept_ms = row->retain_ms * setting_get(m, SETTING_TOMBSTONE_FACTOR);
     uint8_t hash[HASH128_BYTES];
     record_fingerprint_hash(row->fingerprint, hash);
     struct row_tombstone tombstone = {

@@ -44,7 +44,8 @@ enum machine_table {
     TABLE_CHECKPOINTS = 19,    /**< key -> the data of its record's last checkpoint, bare */
     TABLE_MEMBERS = 20,        /**< server id -> its incarnation (u64) */
     TABLE_LOCK_DELAYS = 21,    /**< name, end -> lost permits that stay taken until then (u64) */
-    TABLE_END = 22,
+    TABLE_SETTINGS = 22,       /**< name -> row_setting; a default has no row */
+    TABLE_END = 23,
 };
 _Static_assert((int)TABLE_END <= 32, "the store's tables are numbered 0 to 31");
 
@@ -233,6 +234,12 @@ CODEC_STRUCT(row_record, ROW_RECORD_FIELDS)
     F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)
 CODEC_STRUCT(row_tombstone, ROW_TOMBSTONE_FIELDS)
 
+#define ROW_SETTING_FIELDS(T, F, L)                                                \
+    F(T, U64, value, 0, TIME_MS_MAX)                                               \
+    F(T, U64, lowest, 0, TIME_MS_MAX) /* that it ever was, its default included */ \
+    F(T, U64, changes, 0, UINT64_MAX) /* how often it was set */
+CODEC_STRUCT(row_setting, ROW_SETTING_FIELDS)
+
 /* Every row: TYPE(struct, FIELDS, version). */
 #define HF_ROWS(TYPE)                                  \
     TYPE(row_meta, ROW_META_FIELDS, 1)                 \
@@ -244,7 +251,8 @@ CODEC_STRUCT(row_tombstone, ROW_TOMBSTONE_FIELDS)
     TYPE(row_grant, ROW_GRANT_FIELDS, 1)               \
     TYPE(row_loss, ROW_LOSS_FIELDS, 1)                 \
     TYPE(row_record, ROW_RECORD_FIELDS, 2)             \
-    TYPE(row_tombstone, ROW_TOMBSTONE_FIELDS, 2)
+    TYPE(row_tombstone, ROW_TOMBSTONE_FIELDS, 2)       \
+    TYPE(row_setting, ROW_SETTING_FIELDS, 1)
 
 /* ------------------------------------------------------------------ keys */
 

@@ -18,6 +18,7 @@
 #include "base/status.h"
 #include "machine/machine.h"
 #include "machine/rows.h"
+#include "machine/settings.h"
 
 enum {
     SCRATCH_BYTES = 24 * 1024 * 1024, /* a page of 1,000 holders; touched only when used */
@@ -44,6 +45,7 @@ struct machine {
     const struct machine_sink *sink; /**< borrowed, for the length of an entry; never NULL then */
     struct row_meta meta;            /**< as it is now; written at the entry's end if it changed */
     bool meta_changed;               /**< since it was written */
+    struct row_setting settings[SETTING_COUNT]; /**< as their rows are */
     uint64_t next_deadline_ms;       /**< at or before the first row of TABLE_DEADLINES */
     struct arena scratch;            /**< see above */
     struct arena keep;               /**< see above */

@@ -49,6 +49,7 @@ enum {
     REENTRANCE_MAX = 65535,
     PERMITS_MAX = 1000000,
     SEQ_AHEAD_MAX = 4096, /* a CANCEL's seq above the highest seen */
+    SETTINGS_MAX = 64,    /* of one CONFIG_GET answer */
 
     /* milliseconds */
     TTL_MS_MIN = 500,
@@ -62,12 +63,10 @@ enum {
     HOLD_MS_MAX = 86400000,
     SESSION_TOMBSTONE_MS = 600000,
     LOST_LOCK_KEPT_MS = 600000, /* a free lock's row after an involuntary loss */
-    TOMBSTONE_FACTOR = 10,      /* a record's tombstone lives so many retentions */
 };
 
-#define RETAIN_MS_MAX   (UINT64_C(3650) * 86400000) /* ten years */
-#define BORN_AGE_MS_MAX (UINT64_C(30) * 86400000)   /* older requests: KEY_TOO_OLD */
-#define TOKEN_END       (UINT64_C(1) << 63)         /* fencing tokens are below */
-#define TIME_MS_MAX     (UINT64_C(1) << 53)         /* exact in a JSON reader's double, too */
+#define RETAIN_MS_MAX (UINT64_C(3650) * 86400000) /* ten years */
+#define TOKEN_END     (UINT64_C(1) << 63)         /* fencing tokens are below */
+#define TIME_MS_MAX   (UINT64_C(1) << 53)         /* exact in a JSON reader's double, too */
 
 #endif

@@ -53,7 +53,10 @@ enum op_traits {
     OP(48, ERASE, msg_erase, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
     OP(49, RECORD_EXPORT, msg_record_list, msg_record_export_reply, OP_READ | OP_PAGES)            \
     OP(90, STATUS, msg_empty, msg_status_reply, OP_DOOR)                                           \
-    OP(91, MEMBER, msg_member, msg_empty, OP_WRITE | OP_SERVER)
+    OP(91, MEMBER, msg_member, msg_empty, OP_WRITE | OP_SERVER)                                    \
+    OP(92, CONFIG_SET, msg_config_set, msg_config_set_reply,                                       \
+       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
+    OP(93, CONFIG_GET, msg_config_get, msg_config_reply, OP_READ)
 
 #define HF_OP_CODE(code, NAME, request, answer, traits) OP_CODE_##NAME = code,
 enum op_code { HF_OPS(HF_OP_CODE) OP_CODE_MAX = 127 };

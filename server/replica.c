@@ -228,7 +228,6 @@ int replica_open(const struct replica_config *config, struct replica_now now,
     r->limits = config->limits;
     r->segment_bytes = config->segment_bytes;
     r->now = now;
-    r->clock.grace_ms = config->limits.grace_ms;
     list_init(&r->reads);
     list_init(&r->pages);
     list_init(&r->seeking);
@@ -276,6 +275,12 @@ static bool deadlines_stored(const struct replica *r)
     return machine_next_deadline_ms(r->machine) != UINT64_MAX || anything_under_way(r);
 }
 
+/* The cluster's setting, or this server's own where nobody has set it. */
+static void set_grace(struct replica *r)
+{
+    r->clock.grace_ms = (uint32_t)machine_setting(r->machine, SETTING_GRACE_MS, r->limits.grace_ms);
+}
+
 int replica_after_driver(struct replica *r)
 {
     uint64_t term = driver_term(r->driver);
@@ -294,6 +299,7 @@ int replica_after_driver(struct replica *r)
     replica_follow_members(r);
     if (ready && !r->leads) {
         uint64_t time_ms = replica_time_to_lead(r);
+        set_grace(r);
         cluster_clock_start(&r->clock, r->now.elapsed_ms, time_ms, deadlines_stored(r));
         r->proposed_time_ms = time_ms;
         r->proposed_ms = r->now.elapsed_ms;
@@ -319,6 +325,7 @@ int replica_pass_end(struct replica *r, struct replica_now now)
         rv = replica_after_driver(r);
         if (rv != HF_OK) return rv;
     }
+    set_grace(r);
     if (r->leads && cluster_clock_pass(&r->clock, now.elapsed_ms, deadlines_stored(r)))
         r->counts.stall_count++;
     int rv = replica_lead_members(r);

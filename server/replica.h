@@ -74,7 +74,7 @@ struct replica_limits {
     uint32_t batch_ops_max;        /**< or at this many ops; at most ENTRY_OPS_MAX */
     uint32_t in_flight_max;        /**< entries with ops under way at once */
     uint32_t keep_wait_ms;         /**< how long KEEPs alone wait for company */
-    uint32_t grace_ms;             /**< cluster time stands still so long after a stall */
+    uint32_t grace_ms;             /**< of a stall or a term, where no setting says otherwise */
     uint32_t idle_entry_ms;        /**< with deadlines stored, an entry at least so often */
     uint32_t waiting_bytes_max;    /**< of batches not yet in the log: then TOO_BUSY */
     uint32_t waiting_exempt_max;   /**< the same for what frees or finishes */

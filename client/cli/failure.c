@@ -33,6 +33,7 @@ static const struct advice advices[] = {
     {HF_EMISMATCH, CLI_MISMATCH, "use another key, or the request it was first used with"},
     {HF_ESTALE, CLI_MISMATCH, "look at the present token and state"},
     {HF_ECONFLICT, CLI_MISMATCH, "look at the result that stands"},
+    {HF_ECHANGED, CLI_MISMATCH, "look at it again"},
     {HF_EBADSTATE, CLI_MISMATCH, "look at its present state"},
     {HF_ENOTFOUND, CLI_ABSENT, "check the spelling: names match exactly"},
     {HF_EKEYEXPIRED, CLI_ABSENT, "do not run it again; use a longer --retain next time"},

@@ -4,47 +4,27 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "client/cli/act.h"
 #include "client/cli/args.h"
 #include "client/cli/words.h"
 
-/* Who, and why: what each act wants. */
-struct act {
-    uint64_t token;            /* --token; 0 = not given */
-    const char *reason;        /* --reason, or NULL */
-    const char *operator_name; /* --operator, or NULL */
-};
-
-static bool is_given(const char *text)
+static int check(const struct verb *verb, const struct act *act, bool wants_token, uint64_t token)
 {
-    return text != NULL && text[0] != '\0';
-}
-
-static int check(const struct verb *verb, const struct act *act, bool wants_token)
-{
-    const char *problem = NULL;
     char usage[ARGS_USAGE_BYTES];
-    if (wants_token && act->token == 0) problem = "it lacks --token T";
-    if (!is_given(act->reason)) problem = "it lacks --reason TEXT";
-    if (!is_given(act->operator_name)) problem = "it lacks --operator NAME";
-    if (problem == NULL && strlen(act->reason) > EVIDENCE_BYTES_MAX) {
-        problem = "--reason holds at most 1,024 bytes: shorten it, or name where it stands";
-    }
-    if (problem == NULL && strlen(act->operator_name) > NAME_BYTES_MAX) {
-        problem = "--operator holds at most 255 bytes";
-    }
-    if (problem == NULL) return CLI_OK;
-    return cli_fail(CLI_USAGE, "`%s` changes nothing yet: %s; use: %s", verb->name, problem,
+    int rv = act_check(verb, act);
+    if (rv != CLI_OK || !wants_token || token != 0) return rv;
+    return cli_fail(CLI_USAGE, "`%s` changes nothing yet: it lacks --token T; use: %s", verb->name,
                     args_usage(verb, usage));
 }
 
 /* The words of the command line, checked; and a client. *key is NULL if there is no more to do. */
 static int prepare(struct cli *cli, const struct verb *verb, int argc, char **argv, bool with_token,
-                   struct act *act, const char **key)
+                   struct act *act, uint64_t *token, const char **key)
 {
     const struct arg_option options[] = {
         {.name = "--reason", .text = &act->reason},
         {.name = "--operator", .text = &act->operator_name},
-        {.name = "--token", .number = &act->token, .min = 1, .max = TOKEN_END - 1},
+        {.name = "--token", .number = token, .min = 1, .max = TOKEN_END - 1},
     };
     size_t count = with_token ? HF_ARRAY_COUNT(options) : HF_ARRAY_COUNT(options) - 1;
     struct args args;
@@ -54,18 +34,10 @@ static int prepare(struct cli *cli, const struct verb *verb, int argc, char **ar
     if (args.help) return args_help(verb);
     rv = args_expect(verb, &args, 1, 1, false);
     if (rv == CLI_OK) rv = name_check(verb, args.words[0], 1);
-    if (rv == CLI_OK) rv = check(verb, act, with_token);
+    if (rv == CLI_OK) rv = check(verb, act, with_token, *token);
     if (rv == CLI_OK) rv = cli_open(cli, 0, 0, NULL);
     if (rv == CLI_OK) *key = args.words[0];
     return rv;
-}
-
-static int insist(int status, hf_request *request)
-{
-    for (int again = 0; status == HF_EUNKNOWN && again < 3; again++) {
-        status = hf_request_retry(request);
-    }
-    return status;
 }
 
 static int tell_absent(const char *key)
@@ -79,22 +51,23 @@ static int tell_absent(const char *key)
 
 static int run_reopen(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
-    struct act act = {.token = 0};
+    struct act act = {.reason = NULL};
+    uint64_t token = 0;
     const char *key;
     char word[SHELL_WORD_BYTES];
-    int rv = prepare(cli, verb, argc, argv, true, &act, &key);
+    int rv = prepare(cli, verb, argc, argv, true, &act, &token, &key);
     if (key == NULL) return rv;
     hf_request request = {.id = 0};
-    int status = insist(hf_record_reopen(cli->client, key, act.token, HF_FAILED, act.reason,
-                                         act.operator_name, &request),
-                        &request);
+    int status = act_insist(hf_record_reopen(cli->client, key, token, HF_FAILED, act.reason,
+                                             act.operator_name, &request),
+                            &request);
     if (status == HF_OK) return CLI_OK;
     if (status == HF_ENOTFOUND) return tell_absent(key);
     if (status == HF_EBADREQUEST) { /* all else was checked here */
         return cli_fail(CLI_MISMATCH,
                         "no attempt ever had token %" PRIu64 ", so nothing was changed; `holdfast "
                         "record %s` shows the one of \"%s\"",
-                        act.token, text_for_shell(key, word), key);
+                        token, text_for_shell(key, word), key);
     }
     if (status != HF_ESTALE && status != HF_EBADSTATE) {
         return cli_fail_status(cli, status, "reopen the record");
@@ -103,7 +76,7 @@ static int run_reopen(struct cli *cli, const struct verb *verb, int argc, char *
                     "\"%s\" is not FAILED under token %" PRIu64 ", so nothing was changed; look at "
                     "it with `holdfast record %s` and decide again (what is DONE is never run "
                     "again)",
-                    key, act.token, text_for_shell(key, word));
+                    key, token, text_for_shell(key, word));
 }
 
 const struct verb verb_reopen = {
@@ -124,14 +97,15 @@ const struct verb verb_reopen = {
 
 static int run_erase(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
-    struct act act = {.token = 0};
+    struct act act = {.reason = NULL};
+    uint64_t token = 0;
     const char *key;
     char word[SHELL_WORD_BYTES];
-    int rv = prepare(cli, verb, argc, argv, false, &act, &key);
+    int rv = prepare(cli, verb, argc, argv, false, &act, &token, &key);
     if (key == NULL) return rv;
     hf_request request = {.id = 0};
-    int status = insist(hf_record_erase(cli->client, key, act.reason, act.operator_name, &request),
-                        &request);
+    int status = act_insist(
+        hf_record_erase(cli->client, key, act.reason, act.operator_name, &request), &request);
     if (status == HF_OK) return CLI_OK;
     if (status == HF_ENOTFOUND) return tell_absent(key);
     if (status != HF_EBADSTATE) return cli_fail_status(cli, status, "erase the record");

@@ -12,7 +12,8 @@ one_sentence() { # on standard error, and nothing on standard output
     grep -q '^holdfast: .*\.$' "$tmp/err" || fail "no sentence: $(cat "$tmp/err")"
 }
 
-verbs=(status locks records record resolve reopen erase derive export sessions lock once bench)
+verbs=(status locks records record resolve reopen erase derive export sessions lock once bench
+    config)
 
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
@@ -64,6 +65,14 @@ reopen k --token 0 --reason r --operator o
 reopen k --reason r --operator o
 erase
 erase k --reason r
+config
+config list
+config get a b
+config get a --was 1
+config set grace_ms
+config set grace_ms 3000 --reason r
+config set grace_ms x --reason r --operator o
+config set grace_ms 3000 --was x --reason r --operator o
 erase k --token 1 --reason r --operator o
 derive k
 derive k charge

@@ -293,6 +293,18 @@ expect 75 holdfast once w1 --wait 100 -- true
 touch "$tmp/w1.go"
 wait "$started" || fail 'the runner failed'
 
+claim 'a setting is shown, set with who and why, and guarded against a change that was not seen'
+expect 0 holdfast config get tombstone_factor
+grep -q '^tombstone_factor  *10  *10  *1  *100  *0 ' "$tmp/out" || fail "shown as: $(output)"
+expect 66 holdfast config get nothing_such
+expect 64 holdfast config set tombstone_factor 101 --reason why --operator ann
+grep -q 'takes 1 to 100' "$tmp/err" || fail "no range: $(cat "$tmp/err")"
+expect 0 holdfast config set tombstone_factor 12 --was 10 --reason why --operator ann
+expect 65 holdfast config set tombstone_factor 13 --was 10 --reason why --operator bob
+expect 0 holdfast config get --json
+same 'the setting' '12 10 1' "$(json '" ".join(str(s[k]) for s in d["settings"]
+    if s["name"] == "tombstone_factor" for k in ("value", "default", "changes"))')"
+
 claim 'bench prints one JSON line'
 expect 0 holdfast bench record --clients 2 --connections 2 --seconds 1 --body 10
 same 'its members' "['acquire_us', 'cycles_per_s', 'errors', 'release_us'] 0" \

@@ -11,7 +11,7 @@ trap 'rm -rf "$tmp"' EXIT
 cmake --install "$build" --prefix "$tmp/usr" > "$tmp/install.log"
 
 cat > "$tmp/main.c" << 'END'
-#include <holdfast_async.h>
+#include <holdfast_admin.h>
 #include <stdio.h>
 
 int main(void)

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "protocol/messages.h"
 #include "tests/unit/cmocka_all.h"
+#include "tests/unit/protocol/sample.h"
 
 /* ------------------------------------------------------------------ tables */
 
@@ -21,7 +22,7 @@ static void test_only_listed_codes_are_ops(void **state)
         assert_true(code >= 1 && code <= OP_CODE_MAX);
         count += 1;
     }
-    assert_int_equal(count, 25);
+    assert_int_equal(count, OPS);
     assert_string_equal(op_find(OP_CODE_ACQUIRE)->name, "ACQUIRE");
     assert_ptr_equal(op_find(OP_CODE_ACQUIRE)->request, &msg_acquire_type);
     assert_ptr_equal(op_find(OP_CODE_ACQUIRE)->answer, &msg_granted_type);
@@ -80,6 +81,7 @@ static void test_each_reply_has_the_body_of_its_status(void **state)
         {OP_CODE_REOPEN, HF_ESTALE, &msg_state_type},
         {OP_CODE_REOPEN, HF_EBADSTATE, &msg_state_type},
         {OP_CODE_ERASE, HF_EBADSTATE, &msg_state_type},
+        {OP_CODE_CONFIG_SET, HF_ECHANGED, &setting_line_type},
         {OP_CODE_COMPLETE, HF_EBADSTATE, &msg_state_type},
         {OP_CODE_CLOSE, HF_OK, &msg_empty_type},
         {OP_CODE_OPEN, HF_ENOTLEADER, &msg_redirect_type},

@@ -17,6 +17,7 @@ static int teardown(void **state)
     return 0;
 }
 
+enum { TOMBSTONE_FACTOR = 10, /* by default */ };
 enum { LONG_TTL_MS = 3600000, TOMBSTONE_MS = TOMBSTONE_FACTOR * RETAIN_MS_MIN };
 
 /* ------------------------------------------------------------------ retention */

@@ -254,6 +254,12 @@ uint64_t fake_expired_count(struct machine *m)
     return counter(m, 'x');
 }
 
+uint64_t machine_setting(const struct machine *m, enum setting setting, uint64_t unset)
+{
+    (void)m;
+    return setting == SETTING_GRACE_MS && fake_knobs.grace_ms != 0 ? fake_knobs.grace_ms : unset;
+}
+
 int machine_member(struct machine *m, uint64_t id, uint64_t *incarnation)
 {
     (void)m;

@@ -19,6 +19,7 @@ struct fake_knobs {
     uint32_t unacked_count; /**< answered and not acknowledged, of every session */
     uint64_t known_seq;     /**< applied before, says machine_request_peek() */
     uint32_t sweep_budget;  /**< sessions that one entry may end; 0 = all */
+    uint32_t grace_ms;      /**< the cluster's setting; 0 = nobody has set it */
     int apply_status;       /**< what machine_apply() answers from now on */
 };
 extern struct fake_knobs fake_knobs;

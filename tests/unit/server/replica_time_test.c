@@ -152,6 +152,26 @@ static void test_restart_begins_with_the_grace(void **state)
     assert_int_equal(fake_expired_count(w->replica->machine), 1);
 }
 
+/* The cluster's setting rules over what this server was started with. */
+static void test_the_grace_is_what_the_cluster_has_set(void **state)
+{
+    struct world *w = *state;
+    struct refusal why = {{0}};
+    struct client c;
+    client_connect(&c, w);
+    client_begin_session(&c, 2000);
+    world_run(w, 1000);
+    client_close(&c);
+    world_crash(w);
+    world_sleep(w, 600000);
+    assert_int_equal(world_start(w, &why), HF_OK);
+    fake_knobs.grace_ms = 10000;
+    world_run(w, 10900);
+    assert_int_equal(fake_expired_count(w->replica->machine), 0);
+    world_run(w, 1300);
+    assert_int_equal(fake_expired_count(w->replica->machine), 1);
+}
+
 /* More due than one sweep may touch: the next entry follows at once, without a timer. */
 static void test_sweep_goes_on_until_nothing_is_due(void **state)
 {
@@ -185,6 +205,7 @@ int main(void)
         WORLD_TEST(test_keep_wins_against_a_deadline_of_its_own_pass),
         WORLD_TEST(test_renewal_counts_from_its_proposal),
         WORLD_TEST(test_restart_begins_with_the_grace),
+        WORLD_TEST(test_the_grace_is_what_the_cluster_has_set),
         WORLD_TEST(test_sweep_goes_on_until_nothing_is_due),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,59 @@
+/* holdfast_admin.h: what administrators do, for tools: the cluster's settings.
+ *
+ * An act wants a reason and who decided it; both are kept. Each call has its asynchronous twin
+ * beside it: the same arguments, then done_cb, data and call (holdfast_async.h says how they end).
+ * Whoever reaches the cluster's port can act: there is no authentication yet. */
+#ifndef HOLDFAST_ADMIN_H
+#define HOLDFAST_ADMIN_H
+
+#include "holdfast_async.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ================================================================== settings */
+
+/** A replicated setting. Strings are borrowed during the callback. */
+typedef struct hf_setting {
+    const char *name;  /**< As stored and typed. */
+    uint64_t value;    /**< What it is now. */
+    uint64_t initial;  /**< What it is where nobody has set it. */
+    uint64_t min;      /**< Least value. */
+    uint64_t max;      /**< Greatest value. */
+    uint64_t changes;  /**< How often it was set; 0 = never. */
+    const char *about; /**< What it is, for people. */
+} hf_setting;
+
+/** Show one setting, or all. Blocks.
+ * \param name     as typed; "" = all. \param each_cb called on this thread; non-0 stops.
+ * \retval HF_EBADREQUEST there is no setting of this name.
+ * \retval HF_EINVAL name is longer than 255 bytes, or no UTF-8. */
+HF_API HF_NODISCARD int hf_config_get(hf_client *client, const char *name,
+                                      int (*each_cb)(const hf_setting *setting, void *data),
+                                      void *data);
+HF_API HF_NODISCARD int hf_config_get_async(hf_client *client, const char *name,
+                                            int (*each_cb)(const hf_setting *setting, void *data),
+                                            void *each_data, hf_done_cb done_cb, void *data,
+                                            hf_call *call);
+
+/** Set one, on all servers at the same place in the log. Blocks.
+ * \param name           1 to 255 bytes of UTF-8. \param value in the setting's range. \param
+ * expected NULL, or what it must be now, so that of two administrators neither overwrites what the
+ * other has just set. \param reason         why, 1 to 1,024 bytes, kept. \param operator_name who,
+ * 1 to 255 bytes. \param request        Out, may be NULL. Written only on HF_EUNKNOWN. \retval
+ * HF_ECHANGED    it is not `expected` any more. Nothing changed: look again. \retval HF_EBADREQUEST
+ * there is no such setting, or the value is out of its range. */
+HF_API HF_NODISCARD int hf_config_set(hf_client *client, const char *name, uint64_t value,
+                                      const uint64_t *expected, const char *reason,
+                                      const char *operator_name, hf_request *request);
+HF_API HF_NODISCARD int hf_config_set_async(hf_client *client, const char *name, uint64_t value,
+                                            const uint64_t *expected, const char *reason,
+                                            const char *operator_name, hf_request *request,
+                                            hf_done_cb done_cb, void *data, hf_call *call);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

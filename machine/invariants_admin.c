@@ -1,0 +1,33 @@
+/* Invariants of what administrators keep: settings. */
+#include <inttypes.h>
+
+#include "machine/audit.h"
+#include "machine/settings.h"
+
+/* What apply reads is what is stored. */
+static int check_setting(struct audit *a, enum setting setting)
+{
+    const struct setting_info *info = setting_find(setting);
+    const struct row_setting *known = &a->m->settings[setting];
+    HF_ASSERT(info->min <= info->initial && info->initial <= info->max);
+    struct row_setting row = {.value = info->initial, .lowest = info->initial};
+    struct row_key key = row_key_name(slice_of(info->name));
+    int rv = state_get(a->m, TABLE_SETTINGS, row_key_slice(&key), &row_setting_type, &row);
+    if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
+    if (row.value != known->value || row.lowest != known->lowest || row.changes != known->changes)
+        return audit_fail(a, "setting %s is stored as %" PRIu64 ", and taken for %" PRIu64,
+                          info->name, row.value, known->value);
+    if (row.lowest > row.value || row.lowest > info->initial || (rv == HF_OK && row.changes == 0))
+        return audit_fail(a, "setting %s contradicts itself", info->name);
+    if (row.value < info->min || row.value > info->max)
+        return audit_fail(a, "setting %s is out of its range: %" PRIu64, info->name, row.value);
+    return HF_OK;
+}
+
+int audit_admin(struct audit *a)
+{
+    int rv = HF_OK;
+    for (unsigned i = 0; rv == HF_OK && i < SETTING_COUNT; i++)
+        rv = check_setting(a, (enum setting)i);
+    return rv;
+}
