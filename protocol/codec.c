@@ -313,6 +313,15 @@ static int encode_text(msgpack_packer *pk, struct slice text)
     return msgpack_pack_str_with_body(pk, text.data, text.size);
 }
 
+/* Most numbers are small, and such a one is its own byte. */
+static inline int encode_u64(msgpack_packer *pk, uint64_t value)
+{
+    struct buffer *out = pk->data;
+    if (value >= 128 || out->size == out->capacity) return msgpack_pack_uint64(pk, value);
+    out->data[out->size++] = (uint8_t)value;
+    return HF_OK;
+}
+
 static int encode_u64s(msgpack_packer *pk, const struct codec_u64s *u64s)
 {
     int rv = msgpack_pack_array(pk, u64s->count);
@@ -351,7 +360,7 @@ static int encode_field(msgpack_packer *pk, const struct codec_field *f, const v
     switch (f->kind) {
     case CODEC_U64:
         HF_ASSERT(check_u64(f, *(const uint64_t *)in) == HF_OK);
-        return msgpack_pack_uint64(pk, *(const uint64_t *)in);
+        return encode_u64(pk, *(const uint64_t *)in);
     case CODEC_STATUS:
         HF_ASSERT(check_status(f, *(const int32_t *)in) == HF_OK);
         return msgpack_pack_int32(pk, *(const int32_t *)in);
