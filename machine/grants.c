@@ -5,6 +5,7 @@
 
 #include "base/planted.h"
 #include "machine/deadlines.h"
+#include "machine/lock_history.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
 
@@ -49,6 +50,16 @@ int holders_first(struct holders *h, struct machine *m, struct slice name,
         return HF_OK;
     }
     struct row_key prefix = row_key_name_prefix(name);
+    return take_holder(h, walk_first(&h->walk, m, TABLE_HOLDERS, &prefix, NULL));
+}
+
+int holders_first_of(struct holders *h, struct machine *m, struct slice name,
+                     const struct row_lock *lock, uint64_t session)
+{
+    if (session == 0 || lock->mode == MODE_EXCLUSIVE) return holders_first(h, m, name, lock);
+    memset(h, 0, sizeof *h);
+    h->lock = lock;
+    struct row_key prefix = row_key_queue(name, session); /* name, then a number */
     return take_holder(h, walk_first(&h->walk, m, TABLE_HOLDERS, &prefix, NULL));
 }
 
@@ -107,6 +118,8 @@ static int put_holder(struct machine *m, uint64_t token, const struct row_grant 
 {
     HF_ASSERT(lock->holder_count == 0 || lock->mode == grant->mode);
     uint64_t limit = lock_limit_of(grant->mode, grant->limit);
+    int rv = lock_history_granted(m, name, lock, token, grant);
+    if (rv != HF_OK) return rv;
     if (limit != 0) lock->limit = limit;
     lock->mode = grant->mode;
     lock->holder_count += 1;
@@ -162,22 +175,6 @@ int grant_make(struct machine *m, const struct grant_request *request, struct ro
 
 /* ------------------------------------------------------------------ the end of a grant */
 
-static bool is_involuntary(enum end_reason reason)
-{
-    return reason != END_RELEASED && reason != END_CLOSED;
-}
-
-/* Units stay taken after a loss; the row tells its next 10 minutes' callers why. */
-static int remember_loss(struct machine *m, uint64_t token, const struct row_grant *grant,
-                         enum end_reason reason, struct slice name, struct row_lock *lock)
-{
-    lock->kept_ms = state_later(m, LOST_LOCK_KEPT_MS);
-    lock->last_token = token;
-    lock->last_reason = reason;
-    lock->last_at_ms = state_now(m);
-    return lock_delay(m, name, lock, grant);
-}
-
 /* One of its locks. */
 static int free_lock(struct machine *m, uint64_t token, const struct row_grant *grant,
                      enum end_reason reason, struct slice name)
@@ -186,6 +183,9 @@ static int free_lock(struct machine *m, uint64_t token, const struct row_grant *
     int rv = lock_get(m, name, &lock);
     if (rv != HF_OK) return rv;
     if (lock.holder_count == 0 || lock.units_taken < grant_units(grant)) return HF_ECORRUPT;
+    bool goes = !reason_is_involuntary(reason) && lock_goes_with(m, &lock);
+    rv = lock_history_ended(m, name, &lock, token, grant, reason, goes);
+    if (rv != HF_OK) return rv;
     lock.holder_count -= 1;
     lock.units_taken -= grant_units(grant);
     if (grant->mode == MODE_EXCLUSIVE) {
@@ -194,8 +194,11 @@ static int free_lock(struct machine *m, uint64_t token, const struct row_grant *
         struct row_key key = row_key_holder(name, grant->session, grant->owner);
         rv = state_del(m, TABLE_HOLDERS, row_key_slice(&key));
     }
-    if (rv == HF_OK && is_involuntary(reason))
-        rv = remember_loss(m, token, grant, reason, name, &lock);
+    if (rv == HF_OK &&
+        reason_is_involuntary(reason)) { /* its row tells the next 10 minutes' callers why */
+        lock.kept_ms = state_later(m, LOST_LOCK_KEPT_MS);
+        rv = lock_delay(m, name, &lock, grant);
+    }
     if (rv == HF_OK) rv = lock_put(m, name, &lock);
     if (planted(WAITERS_NOT_SERVED) && reason == END_EXPIRED) return rv;
     return rv == HF_OK && lock.queue_length > 0 ? serve_mark(m, TABLE_LOCKS, name) : rv;

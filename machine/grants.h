@@ -21,6 +21,11 @@ struct holders {
 HF_MUST_USE
 int holders_first(struct holders *h, struct machine *m, struct slice name,
                   const struct row_lock *lock);
+
+/** The same of one session's alone; of an EXCLUSIVE lock, and for session 0, whoever holds it. */
+HF_MUST_USE
+int holders_first_of(struct holders *h, struct machine *m, struct slice name,
+                     const struct row_lock *lock, uint64_t session);
 HF_MUST_USE
 int holders_next(struct holders *h);
 void holders_close(struct holders *h);
@@ -35,6 +40,12 @@ int grant_put(struct machine *m, uint64_t token, const struct row_grant *grant);
 
 /** True if the grant is of this lock. */
 bool grant_has_name(const struct row_grant *grant, struct slice name);
+
+/** A loss: its owner did not choose it. */
+static inline bool reason_is_involuntary(enum end_reason reason)
+{
+    return reason != END_RELEASED && reason != END_CLOSED;
+}
 
 /** Units that it takes of each of its locks. */
 static inline uint64_t grant_units(const struct row_grant *grant)

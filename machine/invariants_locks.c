@@ -1,7 +1,7 @@
 /* Invariants of locks, grants and waiters: no two exclusive grants, the sum of units within the
  * limit, lost permits as their rows say, each waiter in each of its queues and in its session's
- * list and each place in a queue a waiter's, one limit for all who use a lock, and nothing
- * grantable waits unless a serving is due. */
+ * list and each place in a queue a waiter's, one limit for all who use a lock, a history where
+ * there was more than one grant, and nothing grantable waits unless a serving is due. */
 #include <inttypes.h>
 
 #include "machine/audit.h"
@@ -105,6 +105,16 @@ static int check_delays(struct audit *a, struct slice name, const struct row_loc
     return HF_OK;
 }
 
+/* Without a history it has had one grant at most. */
+static int check_history(struct audit *a, struct slice name, const struct row_lock *lock)
+{
+    struct row_key key = row_key_name(name);
+    if (lock->has_history == 1)
+        return audit_has(a, TABLE_LOCK_HISTORY, row_key_slice(&key), "the history of a lock");
+    if (lock->holder_count <= 1) return HF_OK;
+    return audit_fail(a, "lock %.*s has several holders and no history", AUDIT_TEXT(name));
+}
+
 /* No more is taken than there is, and the limit is that of all who use the lock. */
 static int check_units(struct audit *a, struct slice name, const struct row_lock *lock)
 {
@@ -164,6 +174,7 @@ static int look_at_lock(struct audit *a, struct slice key, struct slice value)
                           queued, lock.queue_length);
     rv = check_lock_deadline(a, key, &lock);
     if (rv == HF_OK) rv = check_units(a, key, &lock);
+    if (rv == HF_OK) rv = check_history(a, key, &lock);
     return rv == HF_OK && queued > 0 ? check_head(a, key, &lock) : rv;
 }
 
@@ -211,6 +222,23 @@ static int look_at_delay(struct audit *a, struct slice key, struct slice value)
     return audit_has(a, TABLE_LOCKS, slice_make(key.data, key.size - 9), "the lock of a delay");
 }
 
+static int look_at_history(struct audit *a, struct slice key, struct slice value)
+{
+    struct row_lock lock;
+    struct row_lock_history row;
+    int rv = state_decode(a->m, &row_lock_history_type, value, &row);
+    if (rv == HF_OK) rv = lock_get(a->m, key, &lock);
+    if (rv != HF_OK) return rv;
+    if (lock.has_history == 0)
+        return audit_fail(a, "lock %.*s does not know its history", AUDIT_TEXT(key));
+    const struct transition_item *items = row.items.items;
+    for (uint32_t i = 1; i < row.items.count; i++) {
+        if (items[i].at_ms < items[i - 1].at_ms)
+            return audit_fail(a, "lock %.*s: its history goes back", AUDIT_TEXT(key));
+    }
+    return HF_OK;
+}
+
 static int look_at_index(struct audit *a, struct slice key, struct slice value)
 {
     (void)value;
@@ -223,6 +251,7 @@ int audit_locks(struct audit *a)
     if (rv == HF_OK) rv = audit_rows(a, TABLE_GRANTS, NULL, look_at_grant);
     if (rv == HF_OK) rv = audit_rows(a, TABLE_HOLDERS, NULL, look_at_holder);
     if (rv == HF_OK) rv = audit_rows(a, TABLE_LOCK_DELAYS, NULL, look_at_delay);
+    if (rv == HF_OK) rv = audit_rows(a, TABLE_LOCK_HISTORY, NULL, look_at_history);
     return rv == HF_OK ? audit_rows(a, TABLE_SESSION_GRANTS, NULL, look_at_index) : rv;
 }
 

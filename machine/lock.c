@@ -72,8 +72,17 @@ int lock_put(struct machine *m, struct slice name, struct row_lock *lock)
     if (rv != HF_OK) return rv;
     lock->deadline_ms = next_ms;
     if (!is_free || next_ms != 0) return state_put(m, TABLE_LOCKS, id, &row_lock_type, lock);
-    rv = store_del(m->store, TABLE_LOCKS, id);
+    if (lock->has_history == 1) rv = state_del(m, TABLE_LOCK_HISTORY, id);
+    if (rv == HF_OK) rv = store_del(m->store, TABLE_LOCKS, id);
     return rv == HF_ENOTFOUND ? HF_OK : rv;
+}
+
+bool lock_goes_with(const struct machine *m, const struct row_lock *lock)
+{
+    HF_ASSERT(lock->holder_count >= 1);
+    return lock->holder_count == 1 && lock->queue_length == 0 && lock->units_delayed == 0 &&
+           lock->delay_ms <= state_now(m) && lock->shared_delay_ms <= state_now(m) &&
+           lock->kept_ms <= state_now(m);
 }
 
 bool lock_is_grantable(const struct machine *m, const struct row_lock *lock,

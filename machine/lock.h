@@ -14,6 +14,9 @@ int lock_get(struct machine *m, struct slice name, struct row_lock *lock);
 HF_MUST_USE
 int lock_put(struct machine *m, struct slice name, struct row_lock *lock);
 
+/** True if nothing of it is left to remember once the last holder has released it. */
+bool lock_goes_with(const struct machine *m, const struct row_lock *lock);
+
 /** DEADLINE_LOCK. */
 HF_MUST_USE
 int lock_due(struct machine *m, struct slice id);

@@ -7,6 +7,7 @@
  * that is not the caller's is answered as RELEASE answers it. */
 #include "base/planted.h"
 #include "machine/grants.h"
+#include "machine/lock_history.h"
 #include "machine/locks.h"
 #include "machine/serve.h"
 
@@ -53,9 +54,11 @@ static int change_lock(struct machine *m, uint64_t token, const struct row_grant
     lock->mode = grant->mode;
     lock->fencing_token = grant->mode == MODE_EXCLUSIVE ? token : 0;
     if (grant->mode == MODE_SHARED) lock->limit = LIMIT_ENDLESS;
-    int rv = grant->mode == MODE_SHARED
-                 ? state_put_u64(m, TABLE_HOLDERS, row_key_slice(&key), token)
-                 : state_del(m, TABLE_HOLDERS, row_key_slice(&key));
+    int rv = lock_history_changed(m, name, lock, token, grant);
+    if (rv == HF_OK && grant->mode == MODE_SHARED)
+        rv = state_put_u64(m, TABLE_HOLDERS, row_key_slice(&key), token);
+    if (rv == HF_OK && grant->mode == MODE_EXCLUSIVE)
+        rv = state_del(m, TABLE_HOLDERS, row_key_slice(&key));
     if (rv == HF_OK) rv = lock_put(m, name, lock);
     if (rv != HF_OK || grant->mode == MODE_EXCLUSIVE || lock->queue_length == 0) return rv;
     return serve_mark(m, TABLE_LOCKS, name);

@@ -6,16 +6,17 @@
 
 #include "base/planted.h"
 #include "machine/grants.h"
+#include "machine/lock_history.h"
 #include "machine/sessions.h"
 
 /* NOT_HELD {why, when}, as far as anybody remembers. */
 static int tell_not_held(uint16_t op, uint64_t token, const struct row_loss *loss,
-                         const struct row_lock *lock, struct reply_out *out)
+                         const struct row_lock_history *history, struct reply_out *out)
 {
     struct msg_ended ended = {0};
     if (loss != NULL) ended = (struct msg_ended){.reason = loss->reason, .at_ms = loss->at_ms};
-    if (loss == NULL && lock != NULL && lock->last_token == token)
-        ended = (struct msg_ended){.reason = lock->last_reason, .at_ms = lock->last_at_ms};
+    if (loss == NULL && history != NULL && history->last_token == token)
+        ended = (struct msg_ended){.reason = history->last_reason, .at_ms = history->last_at_ms};
     return reply_set(out, op, HF_ENOTHELD, &ended);
 }
 
@@ -27,7 +28,10 @@ int lock_tell_gone(struct machine *m, uint16_t op, struct slice name, uint64_t t
     int rv = lock_get(m, name, &lock);
     if (rv != HF_OK) return rv;
     if (lock.holder_count > 0) return reply_set(out, op, HF_ESTALE, NULL);
-    return tell_not_held(op, token, loss, &lock, out);
+    struct row_lock_history history;
+    rv = lock_history_get(m, name, &lock, &history);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+    return tell_not_held(op, token, loss, &history, out);
 }
 
 /* The token is no grant of this name: not any more, or never. */

@@ -4,12 +4,12 @@
 #include "machine/reads.h"
 
 #include "machine/grants.h"
+#include "machine/lock_history.h"
 #include "machine/sessions.h"
 
-/* ------------------------------------------------------------------ helpers */
+/* ------------------------------------------------------------------ pages */
 
-/* A page's strings, kept until it is encoded. */
-static int keep(struct machine *m, struct slice *bytes)
+int read_keep(struct machine *m, struct slice *bytes)
 {
     if (bytes->size == 0) return HF_OK;
     uint8_t *copy = arena_take(&m->keep, bytes->size);
@@ -18,6 +18,16 @@ static int keep(struct machine *m, struct slice *bytes)
     bytes->data = copy;
     return HF_OK;
 }
+
+int read_page_open(struct machine *m, struct read_page *page, size_t item_bytes, uint32_t count_max)
+{
+    *page = (struct read_page){.count_max = count_max};
+    if (count_max == 0) return HF_OK;
+    page->items = arena_take(&m->keep, item_bytes * count_max);
+    return page->items != NULL ? HF_OK : HF_ENOMEM;
+}
+
+/* ------------------------------------------------------------------ helpers */
 
 static int get_both(struct machine *m, uint64_t session, struct row_session *row,
                     struct row_session_info *info)
@@ -36,14 +46,6 @@ static uint64_t min_left(const struct machine *m, const struct row_grant *grant,
     if (grant->hold_until_ms == 0) return left_ms;
     uint64_t hold_ms = read_left(m, grant->hold_until_ms, elapsed_ms);
     return hold_ms < left_ms ? hold_ms : left_ms;
-}
-
-/* The end of its lock-delay: of lost permits the first that come back. */
-static uint64_t delay_of(const struct row_lock *lock)
-{
-    uint64_t end_ms = lock->units_delay_ms;
-    if (lock->shared_delay_ms > end_ms) end_ms = lock->shared_delay_ms;
-    return lock->delay_ms > end_ms ? lock->delay_ms : end_ms;
 }
 
 /* ------------------------------------------------------------------ CHECK */
@@ -73,33 +75,13 @@ int read_check(struct machine *m, const void *request, uint64_t elapsed_ms, stru
 
 /* ------------------------------------------------------------------ INFO */
 
-/* A page that is being filled. */
-struct page {
-    void *items;        /* in keep */
-    uint32_t count;     /* in use */
-    uint32_t count_max; /* there is room for */
-    size_t bytes;       /* encoded, about */
-};
-
-static int page_open(struct machine *m, struct page *page, size_t item_bytes, uint32_t count_max)
-{
-    *page = (struct page){.count_max = count_max};
-    if (count_max == 0) return HF_OK;
-    page->items = arena_take(&m->keep, item_bytes * count_max);
-    return page->items != NULL ? HF_OK : HF_ENOMEM;
-}
-
-static bool page_is_full(const struct page *page)
-{
-    return page->count == page->count_max || page->bytes >= READ_PAGE_BYTES_MAX;
-}
-
 static uint32_t at_most_a_page(uint64_t count)
 {
     return count < PAGE_ITEMS_MAX ? (uint32_t)count : PAGE_ITEMS_MAX;
 }
 
-static int show_holder(struct machine *m, uint64_t token, uint64_t elapsed_ms, struct page *page)
+static int show_holder(struct machine *m, uint64_t token, uint64_t elapsed_ms,
+                       struct read_page *page)
 {
     struct row_grant grant;
     struct row_session s;
@@ -121,11 +103,12 @@ static int show_holder(struct machine *m, uint64_t token, uint64_t elapsed_ms, s
         .peer = grant.peer,
         .meta = grant.meta,
         .traceparent = grant.traceparent,
+        .name_count = grant.names.count,
     };
-    if (rv == HF_OK) rv = keep(m, &shown.client_name);
-    if (rv == HF_OK) rv = keep(m, &shown.peer);
-    if (rv == HF_OK) rv = keep(m, &shown.meta);
-    if (rv == HF_OK) rv = keep(m, &shown.traceparent);
+    if (rv == HF_OK) rv = read_keep(m, &shown.client_name);
+    if (rv == HF_OK) rv = read_keep(m, &shown.peer);
+    if (rv == HF_OK) rv = read_keep(m, &shown.meta);
+    if (rv == HF_OK) rv = read_keep(m, &shown.traceparent);
     if (rv != HF_OK) return rv;
     page->bytes += 128 + shown.client_name.size + shown.peer.size + shown.meta.size;
     ((struct holder_info *)page->items)[page->count++] = shown;
@@ -135,11 +118,12 @@ static int show_holder(struct machine *m, uint64_t token, uint64_t elapsed_ms, s
 static int show_holders(struct machine *m, struct slice name, const struct row_lock *lock,
                         uint64_t elapsed_ms, struct codec_list *list)
 {
-    struct page page;
-    int rv = page_open(m, &page, sizeof(struct holder_info), at_most_a_page(lock->holder_count));
+    struct read_page page;
+    int rv =
+        read_page_open(m, &page, sizeof(struct holder_info), at_most_a_page(lock->holder_count));
     if (rv != HF_OK) return rv;
     struct holders h;
-    for (rv = holders_first(&h, m, name, lock); rv == HF_OK && !page_is_full(&page);
+    for (rv = holders_first(&h, m, name, lock); rv == HF_OK && !read_page_is_full(&page);
          rv = holders_next(&h)) {
         rv = show_holder(m, h.token, elapsed_ms, &page);
         if (rv != HF_OK) break;
@@ -150,7 +134,7 @@ static int show_holders(struct machine *m, struct slice name, const struct row_l
 }
 
 static int show_waiter(struct machine *m, const struct parked *p, uint64_t elapsed_ms,
-                       struct page *page)
+                       struct read_page *page)
 {
     struct row_session s;
     struct row_session_info info;
@@ -167,9 +151,10 @@ static int show_waiter(struct machine *m, const struct parked *p, uint64_t elaps
         .wait_left_ms = read_left(m, p->row.until_ms, elapsed_ms),
         .client_name = info.name,
         .peer = p->row.peer,
+        .name_count = p->row.names.count,
     };
-    rv = keep(m, &shown.client_name);
-    if (rv == HF_OK) rv = keep(m, &shown.peer);
+    rv = read_keep(m, &shown.client_name);
+    if (rv == HF_OK) rv = read_keep(m, &shown.peer);
     if (rv != HF_OK) return rv;
     page->bytes += 64 + shown.client_name.size + shown.peer.size;
     ((struct waiter_info *)page->items)[page->count++] = shown;
@@ -179,11 +164,12 @@ static int show_waiter(struct machine *m, const struct parked *p, uint64_t elaps
 static int show_waiters(struct machine *m, struct slice name, const struct row_lock *lock,
                         uint64_t elapsed_ms, struct codec_list *list)
 {
-    struct page page;
-    int rv = page_open(m, &page, sizeof(struct waiter_info), at_most_a_page(lock->queue_length));
+    struct read_page page;
+    int rv =
+        read_page_open(m, &page, sizeof(struct waiter_info), at_most_a_page(lock->queue_length));
     if (rv != HF_OK) return rv;
     uint64_t ticket = lock->queue_first;
-    while (rv == HF_OK && !page_is_full(&page)) {
+    while (rv == HF_OK && !read_page_is_full(&page)) {
         size_t mark = state_mark(m);
         struct parked p;
         rv = parked_from(m, TABLE_LOCK_QUEUE, name, ticket, &p);
@@ -205,105 +191,26 @@ int read_info(struct machine *m, const void *request, uint64_t elapsed_ms, struc
         .name = info->name,
         .holder_count = lock.holder_count,
         .queue_length = lock.queue_length,
-        .delay_left_ms = read_left(m, delay_of(&lock), elapsed_ms),
+        .delay_left_ms = read_left(m, read_delay_of(&lock), elapsed_ms),
         .limit = lock_limit_shown(&lock),
         .units_taken = lock.units_taken,
         .units_delayed = lock.units_delayed,
-        .last_reason = lock.last_reason,
-        .last_at_ms = lock.last_at_ms,
     };
     rv = show_holders(m, info->name, &lock, elapsed_ms, &reply.holders);
     if (rv == HF_OK) rv = show_waiters(m, info->name, &lock, elapsed_ms, &reply.waiters);
-    return rv == HF_OK ? reply_set(out, OP_CODE_INFO, HF_OK, &reply) : rv;
-}
-
-/* ------------------------------------------------------------------ LIST */
-
-static int show_first_holder(struct machine *m, struct slice name, const struct row_lock *lock,
-                             uint64_t elapsed_ms, struct lock_line *line)
-{
-    struct holders h;
-    struct row_grant grant;
-    struct row_session s;
-    struct row_session_info info;
-    int rv = holders_first(&h, m, name, lock);
-    holders_close(&h);
-    if (rv == HF_OK) rv = grant_get(m, h.token, &grant);
-    if (rv == HF_OK) rv = get_both(m, grant.session, &s, &info);
+    struct row_lock_history history;
+    if (rv == HF_OK) rv = lock_history_get(m, info->name, &lock, &history);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
-    line->fencing_token = h.token;
-    line->since_ms = grant.since_ms;
-    line->lease_left_ms = read_left(m, s.expires_ms, elapsed_ms);
-    line->client_name = info.name;
-    line->peer = grant.peer;
-    rv = keep(m, &line->client_name);
-    return rv == HF_OK ? keep(m, &line->peer) : rv;
-}
-
-static int show_lock(struct machine *m, struct slice name, const struct row_lock *lock,
-                     uint64_t elapsed_ms, struct page *page)
-{
-    struct lock_line line = {
-        .name = name,
-        .mode = lock->mode,
-        .holder_count = lock->holder_count,
-        .queue_length = lock->queue_length,
-        .delay_left_ms = read_left(m, delay_of(lock), elapsed_ms),
-        .limit = lock_limit_shown(lock),
-        .units_taken = lock->units_taken,
-        .units_delayed = lock->units_delayed,
-    };
-    int rv = keep(m, &line.name);
-    if (rv == HF_OK && lock->holder_count > 0)
-        rv = show_first_holder(m, name, lock, elapsed_ms, &line);
-    if (rv != HF_OK) return rv;
-    page->bytes += 96 + line.name.size + line.client_name.size + line.peer.size;
-    ((struct lock_line *)page->items)[page->count++] = line;
-    return HF_OK;
-}
-
-/* Where a page begins: behind the cursor, which is the last name that was shown. */
-static struct row_key page_begin(struct slice prefix, struct slice cursor)
-{
-    struct row_key from = {.size = 0};
-    if (slice_compare(cursor, prefix) >= 0 && slice_starts(cursor, prefix) && cursor.size > 0)
-        return row_key_name_prefix(cursor); /* name and NUL: the first key behind the name */
-    return prefix.size > 0 ? row_key_name(prefix) : from;
-}
-
-int read_list(struct machine *m, const void *request, uint64_t elapsed_ms, struct reply_out *out)
-{
-    const struct msg_list *list = request;
-    struct row_key prefix = {.size = 0};
-    if (list->prefix.size > 0) prefix = row_key_name(list->prefix);
-    struct row_key from = page_begin(list->prefix, list->cursor);
-    struct msg_list_reply reply = {0};
-    struct page page;
-    int rv = page_open(m, &page, sizeof(struct lock_line), (uint32_t)list->count_max);
-    if (rv != HF_OK) return rv;
-    struct walk walk;
-    for (rv = walk_first(&walk, m, TABLE_LOCKS, &prefix, &from); rv == HF_OK;
-         rv = walk_next(&walk)) {
-        if (page_is_full(&page)) {
-            HF_ASSERT(page.items != NULL && page.count > 0);
-            reply.cursor = ((struct lock_line *)page.items)[page.count - 1].name;
-            break;
-        }
-        struct row_lock lock;
-        rv = state_decode(m, &row_lock_type, walk.value, &lock);
-        if (rv == HF_OK) rv = show_lock(m, walk.key, &lock, elapsed_ms, &page);
-        if (rv != HF_OK) break;
-    }
-    walk_close(&walk);
-    if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
-    reply.locks = (struct codec_list){page.items, page.count};
-    return reply_set(out, OP_CODE_LIST, HF_OK, &reply);
+    reply.transitions = history.items;
+    reply.last_reason = history.last_reason;
+    reply.last_at_ms = history.last_at_ms;
+    return reply_set(out, OP_CODE_INFO, HF_OK, &reply);
 }
 
 /* ------------------------------------------------------------------ SESSION_LIST */
 
 static int show_session(struct machine *m, uint64_t session, const struct row_session *s,
-                        uint64_t elapsed_ms, struct page *page)
+                        uint64_t elapsed_ms, struct read_page *page)
 {
     struct row_session_info info;
     int rv = session_info_get(m, session, &info);
@@ -320,8 +227,8 @@ static int show_session(struct machine *m, uint64_t session, const struct row_se
         .attempt_count = s->attempt_count,
         .ended = s->ended,
     };
-    rv = keep(m, &line.client_name);
-    if (rv == HF_OK) rv = keep(m, &line.peer);
+    rv = read_keep(m, &line.client_name);
+    if (rv == HF_OK) rv = read_keep(m, &line.peer);
     if (rv != HF_OK) return rv;
     page->bytes += 80 + line.client_name.size + line.peer.size;
     ((struct session_line *)page->items)[page->count++] = line;
@@ -336,13 +243,13 @@ int read_session_list(struct machine *m, const void *request, uint64_t elapsed_m
     struct msg_session_list_reply reply = {0};
     if (list->cursor == UINT64_MAX) return reply_set(out, OP_CODE_SESSION_LIST, HF_OK, &reply);
     struct row_key from = row_key_u64(list->cursor + 1);
-    struct page page;
-    int rv = page_open(m, &page, sizeof(struct session_line), (uint32_t)list->count_max);
+    struct read_page page;
+    int rv = read_page_open(m, &page, sizeof(struct session_line), (uint32_t)list->count_max);
     if (rv != HF_OK) return rv;
     struct walk walk;
     for (rv = walk_first(&walk, m, TABLE_SESSIONS, &all, &from); rv == HF_OK;
          rv = walk_next(&walk)) {
-        if (page_is_full(&page)) {
+        if (read_page_is_full(&page)) {
             HF_ASSERT(page.items != NULL && page.count > 0);
             reply.cursor = ((struct session_line *)page.items)[page.count - 1].session;
             break;

@@ -47,7 +47,10 @@ struct row_key row_key_pair(uint64_t first, uint64_t second)
 
 struct row_key row_key_grant(uint64_t session, uint64_t owner, uint64_t token)
 {
-    struct row_key key = row_key_pair(session, owner);
+    struct row_key key;
+    key.size = 0;
+    add_u64(&key, session);
+    add_u64(&key, owner);
     add_u64(&key, token);
     return key;
 }

@@ -45,7 +45,8 @@ enum machine_table {
     TABLE_MEMBERS = 20,        /**< server id -> its incarnation (u64) */
     TABLE_LOCK_DELAYS = 21,    /**< name, end -> lost permits that stay taken until then (u64) */
     TABLE_SETTINGS = 22,       /**< name -> row_setting; a default has no row */
-    TABLE_END = 23,
+    TABLE_LOCK_HISTORY = 23,   /**< name -> row_lock_history, of a lock that has a row */
+    TABLE_END = 24,
 };
 _Static_assert((int)TABLE_END <= 32, "the store's tables are numbered 0 to 31");
 
@@ -151,10 +152,15 @@ CODEC_STRUCT(row_parked, ROW_PARKED_FIELDS)
     F(T, U64, units_delay_ms, 0, TIME_MS_MAX)  /* end of the first of them; 0 = none */        \
     F(T, U64, kept_ms, 0, TIME_MS_MAX)         /* until then the row stays though free */      \
     F(T, U64, deadline_ms, 0, TIME_MS_MAX)     /* where its deadline row stands; 0 = none */   \
-    F(T, U64, last_token, 0, TOKEN_END - 1)    /* of the last involuntary loss */              \
-    F(T, U64, last_reason, 0, END_REASON_MAX)                                                  \
-    F(T, U64, last_at_ms, 0, TIME_MS_MAX)
+    F(T, U64, has_history, 0, 1) /* else it had no more than one grant, which holds it */
 CODEC_STRUCT(row_lock, ROW_LOCK_FIELDS)
+
+#define ROW_LOCK_HISTORY_FIELDS(T, F, L)                                                     \
+    L(T, transition_item, items, 1, LOCK_TRANSITIONS_MAX) /* oldest first */                 \
+    F(T, U64, last_token, 0, TOKEN_END - 1)               /* of the last involuntary loss */ \
+    F(T, U64, last_reason, 0, END_REASON_MAX)                                                \
+    F(T, U64, last_at_ms, 0, TIME_MS_MAX)
+CODEC_STRUCT(row_lock_history, ROW_LOCK_HISTORY_FIELDS)
 
 #define ROW_GRANT_FIELDS(T, F, L)                                          \
     F(T, U64, session, 1, UINT64_MAX)                                      \
@@ -248,6 +254,7 @@ CODEC_STRUCT(row_setting, ROW_SETTING_FIELDS)
     TYPE(row_reply, ROW_REPLY_FIELDS, 1)               \
     TYPE(row_parked, ROW_PARKED_FIELDS, 1)             \
     TYPE(row_lock, ROW_LOCK_FIELDS, 2)                 \
+    TYPE(row_lock_history, ROW_LOCK_HISTORY_FIELDS, 1) \
     TYPE(row_grant, ROW_GRANT_FIELDS, 1)               \
     TYPE(row_loss, ROW_LOSS_FIELDS, 1)                 \
     TYPE(row_record, ROW_RECORD_FIELDS, 2)             \
@@ -283,7 +290,7 @@ struct row_key row_key_name(struct slice name);
 /** A name and its NUL: the prefix of all rows of that name. */
 struct row_key row_key_name_prefix(struct slice name);
 
-/** (name, ticket) of a queue, (name, end) of a delay. */
+/** (name, ticket) of a queue, (name, end) of a delay, (name, session) before its holders. */
 struct row_key row_key_queue(struct slice name, uint64_t ticket);
 
 /** (name, session, owner) of TABLE_HOLDERS. */

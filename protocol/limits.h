@@ -38,6 +38,7 @@ enum {
     ALREADY_NAMES_BYTES_MAX = 960, /* of the names shown in ALREADY_HELD */
     DEADLOCK_OWNERS_MAX = 16,      /* shown in DEADLOCK */
     DEADLOCK_STEPS_MAX = 10000,    /* of the search for one: names, holders and waiters */
+    LOCK_TRANSITIONS_MAX = 8,      /* of a lock, kept and shown */
     PAGE_ITEMS_MAX = 1000,         /* of one LIST answer */
     UNACKED_MAX = 1024,            /* answered and not acknowledged, a session */
     UNACKED_RESERVE = 64,          /* on top, for what frees or finishes */

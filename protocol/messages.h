@@ -71,10 +71,15 @@ CODEC_STRUCT(msg_check, CHECK_FIELDS)
 #define INFO_FIELDS(T, F, L) F(T, STR, name, 1, NAME_BYTES_MAX)
 CODEC_STRUCT(msg_info, INFO_FIELDS)
 
-#define LIST_FIELDS(T, F, L)                                                     \
-    F(T, STR, prefix, 0, NAME_BYTES_MAX)                                         \
-    F(T, STR, cursor, 0, NAME_BYTES_MAX) /* the last answer's, empty at first */ \
-    F(T, U64, count_max, 1, PAGE_ITEMS_MAX)
+#define LIST_FIELDS(T, F, L)                                                                      \
+    F(T, STR, prefix, 0, NAME_BYTES_MAX)                                                          \
+    F(T, STR, cursor, 0, NAME_BYTES_MAX) /* the last answer's, empty at first */                  \
+    F(T, U64, count_max, 1, PAGE_ITEMS_MAX)                                                       \
+    F(T, U64, states, 0, LIST_STATES_MAX)     /* enum lock_filter, or-ed: all of them; 0 = any */ \
+    F(T, U64, modes, 0, LIST_MODES_MAX)       /* 1 << mode of the holders, or-ed; 0 = any */      \
+    F(T, U64, session, 0, UINT64_MAX)         /* held by it; 0 = by anybody or nobody */          \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX) /* held by a session of this name; empty = any */   \
+    F(T, U64, older_than_ms, 0, TIME_MS_MAX)  /* held for so long; 0 = any */
 CODEC_STRUCT(msg_list, LIST_FIELDS)
 
 #define BEGIN_FIELDS(T, F, L)                                                        \
@@ -256,7 +261,8 @@ CODEC_STRUCT(msg_check_reply, CHECK_REPLY_FIELDS)
     F(T, U64, delay_left_ms, 0, TIME_MS_MAX) /* as lock_line's */                          \
     UNITS_FIELDS(T, F, L)                                                                  \
     F(T, U64, last_reason, 0, END_REASON_MAX) /* of the last involuntary loss; 0 = none */ \
-    F(T, U64, last_at_ms, 0, TIME_MS_MAX)
+    F(T, U64, last_at_ms, 0, TIME_MS_MAX)                                                  \
+    L(T, transition_item, transitions, 0, LOCK_TRANSITIONS_MAX) /* the last ones, oldest first */
 CODEC_STRUCT(msg_info_reply, INFO_REPLY_FIELDS)
 
 #define LIST_REPLY_FIELDS(T, F, L)            \
@@ -410,6 +416,7 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(holder, HOLDER_FIELDS)                               \
     TYPE(holder_info, HOLDER_INFO_FIELDS)                     \
     TYPE(waiter_info, WAITER_INFO_FIELDS)                     \
+    TYPE(transition_item, TRANSITION_ITEM_FIELDS)             \
     TYPE(lock_line, LOCK_LINE_FIELDS)                         \
     TYPE(record_line, RECORD_LINE_FIELDS)                     \
     TYPE(late_item, LATE_ITEM_FIELDS)                         \

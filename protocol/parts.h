@@ -66,7 +66,8 @@ CODEC_STRUCT(holder, HOLDER_FIELDS)
     F(T, STR, client_name, 0, NAME_BYTES_MAX) /* the session's */             \
     F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                                     \
     F(T, BIN, meta, 0, META_BYTES_MAX)                                        \
-    F(T, STR, traceparent, 0, TRACEPARENT_BYTES_MAX)
+    F(T, STR, traceparent, 0, TRACEPARENT_BYTES_MAX)                          \
+    F(T, U64, name_count, 1, NAMES_MAX) /* locks under this token, this one too */
 CODEC_STRUCT(holder_info, HOLDER_INFO_FIELDS)
 
 #define WAITER_INFO_FIELDS(T, F, L)           \
@@ -77,8 +78,19 @@ CODEC_STRUCT(holder_info, HOLDER_INFO_FIELDS)
     F(T, U64, since_ms, 0, TIME_MS_MAX)       \
     F(T, U64, wait_left_ms, 0, TIME_MS_MAX)   \
     F(T, STR, client_name, 0, NAME_BYTES_MAX) \
-    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)     \
+    F(T, U64, name_count, 1, NAMES_MAX) /* locks that it waits for, this one too */
 CODEC_STRUCT(waiter_info, WAITER_INFO_FIELDS)
+
+/* Something that happened to a lock. */
+#define TRANSITION_ITEM_FIELDS(T, F, L)                                    \
+    F(T, U64, at_ms, 0, TIME_MS_MAX)     /* cluster time */                \
+    F(T, U64, what, 1, TRANSITION_MAX)   /* enum lock_transition */        \
+    F(T, U64, reason, 0, END_REASON_MAX) /* of TRANSITION_ENDED, else 0 */ \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1)                             \
+    F(T, U64, session, 1, UINT64_MAX)                                      \
+    F(T, U64, owner, 1, UINT64_MAX)
+CODEC_STRUCT(transition_item, TRANSITION_ITEM_FIELDS)
 
 /* How much of a lock is taken. */
 #define UNITS_FIELDS(T, F, L)                                                           \

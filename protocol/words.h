@@ -6,6 +6,21 @@
 
 enum lock_mode { MODE_EXCLUSIVE = 0, MODE_SHARED = 1, MODE_PERMITS = 2 };
 
+/** What LIST asks for: locks of which all of these are true. */
+enum lock_filter { LIST_HELD = 1, LIST_WAITED = 2, LIST_DELAYED = 4, LIST_STATES_MAX = 7 };
+
+/** Whose modes LIST asks for: 1 << enum lock_mode, or-ed. */
+enum { LIST_MODES_MAX = 7 };
+
+/** What happened to a lock. */
+enum lock_transition {
+    TRANSITION_GRANTED = 1,
+    TRANSITION_ENDED = 2,      /**< enum end_reason says why */
+    TRANSITION_DOWNGRADED = 3, /**< from EXCLUSIVE to SHARED */
+    TRANSITION_UPGRADED = 4,   /**< from SHARED to EXCLUSIVE */
+    TRANSITION_MAX = 4,
+};
+
 /** Why a grant, an attempt or a session ended. */
 enum end_reason {
     END_RELEASED = 1,  /**< by its owner */
