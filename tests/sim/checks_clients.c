@@ -10,9 +10,10 @@ static struct checks *checks_of(struct sim_task *t)
     return &t->client->sim->checks;
 }
 
-static struct check_lock *lock_of(struct sim_task *t)
+static struct check_lock *lock_of(struct sim_task *t, uint32_t lock)
 {
-    return &checks_of(t)->locks[t->name];
+    HF_ASSERT(lock < HF_ARRAY_COUNT(checks_of(t)->locks));
+    return &checks_of(t)->locks[lock];
 }
 
 static bool is_read(const struct sim_task *t)
@@ -24,9 +25,13 @@ static bool is_read(const struct sim_task *t)
 
 void checks_called(struct sim_task *t)
 {
-    struct check_lock *lock = lock_of(t);
-    t->floor_token = lock->returned_token;
+    const struct check_lock *lock = lock_of(t, t->name);
+    t->floor_token = 0;
     t->floor_index = 0;
+    for (uint32_t i = 0; t->op == OP_CODE_ACQUIRE && i < t->asked.count; i++) {
+        uint64_t token = lock_of(t, t->asked.items[i])->returned_token;
+        if (token > t->floor_token) t->floor_token = token;
+    }
     if (t->op == OP_CODE_CHECK)
         t->floor_index = t->token <= lock->released_token || t->token < lock->held_token;
     if (t->op == OP_CODE_RECORD_GET) t->floor_index = checks_of(t)->records[t->key].done_token != 0;
@@ -129,9 +134,11 @@ void checks_answered(struct sim_task *t, const struct call *call)
     look_for_nothing(t, call);
     if (call->verdict != HF_OK || call->cancelling) return;
     if (is_read(t)) look_at_read(t, call);
-    struct check_lock *lock = lock_of(t);
-    if (t->mode == MODE_EXCLUSIVE && t->token > lock->released_token && is_free_now(t, call))
-        lock->released_token = t->token;
+    bool frees = t->mode == MODE_EXCLUSIVE && is_free_now(t, call);
+    for (uint32_t i = 0; frees && i < t->names.count; i++) {
+        struct check_lock *lock = lock_of(t, t->names.items[i]);
+        if (t->token > lock->released_token) lock->released_token = t->token;
+    }
     if (t->op == OP_CODE_COMPLETE) {
         struct check_record *record = &checks_of(t)->records[t->key];
         const struct history_record *known = &t->client->sim->history.records[t->key];
@@ -143,10 +150,25 @@ void checks_answered(struct sim_task *t, const struct call *call)
 
 /* ------------------------------------------------------------------ grants */
 
-static void look_for_overlap(struct sim_task *t, const struct slot *own)
+/* Is it valid at a client beside the task's own, and of this lock? SHARED ones are beside each
+ * other, PERMITS up to the limit: \return units of them. */
+static uint64_t look_beside(struct sim_task *t, uint32_t lock, const struct sim_client *c,
+                            const struct slot *s)
+{
+    const struct history_token *what = history_token(&t->client->sim->history, s->token);
+    if (what == NULL || !lock_names_have(&what->names, lock)) return 0;
+    if (what->mode == t->mode && t->mode == MODE_PERMITS) return what->permits;
+    if (what->mode == t->mode && t->mode == MODE_SHARED) return 0;
+    sim_fail("lock-%u: client %u was told of token %" PRIu64 ", while token %" PRIu64
+             " is valid at client %u for another %" PRIu64 " ns",
+             lock, t->client->index + 1, t->token, s->token, c->index + 1,
+             s->deadline_ns - client_now(c));
+}
+
+static void look_for_overlap(struct sim_task *t, uint32_t lock, const struct slot *own)
 {
     const struct sim *sim = t->client->sim;
-    const struct history *h = &sim->history;
+    uint64_t units = t->permits;
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
         const struct sim_client *c = &sim->clients[i];
         if (!c->alive || c->closing != 0) continue;
@@ -155,32 +177,35 @@ static void look_for_overlap(struct sim_task *t, const struct slot *own)
         {
             const struct slot *s = HF_CONTAINER_OF(item, struct slot, link);
             if (s == own || s->kind != SLOT_GRANT || s->deadline_ns <= now_ns) continue;
-            const struct history_token *what = history_token(h, s->token);
-            if (what == NULL || what->thing != t->name) continue;
-            if (!what->exclusive && t->mode != MODE_EXCLUSIVE) continue;
-            sim_fail("lock-%u: client %u was told of token %" PRIu64 ", while token %" PRIu64
-                     " is valid at client %u for another %" PRIu64 " ns",
-                     t->name, t->client->index + 1, t->token, s->token, c->index + 1,
-                     s->deadline_ns - now_ns);
+            units += look_beside(t, lock, c, s);
         }
     }
+    if (units > t->limit)
+        sim_fail("lock-%u: client %u was told of token %" PRIu64 ", and %" PRIu64
+                 " permits of %" PRIu64 " are valid",
+                 lock, t->client->index + 1, t->token, units, t->limit);
+}
+
+static void take_token(struct sim_task *t, uint32_t name)
+{
+    struct check_lock *lock = lock_of(t, name);
+    if (t->token <= t->floor_token)
+        sim_fail("lock-%u: token %" PRIu64 " was granted to a call that was made after %" PRIu64
+                 " was returned",
+                 name, t->token, t->floor_token);
+    if (t->token > lock->returned_token) lock->returned_token = t->token;
+    if (t->mode == MODE_EXCLUSIVE && t->token > lock->held_token) lock->held_token = t->token;
 }
 
 void checks_granted(struct sim_task *t)
 {
-    struct check_lock *lock = lock_of(t);
     const struct slot *own = grants_alive(&t->client->core.grants, t->grant);
     if (t->count > 1) return; /* the same grant again */
-    if (t->token <= t->floor_token)
-        sim_fail("lock-%u: token %" PRIu64 " was granted to a call that was made after %" PRIu64
-                 " was returned",
-                 t->name, t->token, t->floor_token);
-    if (t->token > lock->returned_token) lock->returned_token = t->token;
-    if (t->mode == MODE_EXCLUSIVE && t->token > lock->held_token) lock->held_token = t->token;
+    for (uint32_t i = 0; i < t->names.count; i++) take_token(t, t->names.items[i]);
     if (own == NULL || !t->client->sim->swarm.rates_right) return;
     if (own->deadline_ns <= client_now(t->client)) return;
     checks_of(t)->overlap_looks++;
-    look_for_overlap(t, own);
+    for (uint32_t i = 0; i < t->names.count; i++) look_for_overlap(t, t->names.items[i], own);
 }
 
 void checks_session_expired(void *data, uint64_t session)
@@ -200,33 +225,49 @@ void checks_session_expired(void *data, uint64_t session)
 /* ------------------------------------------------------------------ the guarded register */
 
 /* Claim first, then read, then write (contract, 5). */
-bool checks_claim(struct sim_task *t)
+static bool claim(struct sim_task *t, uint32_t i)
 {
-    struct check_lock *lock = lock_of(t);
-    recording_wrote(t, lock->guard_value, t->token >= lock->guard_token);
+    uint32_t name = t->names.items[i];
+    struct check_lock *lock = lock_of(t, name);
+    recording_wrote(t, name, lock->guard_value, t->token >= lock->guard_token);
     if (t->token < lock->guard_token) {
         checks_of(t)->refused_count++;
         return false;
     }
-    recording_read(t, lock->guard_value);
+    recording_read(t, name, lock->guard_value);
     lock->guard_token = t->token;
-    t->seen_value = lock->guard_value;
+    t->seen_value[i] = lock->guard_value;
     return true;
+}
+
+static bool write_to(struct sim_task *t, uint32_t i)
+{
+    uint32_t name = t->names.items[i];
+    struct check_lock *lock = lock_of(t, name);
+    recording_wrote(t, name, lock->guard_value + 1, t->token >= lock->guard_token);
+    if (t->token < lock->guard_token) {
+        checks_of(t)->refused_count++;
+        return false;
+    }
+    if (lock->guard_value != t->seen_value[i])
+        sim_fail("lock-%u: token %" PRIu64 " writes over a value that it has not seen", name,
+                 t->token);
+    lock->guard_value++;
+    lock->written_count++;
+    t->seen_value[i] = lock->guard_value;
+    return true;
+}
+
+bool checks_claim(struct sim_task *t)
+{
+    bool all = true;
+    for (uint32_t i = 0; all && i < t->names.count; i++) all = claim(t, i);
+    return all;
 }
 
 bool checks_write(struct sim_task *t)
 {
-    struct check_lock *lock = lock_of(t);
-    recording_wrote(t, lock->guard_value + 1, t->token >= lock->guard_token);
-    if (t->token < lock->guard_token) {
-        checks_of(t)->refused_count++;
-        return false;
-    }
-    if (lock->guard_value != t->seen_value)
-        sim_fail("lock-%u: token %" PRIu64 " writes over a value that it has not seen", t->name,
-                 t->token);
-    lock->guard_value++;
-    lock->written_count++;
-    t->seen_value = lock->guard_value;
-    return true;
+    bool all = true;
+    for (uint32_t i = 0; all && i < t->names.count; i++) all = write_to(t, i);
+    return all;
 }

@@ -34,24 +34,26 @@ struct history_index {
 struct history_answer {
     uint64_t session;
     uint64_t seq;
-    uint64_t token; /* that the answer tells of */
-    uint64_t hash;  /* of the answer's bytes; before, of a BEGIN: its lease */
-    uint64_t print; /* of a BEGIN: its fingerprint's hash */
-    uint32_t thing; /* its lock or record */
-    uint16_t op;    /* 0 = a free place */
-    int16_t status; /* once answered */
-    bool answered;  /* else it is parked */
-    bool exclusive; /* of an ACQUIRE: its mode */
+    uint64_t token;          /* that the answer tells of */
+    uint64_t hash;           /* of the answer's bytes; before, of a BEGIN: its lease */
+    uint64_t print;          /* of a BEGIN: its fingerprint's hash */
+    struct lock_names names; /* of an ACQUIRE */
+    uint32_t thing;          /* its record */
+    uint16_t op;             /* 0 = a free place */
+    int16_t status;          /* once answered */
+    bool answered;           /* else it is parked */
 };
 
 /* A grant or an attempt, by the counter of its token. */
 struct history_token {
     uint64_t session;
-    uint64_t until_ms; /* an attempt's own lease; 0 = it is bound, or a grant */
-    uint32_t thing;    /* lock or record */
-    bool attempt;      /* of a record */
-    bool exclusive;    /* a grant's mode */
-    bool abandoned;    /* given back: its lease is over at once */
+    uint64_t until_ms;       /* an attempt's own lease; 0 = it is bound, or a grant */
+    uint64_t mode;           /* a grant's: enum lock_mode */
+    uint64_t permits;        /* likewise: units */
+    struct lock_names names; /* likewise: all of it */
+    uint32_t thing;          /* an attempt's record */
+    bool attempt;            /* of a record */
+    bool abandoned;          /* given back: its lease is over at once */
 };
 
 struct history_lock {
@@ -134,6 +136,7 @@ struct history {
     uint64_t completed_count; /* for people */
     uint64_t granted_count;   /* likewise */
     uint64_t takeover_count;  /* likewise */
+    uint64_t waited_ms_max;   /* likewise: cluster time that a grant has waited for */
     uint64_t expired_count;   /* sessions that ended by their lease */
     /* A session was found to have ended: not by CLOSE. */
     void (*expired_cb)(void *data, uint64_t session);

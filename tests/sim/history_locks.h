@@ -2,17 +2,21 @@
  * which lock-delay runs. A second opinion beside the machine, which is told what was asked and what
  * the machine answered, in log order, and ends the run where the two part:
  *
- *   - nobody is granted beside a holder that excludes it, before a lock-delay is over, or past an
- *     older waiter; nobody is refused or made to wait for a lock that is free
+ *   - nobody is granted beside a holder that excludes it, beyond the units that a lock has, before
+ *     a lock-delay is over, or past an older waiter; nobody is refused or made to wait for what is
+ *     free: several names are free when each of them is, and nobody waits for any
+ *   - OWNER_WAITING, ALREADY_HELD and LIMIT_MISMATCH come where they must, and nowhere else
  *   - a grant ends by its release under its own token, by ABANDON, hold_max or its session's end,
- *     and by nothing else
- *   - after each entry nobody stands first in a queue that could be granted */
+ *     and by nothing else, in all of its names; and its own release ends it
+ *   - after each entry nobody stands first in all of its queues that could be granted
+ *
+ * A grant or waiter of several names stands in the rules of each of its locks. */
 #ifndef TESTS_SIM_HISTORY_LOCKS_H
 #define TESTS_SIM_HISTORY_LOCKS_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+
+#include "tests/sim/lock_names.h"
 
 struct history;
 
@@ -21,10 +25,14 @@ struct lock_ask {
     uint64_t session;
     uint64_t seq;
     uint64_t owner;
+    uint64_t mode;    /* enum lock_mode */
+    uint64_t permits; /* of PERMITS: units */
+    uint64_t limit;   /* likewise: of each lock */
     uint64_t wait_ms;
     uint64_t hold_max_ms; /* 0 = none */
     uint64_t delay_ms;    /* after an involuntary loss */
-    bool exclusive;       /* its mode */
+    struct lock_names names;
+    bool reentrant; /* what it holds already, it wants once more */
 };
 
 struct lock_waiter {
@@ -40,6 +48,12 @@ struct lock_grant {
     uint64_t hold_until_ms; /* 0 = no hold_max */
 };
 
+/* Permits that were lost: taken until the first sweep at that time or later. */
+struct lock_lost {
+    uint64_t units;
+    uint64_t until_ms;
+};
+
 struct lock_rules {
     struct lock_grant *grants;   /* owned */
     size_t grant_count;          /* of them */
@@ -47,6 +61,10 @@ struct lock_rules {
     struct lock_waiter *waiters; /* owned; oldest first */
     size_t waiter_count;         /* of them */
     size_t waiter_places;        /* allocated */
+    struct lock_lost *lost;      /* owned */
+    size_t lost_count;           /* of them */
+    size_t lost_places;          /* allocated */
+    uint64_t limit;              /* in use; 0 = none, UINT64_MAX = SHARED's */
     uint64_t delay_ms;           /* cluster time until which nothing is granted */
     uint64_t shared_delay_ms;    /* likewise, nothing EXCLUSIVE */
 };
@@ -60,23 +78,34 @@ void history_locks_sweep(struct history *h, uint64_t now_ms);
 /** The session ends. \param lost  involuntarily: lock-delays begin. */
 void history_locks_session_ends(struct history *h, uint64_t session, bool lost, uint64_t now_ms);
 
-/** An ACQUIRE waits. */
-void history_lock_parked(struct history *h, uint32_t lock, const struct lock_ask *ask);
+/** An ACQUIRE came. \param status  its answer; HF_OK also if it waits. \param waits  it does. */
+void history_lock_asked(struct history *h, const struct lock_ask *ask, int status, bool waits);
 
-/** It was answered at once, and not granted, as the lock is taken. */
-void history_lock_refused(const struct history *h, uint32_t lock, const struct lock_ask *ask);
+/** It was told ALREADY_HELD with these names and this token. */
+void history_lock_already(const struct history *h, const struct lock_ask *ask,
+                          const struct lock_names *names, uint64_t token);
 
-/** It was granted. \param ask  NULL: it has waited. \param count  of the same grant, with it. */
-void history_lock_granted(struct history *h, uint32_t lock, const struct lock_ask *ask,
-                          uint64_t session, uint64_t seq, uint64_t token, uint64_t count);
+/** It was granted at once. \param count  of the same grant, with it. \return the grant: only for
+ * the moment. */
+const struct lock_grant *history_lock_granted(struct history *h, const struct lock_ask *ask,
+                                              uint64_t token, uint64_t count);
+
+/** A waiter was granted. \return the grant: only for the moment. */
+const struct lock_grant *history_lock_served(struct history *h, const struct lock_names *names,
+                                             uint64_t session, uint64_t seq, uint64_t token);
 
 /** A waiter got another answer. */
-void history_lock_left(struct history *h, uint32_t lock, uint64_t session, uint64_t seq);
+void history_lock_left(struct history *h, const struct lock_names *names, uint64_t session,
+                       uint64_t seq);
 
 /** RELEASE or ABANDON of a grant was answered OK. \param owner  0 = ABANDON.
  * \param count_left  as RELEASE was told. */
-void history_lock_ended(struct history *h, uint32_t lock, uint64_t session, uint64_t owner,
-                        uint64_t token, uint64_t count_left);
+void history_lock_ended(struct history *h, const struct lock_names *names, uint64_t session,
+                        uint64_t owner, uint64_t token, uint64_t count_left);
+
+/** RELEASE of a grant was refused. */
+void history_lock_kept(const struct history *h, const struct lock_names *names, uint64_t session,
+                       uint64_t owner, uint64_t token);
 
 /** An entry is applied: look at all queues. */
 void history_locks_applied(const struct history *h);

@@ -155,30 +155,47 @@ void history_swept(struct history *h)
 
 /* ------------------------------------------------------------------ locks */
 
+static void add_grant(struct history *h, const struct lock_ask *ask, uint64_t token)
+{
+    for (uint32_t i = 0; i < ask->names.count; i++) {
+        struct history_lock *lock = &h->locks[ask->names.items[i]];
+        if (token <= lock->last_token)
+            sim_fail("lock-%u: token %" PRIu64 " was granted after %" PRIu64, ask->names.items[i],
+                     token, lock->last_token);
+        lock->last_token = token;
+        lock->count++;
+    }
+    struct history_token what = {
+        .session = ask->session, .mode = ask->mode, .permits = ask->permits, .names = ask->names};
+    add_token(h, token, &what);
+    h->granted_count++;
+}
+
 static void granted(struct history *h, struct history_answer *a, const struct machine_reply *reply)
 {
     struct msg_granted granted;
     bool waited = h->ask.session == 0;
     decode(h, &msg_granted_type, reply->body, &granted);
-    struct history_lock *lock = &h->locks[a->thing];
     a->token = granted.fencing_token;
-    history_lock_granted(h, a->thing, waited ? NULL : &h->ask, a->session, a->seq, a->token,
-                         granted.count);
-    if (granted.count > 1) { /* again by the same owner */
-        const struct history_token *held = history_token(h, a->token);
-        if (held == NULL || held->session != a->session || held->thing != a->thing)
-            sim_fail("token %" PRIu64 " was given to another owner again", a->token);
-        return;
-    }
-    if (a->token <= lock->last_token)
-        sim_fail("lock-%u: token %" PRIu64 " was granted after %" PRIu64, a->thing, a->token,
-                 lock->last_token);
-    struct history_token what = {
-        .session = a->session, .thing = a->thing, .exclusive = a->exclusive};
-    add_token(h, a->token, &what);
-    lock->last_token = a->token;
-    lock->count++;
-    h->granted_count++;
+    const struct lock_grant *g =
+        waited ? history_lock_served(h, &a->names, a->session, a->seq, a->token)
+               : history_lock_granted(h, &h->ask, a->token, granted.count);
+    if (g->count != granted.count || (granted.waited != 0) != waited)
+        sim_fail("token %" PRIu64 " is told as granted for the %" PRIu64 ". time, waited %" PRIu64
+                 ", and it is the %" PRIu64 ". time",
+                 a->token, granted.count, granted.waited, g->count);
+    if (granted.count == 1) add_grant(h, &g->ask, a->token);
+}
+
+static void already_held(struct history *h, const struct machine_reply *reply)
+{
+    struct msg_already already;
+    struct lock_names names = {0};
+    decode(h, &msg_already_type, reply->body, &already);
+    HF_ASSERT(already.names.count <= SIM_NAMES_MAX);
+    for (uint32_t i = 0; i < already.names.count; i++)
+        names.items[names.count++] = history_thing(already.names.items[i]);
+    history_lock_already(h, &h->ask, &names, already.fencing_token);
 }
 
 /* ------------------------------------------------------------------ records */
@@ -304,17 +321,29 @@ static void resolved(struct history *h, struct history_answer *a, struct slice r
     r->resolved = true;
 }
 
+/* By its token alone, or under any of its names. */
 static void released(struct history *h, const struct history_answer *a, struct slice request,
                      const struct machine_reply *reply)
 {
     struct msg_release release;
-    struct msg_release_reply answer;
+    struct msg_release_reply answer = {0};
     decode(h, &msg_release_type, request, &release);
-    decode(h, &msg_release_reply_type, reply->body, &answer);
+    bool by_name = release.name.size > 0;
+    uint32_t lock = by_name ? history_thing(release.name) : 0;
     const struct history_token *t = history_token(h, release.fencing_token);
-    if (t == NULL || t->attempt)
-        sim_fail("token %" PRIu64 " is released, and is no grant", release.fencing_token);
-    history_lock_ended(h, t->thing, a->session, release.owner, release.fencing_token,
+    bool is_grant = t != NULL && !t->attempt && (!by_name || lock_names_have(&t->names, lock));
+    if (reply->status != HF_OK) {
+        bool refused = reply->status == HF_ENOTHELD || reply->status == HF_ENOTOWNER ||
+                       reply->status == HF_ESTALE;
+        if (refused && is_grant)
+            history_lock_kept(h, &t->names, a->session, release.owner, release.fencing_token);
+        return;
+    }
+    decode(h, &msg_release_reply_type, reply->body, &answer);
+    if (!is_grant)
+        sim_fail("token %" PRIu64 " is released, and is no grant of that lock",
+                 release.fencing_token);
+    history_lock_ended(h, &t->names, a->session, release.owner, release.fencing_token,
                        answer.count_left);
 }
 
@@ -336,11 +365,33 @@ static void abandoned(struct history *h, const struct history_answer *a, struct 
     struct history_token *t = find_token(h, abandon.fencing_token);
     if (t == NULL || t->session == 0)
         sim_fail("token %" PRIu64 " is given back, and was never given", abandon.fencing_token);
-    if (!t->attempt) history_lock_ended(h, t->thing, a->session, 0, abandon.fencing_token, 0);
+    if (!t->attempt) history_lock_ended(h, &t->names, a->session, 0, abandon.fencing_token, 0);
     t->abandoned = true;
 }
 
 /* ------------------------------------------------------------------ requests */
+
+static void remember_ask(struct history *h, struct history_answer *a,
+                         const struct msg_acquire *acquire)
+{
+    HF_ASSERT(acquire->names.count <= SIM_NAMES_MAX);
+    a->names.count = acquire->names.count;
+    for (uint32_t i = 0; i < a->names.count; i++)
+        a->names.items[i] = history_thing(acquire->names.items[i]);
+    h->ask = (struct lock_ask){
+        .session = a->session,
+        .seq = a->seq,
+        .owner = acquire->owner,
+        .mode = acquire->mode,
+        .permits = acquire->permits,
+        .limit = acquire->limit,
+        .wait_ms = acquire->wait_ms,
+        .hold_max_ms = acquire->hold_max_ms,
+        .delay_ms = acquire->delay_ms,
+        .names = a->names,
+        .reentrant = acquire->reentrant != 0,
+    };
+}
 
 /* What the answer will not tell. Until a BEGIN is answered, `hash` holds its lease. */
 static void remember_request(struct history *h, struct history_answer *a, struct slice request)
@@ -352,18 +403,7 @@ static void remember_request(struct history *h, struct history_answer *a, struct
     switch (a->op) {
     case OP_CODE_ACQUIRE:
         decode(h, &msg_acquire_type, request, &acquire);
-        a->thing = history_thing(acquire.names.items[0]);
-        a->exclusive = acquire.mode == MODE_EXCLUSIVE;
-        h->ask = (struct lock_ask){
-            .session = a->session,
-            .seq = a->seq,
-            .owner = acquire.owner,
-            .wait_ms = acquire.wait_ms,
-            .hold_max_ms = acquire.hold_max_ms,
-            .delay_ms = acquire.delay_ms,
-            .exclusive = a->exclusive,
-        };
-        HF_ASSERT(a->thing < SIM_LOCKS_MAX + SIM_CLIENTS_MAX);
+        remember_ask(h, a, &acquire);
         break;
     case OP_CODE_BEGIN:
         decode(h, &msg_begin_type, request, &begin);
@@ -402,12 +442,16 @@ static void cancelled(struct history *h, const struct history_answer *a, struct 
     target->status = HF_ECANCELLED;
 }
 
-static void not_granted(struct history *h, const struct history_answer *a, int status)
+/* \param reply  NULL: it waits. */
+static void asked(struct history *h, const struct history_answer *a,
+                  const struct machine_reply *reply)
 {
-    if (h->ask.session == 0) {
-        history_lock_left(h, a->thing, a->session, a->seq);
-    } else if (status == HF_EBUSY || status == HF_EDELAYED) {
-        history_lock_refused(h, a->thing, &h->ask);
+    int status = reply != NULL ? reply->status : HF_OK;
+    if (h->ask.session != 0) {
+        history_lock_asked(h, &h->ask, status, reply == NULL);
+        if (status == HF_EALREADY) already_held(h, reply);
+    } else if (status != HF_OK) { /* it has waited */
+        history_lock_left(h, &a->names, a->session, a->seq);
     }
 }
 
@@ -434,7 +478,6 @@ static void take_success(struct history *h, struct history_answer *a, struct sli
     case OP_CODE_EXTEND: extended(h, request); break;
     case OP_CODE_ABANDON: abandoned(h, a, request); break;
     case OP_CODE_CANCEL: cancelled(h, a, request, reply); break;
-    case OP_CODE_RELEASE: released(h, a, request, reply); break;
     default: break;
     }
 }
@@ -445,11 +488,12 @@ void history_answered(struct history *h, struct history_answer *a, struct slice 
     h->ask.session = 0;
     if (request.size > 0) remember_request(h, a, request);
     if (reply == NULL) { /* parked */
-        if (a->op == OP_CODE_ACQUIRE) history_lock_parked(h, a->thing, &h->ask);
+        if (a->op == OP_CODE_ACQUIRE) asked(h, a, NULL);
         if (a->op == OP_CODE_BEGIN) look_at_begin(h, a, HF_ERUNNING);
         return;
     }
-    if (a->op == OP_CODE_ACQUIRE && reply->status != HF_OK) not_granted(h, a, reply->status);
+    if (a->op == OP_CODE_ACQUIRE) asked(h, a, reply);
+    if (a->op == OP_CODE_RELEASE) released(h, a, request, reply);
     if (a->op == OP_CODE_BEGIN) look_at_begin(h, a, reply->status);
     if (reply->status == HF_OK) {
         bool acts = a->op != OP_CODE_CANCEL; /* which may tell what was answered before */

@@ -1,6 +1,8 @@
 /* The history of a simulation as a file of lines (docs/history-format.md), for a checker that knows
  * nothing of the simulation: what the clients' cores record, in true time, and what the guarded
- * registers were asked. Recording draws no number and moves no event: the digest is the same. */
+ * registers were asked. Of locks that may be shared out in permits, or be asked for with others,
+ * only the registers are written. Recording draws no number and moves no event: the digest is the
+ * same. */
 #ifndef TESTS_SIM_RECORDING_H
 #define TESTS_SIM_RECORDING_H
 
@@ -27,10 +29,10 @@ void recording_close(struct recording *r);
 /** The sink for a client's core, or NULL. */
 struct recorder_sink *recording_sink(struct sim *sim);
 
-/** The task's token wrote `value` to the register of its lock, or was refused. */
-void recording_wrote(const struct sim_task *t, uint64_t value, bool accepted);
+/** The task's token wrote `value` to the register of a lock of its, or was refused. */
+void recording_wrote(const struct sim_task *t, uint32_t lock, uint64_t value, bool accepted);
 
-/** The task read the register of its lock. */
-void recording_read(const struct sim_task *t, uint64_t value);
+/** The task read the register of a lock of its. */
+void recording_read(const struct sim_task *t, uint32_t lock, uint64_t value);
 
 #endif

@@ -1,18 +1,75 @@
-/* Tasks that use locks, as client/lock.c does. A holder claims the register that the lock guards,
+/* Tasks that use locks, as client/lock.c does; in some seeds also permits of them, and several at
+ * once. A holder claims the register that the lock guards,
  * holds, writes and releases; now and then it does not look whether its grant is still valid, so
  * that only the guard stands between a late holder and the register. */
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/status.h"
 #include "tests/sim/client.h"
 #include "tests/sim/failure.h"
 #include "tests/sim/sim.h"
 
-enum { HOLD_MS_LEAST = 100, HOLD_MS_MOST = 3000, DELAY_MS_MOST = 1000, CALM_WAIT_MS = 3000 };
+enum {
+    HOLD_MS_LEAST = 100,
+    HOLD_MS_MOST = 3000,
+    DELAY_MS_MOST = 1000,
+    CALM_WAIT_MS = 3000,
+    NAME_BYTES = 16
+};
 
 static const struct swarm *swarm_of(const struct sim_task *t)
 {
     return &t->client->sim->swarm;
+}
+
+/* ------------------------------------------------------------------ what is asked for */
+
+static int compare_locks(const void *a, const void *b)
+{
+    char one[NAME_BYTES], other[NAME_BYTES];
+    (void)snprintf(one, sizeof one, "%u", *(const uint32_t *)a);
+    (void)snprintf(other, sizeof other, "%u", *(const uint32_t *)b);
+    return strcmp(one, other);
+}
+
+/* Its lock alone, or some more. */
+static void draw_names(struct sim_task *t)
+{
+    const struct swarm *w = swarm_of(t);
+    struct lock_names *n = &t->asked;
+    *n = (struct lock_names){.count = 1, .items = {t->name}};
+    if (!w->several_names || task_is_last(t) || task_draw(t, 2) == 0) return;
+    uint64_t more = 1 + task_draw(t, SIM_NAMES_MAX - 1);
+    for (uint64_t i = 0; i < more; i++) {
+        uint32_t lock = (uint32_t)task_draw(t, w->lock_count);
+        if (!lock_names_have(n, lock)) n->items[n->count++] = lock;
+    }
+    qsort(n->items, n->count, sizeof n->items[0], compare_locks);
+}
+
+/* Locks of permits are asked for otherwise now and then, or under another limit. */
+static void draw_units(struct sim_task *t)
+{
+    const struct swarm *w = swarm_of(t);
+    t->permits = t->limit = 0;
+    if (!swarm_has_permits(w, t->name) || task_is_last(t) || task_draw(t, 8) == 0) return;
+    t->mode = MODE_PERMITS;
+    t->limit = w->permits_limit + (task_draw(t, 16) == 0 ? 1 : 0);
+    t->permits = 1 + task_draw(t, t->limit);
+}
+
+static struct codec_strs names_of(const struct lock_names *n)
+{
+    static char text[SIM_NAMES_MAX][NAME_BYTES];
+    static struct slice items[SIM_NAMES_MAX];
+    for (uint32_t i = 0; i < n->count; i++) {
+        (void)snprintf(text[i], sizeof text[i], "lock-%u", n->items[i]);
+        items[i] = slice_of(text[i]);
+    }
+    return (struct codec_strs){items, n->count};
 }
 
 /* ------------------------------------------------------------------ acquire */
@@ -21,9 +78,10 @@ static void acquire(struct sim_task *t, bool again)
 {
     struct core *core = &t->client->core;
     if (t->owner == 0) t->owner = core_draw_owner(core);
-    struct slice names[1] = {task_lock_name(t->name)};
-    struct msg_acquire acquire = {.names = {names, 1}, .owner = t->owner, .mode = t->mode};
-    acquire.reentrant = again;
+    struct msg_acquire acquire = {
+        .names = names_of(&t->asked), .owner = t->owner, .mode = t->mode, .reentrant = again};
+    acquire.permits = t->permits;
+    acquire.limit = t->limit;
     bool calm = task_is_last(t);
     if (task_draw(t, 4) > 0) acquire.wait_ms = task_draw(t, swarm_of(t)->wait_ms);
     if (calm) acquire.wait_ms = CALM_WAIT_MS;
@@ -44,7 +102,17 @@ static void acquire_first(struct sim_task *t)
     if (t->past_token != 0 && !task_is_last(t) && task_draw(t, 4) == 0) t->name = t->past_name;
     t->mode = t->script == SCRIPT_SHARED ? MODE_SHARED : MODE_EXCLUSIVE;
     if (t->script == SCRIPT_CANCEL && task_draw(t, 2) == 0) t->mode = MODE_SHARED;
+    draw_names(t);
+    draw_units(t);
     acquire(t, false);
+}
+
+/* The same once more, or, where there is more than one name to ask for, some of it. */
+static void acquire_again(struct sim_task *t)
+{
+    t->asked = t->names;
+    if (swarm_of(t)->several_names && task_draw(t, 4) == 0) draw_names(t);
+    acquire(t, true);
 }
 
 static void take_grant(struct sim_task *t, const struct call *call)
@@ -56,13 +124,14 @@ static void take_grant(struct sim_task *t, const struct call *call)
                      t->client->index + 1, t->token, call->token);
         t->count = 0;
     }
+    if (t->count == 0) t->names = t->asked;
     t->grant = call->grant;
     t->token = call->token;
     t->count++;
     if (trace_shows(&t->client->sim->trace))
         trace_line(&t->client->sim->trace, 'c', t->client->index + 1, "granted",
-                   "task %u lock-%u mode %" PRIu64 " token %" PRIu64, t->index, t->name, t->mode,
-                   t->token);
+                   "task %u lock-%u names %u mode %" PRIu64 " permits %" PRIu64 " token %" PRIu64,
+                   t->index, t->name, t->names.count, t->mode, t->permits, t->token);
     checks_granted(t);
     if (t->script == SCRIPT_LEAVE) { /* its hold_max ends it */
         task_think(t);
@@ -91,6 +160,8 @@ static void release(struct sim_task *t)
         return;
     }
     struct msg_release release = {.fencing_token = s->token, .owner = s->owner};
+    if (swarm_of(t)->several_names && task_draw(t, 2) == 0)
+        release.name = task_lock_name(t->names.items[task_draw(t, t->names.count)]);
     bool hold = task_draw(t, 8) == 0;
     if (!task_call(t, OP_CODE_RELEASE, &release, hold ? FATE_HOLD : FATE_REPEAT_SURE)) {
         task_sleep(t, swarm_of(t)->think_ns, STEP_END);
@@ -132,7 +203,7 @@ void script_lock_run(struct sim_task *t)
         if (release_past(t)) break;
         use_grant(t);
         if (t->script == SCRIPT_AGAIN && t->count == 1) {
-            acquire(t, true);
+            acquire_again(t);
         } else {
             release(t);
         }

@@ -170,6 +170,23 @@ static void draw_voters(struct swarm *w, uint64_t seed)
         w->voter_count = (uint32_t)between(&p, w->node_count / 2 + 1, w->node_count - 1);
 }
 
+/* In every second seed locks are asked for in permits, or several at once, or both. */
+static void draw_wishes(struct swarm *w, uint64_t seed)
+{
+    enum { PERMITS_MOST = 8 };
+    struct prng p;
+    prng_seed(&p, swarm_seed(seed, PURPOSE_WISHES, 0));
+    if (coin(&p)) return;
+    uint64_t kind = prng_below(&p, 3);
+    if (kind != 0) w->permits_limit = (uint32_t)between(&p, 1, PERMITS_MOST);
+    w->several_names = kind != 1;
+}
+
+bool swarm_has_permits(const struct swarm *w, uint32_t lock)
+{
+    return w->permits_limit != 0 && lock % 2 == 0;
+}
+
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count)
 {
     static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
@@ -184,6 +201,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
     draw_weather(w, &p);
     draw_readers(w, seed);
     draw_voters(w, seed);
+    draw_wishes(w, seed);
 }
 
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
@@ -196,6 +214,8 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
     w->node_count = w->voter_count = 3;
     w->client_count = w->task_count = 1;
     w->reader_count = 0;
+    w->permits_limit = 0;
+    w->several_names = false;
     w->think_ns = 3600 * SEC;
     w->ttl_ms_min = w->ttl_ms_max = TTL_MS_MAX;
     w->limits = REPLICA_LIMITS_DEFAULT;

@@ -74,6 +74,8 @@ struct swarm {
     uint64_t read_gap_ns;                 /* between two reads of a reader, on average */
     uint32_t lock_count;                  /* names that are used: few make contention */
     uint32_t record_count;                /* keys likewise */
+    uint32_t permits_limit;               /* of every second lock: PERMITS; 0 = of none */
+    bool several_names;                   /* some ask for more than one lock at once */
     uint32_t script_weight[SCRIPT_COUNT]; /* 0 = off */
     uint64_t fault_mean_ns[FAULT_COUNT];  /* between two of a kind, about; 0 = off */
     uint64_t think_ns;                    /* between two scripts of a task, below this */
@@ -103,6 +105,9 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
  */
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths);
 
+/** Is this lock asked for in permits? */
+bool swarm_has_permits(const struct swarm *w, uint32_t lock);
+
 /** A seed for one purpose of a run, so that what one part draws moves no other's draws. */
 uint64_t swarm_seed(uint64_t seed, uint32_t purpose, uint32_t index);
 
@@ -122,6 +127,7 @@ enum swarm_purpose {
     PURPOSE_LATER_FAULTS,
     PURPOSE_COPIER,
     PURPOSE_VOTERS,
+    PURPOSE_WISHES,
 };
 
 #endif

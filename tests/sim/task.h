@@ -6,6 +6,7 @@
 #define TESTS_SIM_TASK_H
 
 #include "client/core.h"
+#include "tests/sim/lock_names.h"
 #include "tests/sim/swarm.h"
 
 struct sim_client;
@@ -39,19 +40,23 @@ struct sim_task {
     uint64_t seq;             /* its number, once it has one */
     uint64_t late_ns;         /* it comes so late, and the connection breaks behind it; 0 = not */
 
-    uint64_t owner;         /* the lock handle's; 0 = to be drawn */
-    uint32_t name;          /* of the lock */
-    uint64_t mode;          /* enum lock_mode */
-    struct grant_ref grant; /* the grant or attempt; generation 0 = none */
-    uint64_t token;         /* its */
-    uint32_t count;         /* releases that it needs */
-    bool claimed;           /* the guarded register knows the token */
-    uint64_t seen_value;    /* and had this value then */
-    bool releasing;         /* RELEASE was asked for: its grant is not valid any more */
-    uint32_t past_name;     /* a lock that was released, */
-    uint64_t past_owner;    /* by whom, */
-    uint64_t past_token;    /* and its token then; 0 = none */
-    bool past_released;     /* it is being released once more, while a newer grant is held */
+    uint64_t owner;                     /* the lock handle's; 0 = to be drawn */
+    uint32_t name;                      /* of the lock, or of one of them */
+    struct lock_names asked;            /* by the acquire under way, with it */
+    struct lock_names names;            /* held */
+    uint64_t mode;                      /* enum lock_mode */
+    uint64_t permits;                   /* of PERMITS: units */
+    uint64_t limit;                     /* likewise */
+    struct grant_ref grant;             /* the grant or attempt; generation 0 = none */
+    uint64_t token;                     /* its */
+    uint32_t count;                     /* releases that it needs */
+    bool claimed;                       /* the guarded register knows the token */
+    uint64_t seen_value[SIM_NAMES_MAX]; /* and had this value then, each of its locks' */
+    bool releasing;                     /* RELEASE was asked for: its grant is not valid any more */
+    uint32_t past_name;                 /* a lock that was released, */
+    uint64_t past_owner;                /* by whom, */
+    uint64_t past_token;                /* and its token then; 0 = none */
+    bool past_released; /* it is being released once more, while a newer grant is held */
 
     uint32_t key;         /* of the record */
     uint32_t checkpoints; /* still to be made */
