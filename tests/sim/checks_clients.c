@@ -34,7 +34,7 @@ void checks_called(struct sim_task *t)
     }
     if (t->op == OP_CODE_CHECK)
         t->floor_index = t->token <= lock->released_token || t->token < lock->held_token;
-    if (t->op == OP_CODE_RECORD_GET) t->floor_index = checks_of(t)->records[t->key].done_token != 0;
+    if (t->op == OP_CODE_RECORD_GET) t->floor_index = checks_of(t)->records[t->key].done_token;
 }
 
 /* An answer that came from the log is there, and says the same. */
@@ -110,8 +110,9 @@ static void look_at_read(struct sim_task *t, const struct call *call)
         struct arena arena = sim->history.arena; /* its memory, for the moment */
         int rv = codec_decode(&msg_record_reply_type, buffer_slice(&call->reply), &arena, &record);
         if (rv != HF_OK) sim_fail("an answer to RECORD_GET does not read back");
+        bool newer = record.fencing_token > t->floor_index; /* once the tombstone has gone */
         if (record.state != RECORD_DONE && record.state != RECORD_FAILED &&
-            record.state != RECORD_TOMBSTONE)
+            record.state != RECORD_TOMBSTONE && !newer)
             sim_fail("record-%u: state %" PRIu64 " for a read, and its end was answered before",
                      t->key, record.state);
     }
@@ -142,7 +143,10 @@ void checks_answered(struct sim_task *t, const struct call *call)
     if (t->op == OP_CODE_COMPLETE) {
         struct check_record *record = &checks_of(t)->records[t->key];
         const struct history_record *known = &t->client->sim->history.records[t->key];
-        if (known->state != RECORD_DONE && known->state != RECORD_FAILED) return;
+        bool ended = known->token == t->token && known->state == RECORD_DONE;
+        if (!swarm_may_reopen(&t->client->sim->swarm, t->key))
+            ended = ended || known->state == RECORD_FAILED;
+        if (!ended) return;
         record->done_token = t->token;
         record->done_ns = t->client->sim->trace.now_ns;
     }

@@ -37,10 +37,12 @@ struct history_answer {
     uint64_t token;          /* that the answer tells of */
     uint64_t hash;           /* of the answer's bytes; before, of a BEGIN: its lease */
     uint64_t print;          /* of a BEGIN: its fingerprint's hash */
+    uint64_t retain_ms;      /* of a BEGIN: how long its record is kept */
     struct lock_names names; /* of an ACQUIRE */
     uint32_t thing;          /* its record */
     uint16_t op;             /* 0 = a free place */
     int16_t status;          /* once answered */
+    uint8_t takeover;        /* of a BEGIN: enum takeover_policy */
     bool answered;           /* else it is parked */
 };
 
@@ -64,12 +66,17 @@ struct history_lock {
 
 struct history_record {
     uint64_t token;      /* of the current or last attempt; 0 = never begun */
+    uint64_t attempt;    /* its number */
     uint64_t body_hash;  /* of headers and body that it was completed with */
     uint64_t code;       /* likewise */
     uint64_t changed_ms; /* cluster time of the last change that was seen */
     uint64_t print;      /* hash of the fingerprint that it was begun with */
-    uint8_t state;       /* enum record_state, as far as answers tell */
-    bool resolved;       /* an operator has decided it */
+    uint64_t retain_ms;  /* kept for so long once it has ended */
+    uint8_t takeover;    /* enum takeover_policy */
+    uint8_t state;       /* enum record_state, as far as answers and the log's time tell */
+    uint8_t outcome;     /* of a tombstone: what it ended as */
+    bool decided;        /* by an operator: not by what the attempt completed */
+    bool erased;         /* its result was */
 };
 
 struct history_session {
@@ -136,6 +143,8 @@ struct history {
     uint64_t completed_count; /* for people */
     uint64_t granted_count;   /* likewise */
     uint64_t takeover_count;  /* likewise */
+    uint64_t reopened_count;  /* likewise: records */
+    uint64_t erased_count;    /* likewise */
     uint64_t waited_ms_max;   /* likewise: cluster time that a grant has waited for */
     uint64_t expired_count;   /* sessions that ended by their lease */
     /* A session was found to have ended: not by CLOSE. */
@@ -171,7 +180,23 @@ bool history_session_is_alive(const struct history *h, uint64_t session);
 /** Look at the whole state: the machine's invariants, the rows' checksums. */
 void history_audit(struct history *h);
 
+/* history_records.c */
+
+/** An op about a record was answered; any other one is let pass. As history_answered(). */
+void history_record_answered(struct history *h, struct history_answer *a, struct slice request,
+                             const struct machine_reply *reply);
+
+/** A sweep begins: whose retention is over. */
+void history_records_sweep(struct history *h, uint64_t at_ms);
+
 /* history_models.c: what answers mean. */
+
+/** Decode what the log holds. \param out  valid until the next one. */
+void history_decode(struct history *h, const struct codec_type *type, struct slice bytes,
+                    void *out);
+
+/** A token was given out. */
+void history_add_token(struct history *h, uint64_t token, const struct history_token *what);
 
 /** An op was answered for the first time, in log order. \param request  its body; empty if it was
  * parked before. \param reply  NULL: it is parked. */

@@ -1,6 +1,5 @@
-/* What answers mean, in log order: fencing tokens rise, a record is completed once and under its
- * current attempt, nobody begins what somebody runs, no session acts after its end. Of a record
- * only answers are seen here: that a lease ended shows with the next BEGIN. */
+/* What answers mean, in log order: fencing tokens rise, and no session acts after its end. Locks
+ * are history_locks.c's, records history_records.c's. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -9,7 +8,7 @@
 #include "tests/sim/failure.h"
 #include "tests/sim/history.h"
 
-enum { COUNTER_BITS = 48, RECORD_GONE_MS = RETAIN_MS_MIN };
+enum { COUNTER_BITS = 48 };
 
 /* ------------------------------------------------------------------ helpers */
 
@@ -18,7 +17,7 @@ static uint64_t now_ms(const struct history *h)
     return machine_time_ms(h->machine);
 }
 
-static void decode(struct history *h, const struct codec_type *type, struct slice bytes, void *out)
+void history_decode(struct history *h, const struct codec_type *type, struct slice bytes, void *out)
 {
     arena_reset(&h->arena);
     int rv = codec_decode(type, bytes, &h->arena, out);
@@ -52,7 +51,7 @@ static struct history_token *find_token(struct history *h, uint64_t token)
     return counter < h->token_count ? &h->tokens[counter] : NULL;
 }
 
-static void add_token(struct history *h, uint64_t token, const struct history_token *what)
+void history_add_token(struct history *h, uint64_t token, const struct history_token *what)
 {
     uint64_t counter = counter_of(token);
     if (history_token(h, token) != NULL)
@@ -118,6 +117,7 @@ void history_sweep(struct history *h, uint64_t at_ms)
     for (uint32_t i = 0; i < h->session_count; i++)
         h->sessions[i].over = h->sessions[i].until_ms <= at_ms;
     history_locks_sweep(h, at_ms);
+    history_records_sweep(h, at_ms);
 }
 
 /* \return whether the machine has ended it. */
@@ -167,7 +167,7 @@ static void add_grant(struct history *h, const struct lock_ask *ask, uint64_t to
     }
     struct history_token what = {
         .session = ask->session, .mode = ask->mode, .permits = ask->permits, .names = ask->names};
-    add_token(h, token, &what);
+    history_add_token(h, token, &what);
     h->granted_count++;
 }
 
@@ -175,7 +175,7 @@ static void granted(struct history *h, struct history_answer *a, const struct ma
 {
     struct msg_granted granted;
     bool waited = h->ask.session == 0;
-    decode(h, &msg_granted_type, reply->body, &granted);
+    history_decode(h, &msg_granted_type, reply->body, &granted);
     a->token = granted.fencing_token;
     const struct lock_grant *g =
         waited ? history_lock_served(h, &a->names, a->session, a->seq, a->token)
@@ -191,135 +191,15 @@ static void already_held(struct history *h, const struct machine_reply *reply)
 {
     struct msg_already already;
     struct lock_names names = {0};
-    decode(h, &msg_already_type, reply->body, &already);
+    history_decode(h, &msg_already_type, reply->body, &already);
     HF_ASSERT(already.names.count <= SIM_NAMES_MAX);
     for (uint32_t i = 0; i < already.names.count; i++)
         names.items[names.count++] = history_thing(already.names.items[i]);
     history_lock_already(h, &h->ask, &names, already.fencing_token);
 }
 
-/* ------------------------------------------------------------------ records */
-
-static bool may_be_gone(const struct history *h, const struct history_record *r)
-{
-    return now_ms(h) - r->changed_ms >= RECORD_GONE_MS;
-}
-
-/* Of an attempt: its own lease, or its session's. */
-static bool is_lease_over(struct history *h, const struct history_token *t)
-{
-    if (t->abandoned) return true;
-    return t->until_ms != 0 ? t->until_ms <= now_ms(h) : find_session(h, t->session) == NULL;
-}
-
-/* The attempt before this one has to be over. */
-static void check_takeover(struct history *h, struct history_answer *a, uint64_t token)
-{
-    const struct history_record *r = &h->records[a->thing];
-    const struct history_token *before = history_token(h, r->token);
-    if (r->state != RECORD_RUNNING || before == NULL)
-        sim_fail("record-%u: taken over by %" PRIu64 ", though nobody runs it", a->thing, token);
-    if (!is_lease_over(h, before))
-        sim_fail("record-%u: taken over from %" PRIu64 " before its lease was over", a->thing,
-                 r->token);
-    h->takeover_count++;
-}
-
-static void replayed(const struct history *h, const struct history_answer *a,
-                     const struct msg_begin_reply *begun)
-{
-    const struct history_record *r = &h->records[a->thing];
-    if (r->state == RECORD_RUNNING && begun->outcome == OUTCOME_FAILED && begun->code == 0)
-        return; /* its lease ended under the policy `never` */
-    if (r->state != RECORD_DONE && r->state != RECORD_FAILED)
-        sim_fail("record-%u: a result is replayed, and there is none", a->thing);
-    uint64_t hash = hash64(begun->headers.size, begun->body.data, begun->body.size);
-    if (begun->outcome != r->state || begun->code != r->code ||
-        (begun->referent == REFERENT_WHOLE && hash != r->body_hash))
-        sim_fail("record-%u: another result is replayed than it was completed with", a->thing);
-}
-
-static void began(struct history *h, struct history_answer *a, const struct machine_reply *reply)
-{
-    struct msg_begin_reply begun;
-    decode(h, &msg_begin_reply_type, reply->body, &begun);
-    struct history_record *r = &h->records[a->thing];
-    a->token = begun.fencing_token;
-    if (begun.verdict == BEGIN_REPLAY) {
-        a->token = 0;
-        replayed(h, a, &begun);
-        return;
-    }
-    if (begun.verdict == BEGIN_TAKEOVER) check_takeover(h, a, a->token);
-    bool free = r->state == RECORD_ABSENT || r->state == RECORD_RETRYABLE || may_be_gone(h, r);
-    if (begun.verdict == BEGIN_STARTED && !free)
-        sim_fail("record-%u: started, though attempt %" PRIu64 " was begun and is in state %u",
-                 a->thing, r->token, r->state);
-    if (a->token <= r->token)
-        sim_fail("record-%u: token %" PRIu64 " after %" PRIu64, a->thing, a->token, r->token);
-    struct history_token what = {.session = a->session, .thing = a->thing, .attempt = true};
-    what.until_ms = a->hash != 0 ? now_ms(h) + a->hash : 0; /* see remember_request() */
-    add_token(h, a->token, &what);
-    *r = (struct history_record){
-        .token = a->token, .state = RECORD_RUNNING, .changed_ms = now_ms(h), .print = a->print};
-}
-
-/* Another request gets neither this one's result nor its place; and an attempt whose lease is not
- * over is not given up. */
-static void look_at_begin(struct history *h, const struct history_answer *a, int status)
-{
-    const struct history_record *r = &h->records[a->thing];
-    if (r->token == 0 || may_be_gone(h, r)) return;
-    bool same = a->print == r->print;
-    bool taken = status == HF_OK || status == HF_ERUNNING || status == HF_ERECORDUNKNOWN;
-    if (taken && !same)
-        sim_fail("record-%u: BEGIN of another request is answered %s", a->thing,
-                 status_name(status));
-    if (status == HF_EMISMATCH && same)
-        sim_fail("record-%u: BEGIN of the same request is answered %s", a->thing,
-                 status_name(status));
-    const struct history_token *t = history_token(h, r->token);
-    if (status == HF_ERECORDUNKNOWN && r->state == RECORD_RUNNING && !is_lease_over(h, t))
-        sim_fail("record-%u: attempt %" PRIu64 " is UNKNOWN before its lease is over", a->thing,
-                 r->token);
-}
-
-static void completed(struct history *h, struct history_answer *a, struct slice request)
-{
-    struct msg_complete complete;
-    decode(h, &msg_complete_type, request, &complete);
-    struct history_record *r = &h->records[a->thing];
-    uint64_t hash = hash64(complete.headers.size, complete.body.data, complete.body.size);
-    a->token = complete.fencing_token;
-    if (r->token != a->token)
-        sim_fail("record-%u: completed by %" PRIu64 ", the attempt is %" PRIu64, a->thing, a->token,
-                 r->token);
-    bool again = r->state == complete.outcome && r->code == complete.code && r->body_hash == hash;
-    if (r->state != RECORD_RUNNING && !again)
-        sim_fail("record-%u: completed a second time", a->thing);
-    if (again) return;
-    r->state = (uint8_t)complete.outcome;
-    r->code = complete.code;
-    r->body_hash = hash;
-    r->changed_ms = now_ms(h);
-    h->completed_count++;
-}
-
-static void resolved(struct history *h, struct history_answer *a, struct slice request)
-{
-    struct msg_resolve resolve;
-    decode(h, &msg_resolve_type, request, &resolve);
-    struct history_record *r = &h->records[a->thing];
-    a->token = resolve.fencing_token;
-    if (r->token != a->token)
-        sim_fail("record-%u: resolved under %" PRIu64 ", the attempt is %" PRIu64, a->thing,
-                 a->token, r->token);
-    r->state = (uint8_t)resolve.outcome;
-    r->code = resolve.code;
-    r->body_hash = hash64(resolve.headers.size, resolve.body.data, resolve.body.size);
-    r->changed_ms = now_ms(h);
-    r->resolved = true;
-}
+/* ------------------------------------------------------------------ the end of grants and leases
+ */
 
 /* By its token alone, or under any of its names. */
 static void released(struct history *h, const struct history_answer *a, struct slice request,
@@ -327,7 +207,7 @@ static void released(struct history *h, const struct history_answer *a, struct s
 {
     struct msg_release release;
     struct msg_release_reply answer = {0};
-    decode(h, &msg_release_type, request, &release);
+    history_decode(h, &msg_release_type, request, &release);
     bool by_name = release.name.size > 0;
     uint32_t lock = by_name ? history_thing(release.name) : 0;
     const struct history_token *t = history_token(h, release.fencing_token);
@@ -339,7 +219,7 @@ static void released(struct history *h, const struct history_answer *a, struct s
             history_lock_kept(h, &t->names, a->session, release.owner, release.fencing_token);
         return;
     }
-    decode(h, &msg_release_reply_type, reply->body, &answer);
+    history_decode(h, &msg_release_reply_type, reply->body, &answer);
     if (!is_grant)
         sim_fail("token %" PRIu64 " is released, and is no grant of that lock",
                  release.fencing_token);
@@ -350,7 +230,7 @@ static void released(struct history *h, const struct history_answer *a, struct s
 static void extended(struct history *h, struct slice request)
 {
     struct msg_extend extend;
-    decode(h, &msg_extend_type, request, &extend);
+    history_decode(h, &msg_extend_type, request, &extend);
     struct history_token *t = find_token(h, extend.fencing_token);
     if (t == NULL)
         sim_fail("token %" PRIu64 " is extended, but was never given", extend.fencing_token);
@@ -361,7 +241,7 @@ static void extended(struct history *h, struct slice request)
 static void abandoned(struct history *h, const struct history_answer *a, struct slice request)
 {
     struct msg_abandon abandon;
-    decode(h, &msg_abandon_type, request, &abandon);
+    history_decode(h, &msg_abandon_type, request, &abandon);
     struct history_token *t = find_token(h, abandon.fencing_token);
     if (t == NULL || t->session == 0)
         sim_fail("token %" PRIu64 " is given back, and was never given", abandon.fencing_token);
@@ -402,22 +282,23 @@ static void remember_request(struct history *h, struct history_answer *a, struct
     struct msg_resolve resolve;
     switch (a->op) {
     case OP_CODE_ACQUIRE:
-        decode(h, &msg_acquire_type, request, &acquire);
+        history_decode(h, &msg_acquire_type, request, &acquire);
         remember_ask(h, a, &acquire);
         break;
     case OP_CODE_BEGIN:
-        decode(h, &msg_begin_type, request, &begin);
+        history_decode(h, &msg_begin_type, request, &begin);
         a->thing = history_thing(begin.key);
         a->hash = begin.lease_ms;
+        a->retain_ms = begin.retain_ms;
+        a->takeover = (uint8_t)begin.takeover;
         a->print = hash64(0, begin.fingerprint.data, begin.fingerprint.size);
-        HF_ASSERT(a->thing < SIM_RECORDS_MAX);
         break;
     case OP_CODE_COMPLETE:
-        decode(h, &msg_complete_type, request, &complete);
+        history_decode(h, &msg_complete_type, request, &complete);
         a->thing = history_thing(complete.key);
         break;
     case OP_CODE_RESOLVE:
-        decode(h, &msg_resolve_type, request, &resolve);
+        history_decode(h, &msg_resolve_type, request, &resolve);
         a->thing = history_thing(resolve.key);
         break;
     default: break;
@@ -430,8 +311,8 @@ static void cancelled(struct history *h, const struct history_answer *a, struct 
 {
     struct msg_cancel cancel;
     struct msg_cancel_reply answer;
-    decode(h, &msg_cancel_type, request, &cancel);
-    decode(h, &msg_cancel_reply_type, reply->body, &answer);
+    history_decode(h, &msg_cancel_type, request, &cancel);
+    history_decode(h, &msg_cancel_reply_type, reply->body, &answer);
     if (answer.op != 0) return; /* it has come */
     struct history_answer *target = history_place(h, a->session, cancel.target_seq);
     if (target->op != 0 && (!target->answered || target->status != HF_ECANCELLED))
@@ -462,7 +343,7 @@ static void take_success(struct history *h, struct history_answer *a, struct sli
     struct history_session *session;
     switch (a->op) {
     case OP_CODE_OPEN:
-        decode(h, &msg_open_reply_type, reply->body, &open);
+        history_decode(h, &msg_open_reply_type, reply->body, &open);
         opened(h, open.session, open.ttl_ms);
         break;
     case OP_CODE_CLOSE:
@@ -472,9 +353,6 @@ static void take_success(struct history *h, struct history_answer *a, struct sli
         history_locks_session_ends(h, a->session, false, now_ms(h));
         break;
     case OP_CODE_ACQUIRE: granted(h, a, reply); break;
-    case OP_CODE_BEGIN: began(h, a, reply); break;
-    case OP_CODE_COMPLETE: completed(h, a, request); break;
-    case OP_CODE_RESOLVE: resolved(h, a, request); break;
     case OP_CODE_EXTEND: extended(h, request); break;
     case OP_CODE_ABANDON: abandoned(h, a, request); break;
     case OP_CODE_CANCEL: cancelled(h, a, request, reply); break;
@@ -489,12 +367,11 @@ void history_answered(struct history *h, struct history_answer *a, struct slice 
     if (request.size > 0) remember_request(h, a, request);
     if (reply == NULL) { /* parked */
         if (a->op == OP_CODE_ACQUIRE) asked(h, a, NULL);
-        if (a->op == OP_CODE_BEGIN) look_at_begin(h, a, HF_ERUNNING);
+        if (a->op == OP_CODE_BEGIN) history_record_answered(h, a, request, NULL);
         return;
     }
     if (a->op == OP_CODE_ACQUIRE) asked(h, a, reply);
     if (a->op == OP_CODE_RELEASE) released(h, a, request, reply);
-    if (a->op == OP_CODE_BEGIN) look_at_begin(h, a, reply->status);
     if (reply->status == HF_OK) {
         bool acts = a->op != OP_CODE_CANCEL; /* which may tell what was answered before */
         if (acts && a->session != 0 && find_session(h, a->session) == NULL)
@@ -502,5 +379,6 @@ void history_answered(struct history *h, struct history_answer *a, struct slice 
                      op_find(a->op)->name);
         take_success(h, a, request, reply);
     }
+    history_record_answered(h, a, request, reply);
     a->hash = hash64(0, reply->body.data, reply->body.size);
 }

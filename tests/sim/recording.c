@@ -25,20 +25,24 @@ static void put(void *data, struct slice line)
         sim_fail("the history's file %s takes no more", r->path);
 }
 
-/* Lines of holders that the format has no words for are not there, so what others were told of
- * their locks has no reason in it: of such a lock nothing is written (docs/history-format.md). */
+/* Lines of holders that the format has no words for are not there, nor is REOPEN's, so what others
+ * were told of their locks and records has no reason in it: of these nothing is written
+ * (docs/history-format.md). */
 static bool is_left_out(const struct swarm *w, struct slice line)
 {
-    static const char key[] = "\"key\":\"lock-";
+    static const char lock_key[] = "\"key\":\"lock-";
+    static const char record_key[] = "\"key\":\"record-";
     char head[HEAD_BYTES]; /* the model and the key are at its beginning */
     size_t size = line.size < sizeof head - 1 ? line.size : sizeof head - 1;
     memcpy(head, line.data, size);
     head[size] = '\0';
-    const char *at = strstr(head, key);
-    if (strstr(head, "\"model\":\"lock\"") == NULL || at == NULL) return false;
-    unsigned long lock = strtoul(at + sizeof key - 1, NULL, 10);
-    if (lock >= SIM_LOCKS_MAX) return false;
-    return w->several_names || swarm_has_permits(w, (uint32_t)lock);
+    const char *at = strstr(head, record_key);
+    if (at != NULL)
+        return swarm_may_reopen(w, (uint32_t)strtoul(at + sizeof record_key - 1, NULL, 10));
+    at = strstr(head, lock_key);
+    if (at == NULL) return false;
+    uint32_t lock = (uint32_t)strtoul(at + sizeof lock_key - 1, NULL, 10);
+    return lock < SIM_LOCKS_MAX && (w->several_names || swarm_has_permits(w, lock));
 }
 
 static void put_call(void *data, struct slice line)

@@ -1,8 +1,9 @@
 /* The history of a simulation as a file of lines (docs/history-format.md), for a checker that knows
  * nothing of the simulation: what the clients' cores record, in true time, and what the guarded
  * registers were asked. Of locks that may be shared out in permits, or be asked for with others,
- * only the registers are written. Recording draws no number and moves no event: the digest is the
- * same. */
+ * only
+ * the registers are written, and of records that may be reopened nothing. Recording draws no number
+ * and moves no event: the digest is the same. */
 #ifndef TESTS_SIM_RECORDING_H
 #define TESTS_SIM_RECORDING_H
 

@@ -1,5 +1,6 @@
 /* Tasks that run records, as client/record.c does: begin, some checkpoints, and an end: complete,
- * give back, or be too late. And the operator who decides what became UNKNOWN. */
+ * give back, or be too late. And the operator who decides what became UNKNOWN, and in some seeds
+ * reopens what has failed, and erases what has ended. */
 #include "base/status.h"
 #include "tests/sim/client.h"
 #include "tests/sim/failure.h"
@@ -21,13 +22,21 @@ static const struct swarm *swarm_of(const struct sim_task *t)
 
 /* ------------------------------------------------------------------ begin */
 
+static uint64_t draw_retention(struct sim_task *t)
+{
+    bool is_short = task_draw(t, 4) == 0;
+    if (swarm_of(t)->nap_ns != 0) is_short = !is_short;
+    return is_short ? RETAIN_MS_MIN : RETAIN_MS_DEFAULT;
+}
+
 static void begin(struct sim_task *t)
 {
     uint8_t fingerprint[FINGERPRINT_BYTES] = {0};
     t->key = (uint32_t)task_draw(t, swarm_of(t)->record_count);
     t->mode = MODE_SHARED; /* no lock's */
     fingerprint[0] = (uint8_t)t->key;
-    if (task_draw(t, 16) == 0) fingerprint[1] = 1; /* another request under the same key */
+    bool naps = swarm_of(t)->nap_ns != 0; /* then what was done long ago is asked for again */
+    if (task_draw(t, naps ? 4 : 16) == 0) fingerprint[1] = 1; /* another request, the same key */
     t->lease_ms = task_draw(t, 2) == 0 ? 0 : LEASE_MS_MIN + task_draw(t, LEASE_MS_MOST);
     t->lingers = t->lease_ms != 0 && task_draw(t, 4) == 0;
     if (t->lingers) t->lease_ms = LEASE_MS_MIN;
@@ -35,7 +44,7 @@ static void begin(struct sim_task *t)
         .key = task_record_key(t->key),
         .fingerprint = slice_make(fingerprint, sizeof fingerprint),
         .lease_ms = t->lease_ms,
-        .retain_ms = task_draw(t, 4) == 0 ? RETAIN_MS_MIN : RETAIN_MS_DEFAULT,
+        .retain_ms = draw_retention(t),
         .takeover = task_draw(t, 8) == 0 ? task_draw(t, 3) : TAKEOVER_AUTO,
         .wait_ms = task_draw(t, 2) == 0 ? 0 : task_draw(t, swarm_of(t)->wait_ms),
     };
@@ -92,6 +101,8 @@ static void complete(struct sim_task *t)
         .code = task_draw(t, 1000),
         .body = task_body(t->token, swarm_of(t)->body_bytes),
     };
+    bool fails = swarm_may_reopen(swarm_of(t), t->key) && task_draw(t, 2) == 0;
+    if (fails) complete.outcome = OUTCOME_FAILED;
     t->step = STEP_END;
     enum call_fate fate = task_draw(t, 3) == 0 ? FATE_HOLD : FATE_REPEAT;
     if (task_call(t, OP_CODE_COMPLETE, &complete, fate)) add_attempt(t, 0);
@@ -123,6 +134,19 @@ static void look_up(struct sim_task *t)
     (void)task_call(t, OP_CODE_RECORD_GET, &get, FATE_CANCEL);
 }
 
+/* Reopen a failure, erase what has ended; and now and then what must be refused. */
+static void draw_act(struct sim_task *t, const struct msg_record_reply *record)
+{
+    bool ended = record->state == RECORD_DONE || record->state == RECORD_FAILED ||
+                 record->state == RECORD_TOMBSTONE;
+    bool reopens = record->outcome == OUTCOME_FAILED ? task_draw(t, 2) == 0 : task_draw(t, 8) == 0;
+    if (reopens && swarm_may_reopen(swarm_of(t), t->key)) {
+        t->act = OP_CODE_REOPEN;
+    } else if (task_draw(t, ended ? 2 : 8) == 0) {
+        t->act = OP_CODE_ERASE;
+    }
+}
+
 static void decide(struct sim_task *t, const struct call *call)
 {
     struct msg_record_reply record;
@@ -133,7 +157,9 @@ static void decide(struct sim_task *t, const struct call *call)
     if (rv != HF_OK) sim_fail("an answer to RECORD_GET does not read back");
     arena_close(&arena);
     t->token = record.fencing_token;
-    if (record.state == RECORD_UNKNOWN) {
+    t->act = record.state == RECORD_UNKNOWN ? OP_CODE_RESOLVE : 0;
+    if (swarm_of(t)->operator_acts && t->act == 0 && t->token != 0) draw_act(t, &record);
+    if (t->act != 0) {
         task_sleep(t, swarm_of(t)->hold_ns, STEP_END);
     } else {
         task_think(t);
@@ -153,6 +179,37 @@ static void resolve(struct sim_task *t)
     (void)task_call(t, OP_CODE_RESOLVE, &resolve, FATE_REPEAT);
 }
 
+static void reopen(struct sim_task *t)
+{
+    struct msg_reopen reopen = {
+        .key = task_record_key(t->key),
+        .fencing_token = t->token,
+        .outcome = task_draw(t, 8) == 0 ? OUTCOME_DONE : OUTCOME_FAILED,
+        .reason = slice_of("try again"),
+        .operator_name = slice_of("operator"),
+    };
+    (void)task_call(t, OP_CODE_REOPEN, &reopen, FATE_REPEAT);
+}
+
+static void erase(struct sim_task *t)
+{
+    struct msg_erase erase = {
+        .key = task_record_key(t->key),
+        .reason = slice_of("asked for"),
+        .operator_name = slice_of("operator"),
+    };
+    (void)task_call(t, OP_CODE_ERASE, &erase, FATE_REPEAT);
+}
+
+static void act(struct sim_task *t)
+{
+    switch (t->act) {
+    case OP_CODE_RESOLVE: resolve(t); break;
+    case OP_CODE_REOPEN: reopen(t); break;
+    default: erase(t);
+    }
+}
+
 /* ------------------------------------------------------------------ steps */
 
 void script_record_run(struct sim_task *t)
@@ -167,7 +224,7 @@ void script_record_run(struct sim_task *t)
         }
         break;
     case STEP_HOLD: run_attempt(t); break;
-    case STEP_END: resolve(t); break;
+    case STEP_END: act(t); break;
     default: HF_UNREACHABLE();
     }
 }

@@ -142,7 +142,9 @@ static void begin(struct sim *sim, const struct sim_options *options)
     start_hosts(sim);
     sim_push(sim, EVENT_AUDIT, 0, 0, sim->swarm.audit_ns);
     if (!sim->idle) sim_push(sim, EVENT_WATCH, 0, 0, WATCH_MS * MS);
-    sim_push(sim, EVENT_CALM, 0, 0, options->seconds * SEC);
+    sim->nap_from_ns = options->seconds * SEC / 2;
+    sim->nap_until_ns = sim->nap_from_ns + sim->swarm.nap_ns;
+    sim_push(sim, EVENT_CALM, 0, 0, options->seconds * SEC + sim->swarm.nap_ns);
 }
 
 static void end(struct sim *sim)

@@ -48,6 +48,8 @@ struct sim {
     bool idle;                                  /* as the options say: ends without a calm */
     bool over;                                  /* everything has come right */
     uint64_t calm_ns;                           /* since when */
+    uint64_t nap_from_ns;                       /* all tasks rest, true time */
+    uint64_t nap_until_ns;                      /* likewise; the same: they do not */
     struct sim_counts counts;                   /* for people */
 };
 

@@ -187,6 +187,27 @@ bool swarm_has_permits(const struct swarm *w, uint32_t lock)
     return w->permits_limit != 0 && lock % 2 == 0;
 }
 
+bool swarm_may_reopen(const struct swarm *w, uint32_t record)
+{
+    return w->operator_acts && record % 2 == 0;
+}
+
+/* In every second seed an operator reopens and erases records. In some of these all tasks rest in
+ * the middle of the storm, until the shortest retention is over: then there are tombstones. */
+static void draw_retention(struct swarm *w, uint64_t seed)
+{
+    enum { RECORD_WEIGHT = 4, OPERATOR_WEIGHT = 2, NAP_ONE_OF = 6, NAP_MS_MORE = 10000 };
+    struct prng p;
+    prng_seed(&p, swarm_seed(seed, PURPOSE_RETENTION, 0));
+    if (coin(&p)) return;
+    w->operator_acts = true;
+    w->script_weight[SCRIPT_RESOLVE] += OPERATOR_WEIGHT;
+    w->script_weight[SCRIPT_RECORD] += RECORD_WEIGHT;
+    if (prng_below(&p, NAP_ONE_OF) != 0) return;
+    w->nap_ns = (RETAIN_MS_MIN + prng_below(&p, NAP_MS_MORE)) * MS;
+    w->script_weight[SCRIPT_RECORD] *= 2;
+}
+
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count)
 {
     static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
@@ -202,6 +223,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
     draw_readers(w, seed);
     draw_voters(w, seed);
     draw_wishes(w, seed);
+    draw_retention(w, seed);
 }
 
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
@@ -216,6 +238,8 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
     w->reader_count = 0;
     w->permits_limit = 0;
     w->several_names = false;
+    w->operator_acts = false;
+    w->nap_ns = 0;
     w->think_ns = 3600 * SEC;
     w->ttl_ms_min = w->ttl_ms_max = TTL_MS_MAX;
     w->limits = REPLICA_LIMITS_DEFAULT;

@@ -76,6 +76,8 @@ struct swarm {
     uint32_t record_count;                /* keys likewise */
     uint32_t permits_limit;               /* of every second lock: PERMITS; 0 = of none */
     bool several_names;                   /* some ask for more than one lock at once */
+    bool operator_acts;                   /* REOPEN and ERASE beside RESOLVE */
+    uint64_t nap_ns;                      /* all tasks rest for so long in the middle; 0 = do not */
     uint32_t script_weight[SCRIPT_COUNT]; /* 0 = off */
     uint64_t fault_mean_ns[FAULT_COUNT];  /* between two of a kind, about; 0 = off */
     uint64_t think_ns;                    /* between two scripts of a task, below this */
@@ -108,6 +110,9 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths);
 /** Is this lock asked for in permits? */
 bool swarm_has_permits(const struct swarm *w, uint32_t lock);
 
+/** May this record be reopened? */
+bool swarm_may_reopen(const struct swarm *w, uint32_t record);
+
 /** A seed for one purpose of a run, so that what one part draws moves no other's draws. */
 uint64_t swarm_seed(uint64_t seed, uint32_t purpose, uint32_t index);
 
@@ -128,6 +133,7 @@ enum swarm_purpose {
     PURPOSE_COPIER,
     PURPOSE_VOTERS,
     PURPOSE_WISHES,
+    PURPOSE_RETENTION,
 };
 
 #endif

@@ -181,6 +181,12 @@ static void draw_script(struct sim_task *t)
         t->wake_ns = UINT64_MAX; /* enough */
         return;
     }
+    uint64_t now_ns = sim->trace.now_ns;
+    if (now_ns >= sim->nap_from_ns && now_ns < sim->nap_until_ns && !sim->calm) {
+        task_sleep(t, sim->swarm.think_ns, STEP_START);
+        t->wake_ns += sim->nap_until_ns - now_ns;
+        return;
+    }
     t->step = STEP_FIRST;
     t->script = SCRIPT_EXCLUSIVE;
     if (sim->calm) return;

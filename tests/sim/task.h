@@ -59,6 +59,7 @@ struct sim_task {
     bool past_released; /* it is being released once more, while a newer grant is held */
 
     uint32_t key;         /* of the record */
+    uint16_t act;         /* an operator's op that comes next */
     uint32_t checkpoints; /* still to be made */
     uint64_t lease_ms;    /* of the attempt; 0 = the session's */
     bool lingers;         /* it runs for some leases, which are short */
