@@ -1,10 +1,10 @@
-/* What administrators ask and do: the cluster's settings. Each act is one numbered request; who
- * and why go with it. docs/contract.md, sections 9 and 10. */
+/* What administrators ask and do: the cluster's settings, the audit. Each act is one numbered
+ * request; who and why go with it. docs/contract.md, sections 9 and 10. */
 #include "client/include/holdfast_admin.h"
 
 #include "client/look.h"
 
-enum { CONFIG_ARENA_BYTES = 64 * 1024 };
+enum { CONFIG_ARENA_BYTES = 64 * 1024, PAGE_ACTS = 200 };
 
 static const char *copy(char *to, struct slice text)
 {
@@ -97,4 +97,81 @@ int hf_config_set(hf_client *client, const char *name, uint64_t value, const uin
     if (rv != HF_OK) return rv;
     return shell_sleep(&w, hf_config_set_async(client, name, value, expected, reason, operator_name,
                                                request, shell_wake, &w, NULL));
+}
+
+/* ------------------------------------------------------------------ AUDIT */
+
+/* NUL-terminated copies for one act. */
+struct act_text {
+    char client_name[NAME_BYTES_MAX + 1];
+    char principal[NAME_BYTES_MAX + 1];
+    char peer[ADDRESS_BYTES_MAX + 1];
+    char operator_name[NAME_BYTES_MAX + 1];
+    char name[NAME_BYTES_MAX + 1];
+    char reason[EVIDENCE_BYTES_MAX + 1];
+    char before[NAME_BYTES_MAX + 1];
+    char after[NAME_BYTES_MAX + 1];
+};
+
+static int show_act(const void *act_line, void *data)
+{
+    const struct act_line *from = act_line;
+    const struct op_info *op = op_find((uint16_t)from->op);
+    struct look *look = data;
+    struct act_text text;
+    HF_ASSERT(from->reason.size <= EVIDENCE_BYTES_MAX); /* the decoder's promise */
+    if (from->reason.size > 0) memcpy(text.reason, from->reason.data, from->reason.size);
+    text.reason[from->reason.size] = '\0';
+    const hf_act act = {
+        .number = from->number,
+        .at_ms = from->at_ms,
+        .wall_ms = from->wall_ms,
+        .session = from->session,
+        .client_name = copy(text.client_name, from->client_name),
+        .principal = copy(text.principal, from->principal),
+        .peer = copy(text.peer, from->peer),
+        .operator_name = copy(text.operator_name, from->operator_name),
+        .act = op != NULL ? op->name : "",
+        .name = copy(text.name, from->name),
+        .reason = text.reason,
+        .before = copy(text.before, from->before),
+        .after = copy(text.after, from->after),
+    };
+    return look->each.act_cb(&act, look->each_data);
+}
+
+static int show_acts(struct look *look)
+{
+    return raw_pages_show(&look->ask.pages, &look->reply, &look->arena);
+}
+
+static int make_audit_list(hf_client *client, uint64_t since,
+                           int (*each_cb)(const hf_act *act, void *data), void *data,
+                           struct look **out)
+{
+    const struct msg_audit audit = {.cursor = since, .count_max = PAGE_ACTS};
+    if (each_cb == NULL) return HF_EINVAL;
+    int rv = look_new(client, OP_CODE_AUDIT, RAW_ARENA_BYTES, show_acts, out);
+    if (rv != HF_OK) return rv;
+    raw_pages_init(&(*out)->ask.pages, OP_CODE_AUDIT, &audit, show_act, *out);
+    (*out)->each.act_cb = each_cb;
+    (*out)->each_data = data;
+    return HF_OK;
+}
+
+int hf_audit_list(hf_client *client, uint64_t since, int (*each_cb)(const hf_act *act, void *data),
+                  void *data)
+{
+    struct look *look = NULL;
+    int rv = make_audit_list(client, since, each_cb, data, &look);
+    return look_run(look, rv);
+}
+
+int hf_audit_list_async(hf_client *client, uint64_t since,
+                        int (*each_cb)(const hf_act *act, void *data), void *each_data,
+                        hf_done_cb done_cb, void *data, hf_call *call)
+{
+    struct look *look = NULL;
+    int rv = make_audit_list(client, since, each_cb, each_data, &look);
+    return look_start(look, rv, done_cb, data, call);
 }

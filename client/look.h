@@ -41,6 +41,7 @@ struct look {
         int (*lock_cb)(const hf_lock_line *line, void *data);     /**< LIST, INFO */
         int (*record_cb)(const hf_record_line *line, void *data); /**< RECORD_LIST, RECORD_GET */
         int (*setting_cb)(const hf_setting *setting, void *data); /**< CONFIG_GET */
+        int (*act_cb)(const hf_act *act, void *data);             /**< AUDIT */
     } each;                                                       /**< the caller's: shows a line */
     void *each_data;                                              /**< handed to it */
     int *verdict;                                                 /**< CHECK: the caller's */

@@ -40,7 +40,8 @@ int look_drop(struct look *look, int why)
 /* A list's request stands where a single read's does not. */
 static const void *request_of(const struct look *look)
 {
-    bool paged = look->op == OP_CODE_LIST || look->op == OP_CODE_RECORD_LIST;
+    bool paged =
+        look->op == OP_CODE_LIST || look->op == OP_CODE_RECORD_LIST || look->op == OP_CODE_AUDIT;
     return paged ? (const void *)&look->ask.pages.request : (const void *)&look->ask;
 }
 

@@ -2,6 +2,7 @@
  * it never reaches the log. */
 #include "machine/dispatch.h"
 
+#include "machine/acts.h"
 #include "machine/grants.h"
 #include "machine/locks.h"
 #include "machine/members.h"
@@ -45,6 +46,7 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_MEMBER] = {.apply = member_record},
     [OP_CODE_CONFIG_SET] = {.apply = setting_config_set},
     [OP_CODE_CONFIG_GET] = {.read = setting_config_get},
+    [OP_CODE_AUDIT] = {.read = read_acts},
 };
 
 static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {

@@ -1,6 +1,7 @@
-/* Invariants of what administrators keep: settings. */
+/* Invariants of what administrators keep: settings, and what was done. */
 #include <inttypes.h>
 
+#include "machine/acts.h"
 #include "machine/audit.h"
 #include "machine/settings.h"
 
@@ -24,9 +25,24 @@ static int check_setting(struct audit *a, enum setting setting)
     return HF_OK;
 }
 
+/* The last ones are there, without a gap. */
+static int check_acts(struct audit *a)
+{
+    uint64_t last = a->m->meta.act_counter;
+    uint64_t kept = last < ACTS_KEPT_MAX ? last : ACTS_KEPT_MAX;
+    struct row_key first = row_key_u64(last - kept + 1);
+    if (store_count(a->m->store, TABLE_ACTS) != kept)
+        return audit_fail(a, "of %" PRIu64 " acts other than the last %" PRIu64 " are kept", last,
+                          kept);
+    if (kept == 0) return HF_OK;
+    int rv = audit_has(a, TABLE_ACTS, row_key_slice(&first), "the oldest act that is kept");
+    struct row_key newest = row_key_u64(last);
+    return rv == HF_OK ? audit_has(a, TABLE_ACTS, row_key_slice(&newest), "the last act") : rv;
+}
+
 int audit_admin(struct audit *a)
 {
-    int rv = HF_OK;
+    int rv = check_acts(a);
     for (unsigned i = 0; rv == HF_OK && i < SETTING_COUNT; i++)
         rv = check_setting(a, (enum setting)i);
     return rv;

@@ -3,7 +3,11 @@
  * that no move can forget it. */
 #include "machine/record.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/planted.h"
+#include "machine/acts.h"
 #include "machine/deadlines.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
@@ -89,14 +93,31 @@ void record_fingerprint_hash(struct slice fingerprint, uint8_t hash[HASH128_BYTE
     put_hash128(hash, hash128(0, fingerprint.data, fingerprint.size));
 }
 
-void record_note_act(struct machine *m, struct row_record *row, uint16_t op,
-                     struct slice operator_name, struct slice reason)
+static const char *word_of_state(uint64_t state)
 {
-    HF_ASSERT(operator_name.size >= 1);
-    row->act = op;
+    static const char *const words[RECORD_STATE_MAX + 1] = {
+        "ABSENT", "RUNNING", "DONE", "FAILED", "RETRYABLE", "UNKNOWN", "TOMBSTONE",
+    };
+    HF_ASSERT(state <= RECORD_STATE_MAX);
+    return words[state];
+}
+
+int record_note_act(struct machine *m, const struct op_context *ctx, struct row_record *row,
+                    const struct record_act *act)
+{
+    HF_ASSERT(act->operator_name.size >= 1);
+    row->act = ctx->op;
     row->act_at_ms = m->meta.wall_ms;
-    row->operator_name = operator_name;
-    row->evidence = reason;
+    row->operator_name = act->operator_name;
+    row->evidence = act->evidence;
+    char before[ACT_TEXT_BYTES];
+    char after[ACT_TEXT_BYTES];
+    (void)snprintf(before, sizeof before, "%s, attempt %" PRIu64 ", token %" PRIu64,
+                   word_of_state(act->before), row->attempt, row->fencing_token);
+    (void)snprintf(after, sizeof after, "%s%s", word_of_state(row->state),
+                   row->body_kind == BODY_ERASED ? ", erased" : "");
+    const struct act kept = {act->key, act->operator_name, act->reason, before, after};
+    return act_keep(m, ctx, &kept);
 }
 
 /* ------------------------------------------------------------------ attempts */

@@ -65,9 +65,19 @@ int record_lease_left(struct machine *m, const struct row_record *row, uint64_t 
 /** Hash of a fingerprint, as a tombstone keeps it; of one that is that hash already, itself. */
 void record_fingerprint_hash(struct slice fingerprint, uint8_t hash[HASH128_BYTES]);
 
-/** Take an operator's act down: who, why, when, and which op it was. */
-void record_note_act(struct machine *m, struct row_record *row, uint16_t op,
-                     struct slice operator_name, struct slice reason);
+/** An operator's act upon a record. All borrowed. */
+struct record_act {
+    struct slice key;           /**< of the record */
+    struct slice operator_name; /**< who */
+    struct slice evidence;      /**< why: stays with the record until it is erased */
+    struct slice reason;        /**< why, for the audit; empty: what stays with the record */
+    uint64_t before;            /**< enum record_state that it was in */
+};
+
+/** Take an operator's act down, in the row (not written yet) and in the audit. */
+HF_MUST_USE
+int record_note_act(struct machine *m, const struct op_context *ctx, struct row_record *row,
+                    const struct record_act *act);
 
 /** When its retention ends. UINT64_MAX: never, or not while it is as it is. */
 uint64_t record_reaped_at(const struct row_record *row);

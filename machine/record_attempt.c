@@ -231,7 +231,14 @@ int record_resolve(struct machine *m, const struct op_context *ctx, const void *
     }
     rv = record_stop(m, resolve->key, &row, (enum record_state)resolve->outcome);
     if (rv != HF_OK) return rv;
-    record_note_act(m, &row, ctx->op, resolve->operator_name, resolve->evidence);
+    const struct record_act act = {
+        .key = resolve->key,
+        .operator_name = resolve->operator_name,
+        .evidence = resolve->evidence,
+        .before = RECORD_UNKNOWN,
+    };
+    rv = record_note_act(m, ctx, &row, &act);
+    if (rv != HF_OK) return rv;
     const struct msg_complete result = {
         .code = resolve->code,
         .headers = resolve->headers,

@@ -30,7 +30,7 @@ static int may_reopen(const struct msg_reopen *reopen, uint64_t token, const str
 /* RETRYABLE stores no response; and what the attempt itself completed stands no longer, so that
  * its owner, should it say so again, is a late one. */
 static int reopen_row(struct machine *m, const struct op_context *ctx,
-                      const struct msg_reopen *reopen, struct row_record *row,
+                      const struct msg_reopen *reopen, struct row_record *row, uint64_t before,
                       struct reply_out *out)
 {
     row->state = RECORD_RETRYABLE;
@@ -41,8 +41,15 @@ static int reopen_row(struct machine *m, const struct op_context *ctx,
     row->body = (struct slice){0};
     row->body_kind = BODY_WHOLE;
     row->completion = (struct slice){0};
-    record_note_act(m, row, ctx->op, reopen->operator_name, reopen->reason);
-    int rv = record_put(m, reopen->key, row);
+    const struct record_act act = {
+        .key = reopen->key,
+        .operator_name = reopen->operator_name,
+        .evidence = reopen->reason,
+        .reason = reopen->reason,
+        .before = before,
+    };
+    int rv = record_note_act(m, ctx, row, &act);
+    if (rv == HF_OK) rv = record_put(m, reopen->key, row);
     return rv == HF_OK ? reply_set(out, ctx->op, HF_OK, NULL) : rv;
 }
 
@@ -69,7 +76,7 @@ static int reopen_tombstone(struct machine *m, const struct op_context *ctx,
         .marked = t.marked,
         .secret_id = t.secret_id,
     };
-    return reopen_row(m, ctx, reopen, &row, out);
+    return reopen_row(m, ctx, reopen, &row, RECORD_TOMBSTONE, out);
 }
 
 int record_reopen(struct machine *m, const struct op_context *ctx, const void *request,
@@ -88,7 +95,7 @@ int record_reopen(struct machine *m, const struct op_context *ctx, const void *r
     const struct msg_state now = {row.state, ended ? row.state : OUTCOME_NONE, row.code};
     int status = may_reopen(reopen, row.fencing_token, &now);
     if (status != HF_OK) return refuse(out, ctx->op, status, &now);
-    return reopen_row(m, ctx, reopen, &row, out);
+    return reopen_row(m, ctx, reopen, &row, row.state, out);
 }
 
 /* ------------------------------------------------------------------ ERASE */
@@ -122,7 +129,14 @@ int record_erase(struct machine *m, const struct op_context *ctx, const void *re
     row.body_kind = BODY_ERASED;
     row.meta = (struct slice){0};
     row.checkpoint = (struct slice){0};
-    record_note_act(m, &row, ctx->op, erase->operator_name, erase->reason);
-    rv = record_put(m, erase->key, &row);
+    const struct record_act act = {
+        .key = erase->key,
+        .operator_name = erase->operator_name,
+        .evidence = erase->reason,
+        .reason = erase->reason,
+        .before = row.state,
+    };
+    rv = record_note_act(m, ctx, &row, &act);
+    if (rv == HF_OK) rv = record_put(m, erase->key, &row);
     return rv == HF_OK ? reply_set(out, ctx->op, HF_OK, NULL) : rv;
 }

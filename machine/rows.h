@@ -46,7 +46,8 @@ enum machine_table {
     TABLE_LOCK_DELAYS = 21,    /**< name, end -> lost permits that stay taken until then (u64) */
     TABLE_SETTINGS = 22,       /**< name -> row_setting; a default has no row */
     TABLE_LOCK_HISTORY = 23,   /**< name -> row_lock_history, of a lock that has a row */
-    TABLE_END = 24,
+    TABLE_ACTS = 24,           /**< number -> row_act: what administrators did */
+    TABLE_END = 25,
 };
 _Static_assert((int)TABLE_END <= 32, "the store's tables are numbered 0 to 31");
 
@@ -81,7 +82,8 @@ enum {
     F(T, U64, token_counter, 0, COUNTER_MAX)  /* last issued; rises over all names */ \
     F(T, U64, session_counter, 0, UINT64_MAX) /* last session id; never used again */ \
     F(T, U64, ticket_counter, 0, UINT64_MAX)  /* last ticket of a queue */            \
-    F(T, U64, session_count, 0, UINT64_MAX)   /* alive */
+    F(T, U64, session_count, 0, UINT64_MAX)   /* alive */                             \
+    F(T, U64, act_counter, 0, UINT64_MAX)     /* acts of administrators, ever */
 CODEC_STRUCT(row_meta, ROW_META_FIELDS)
 
 /* The part of a session that every op of it changes. */
@@ -246,9 +248,24 @@ CODEC_STRUCT(row_tombstone, ROW_TOMBSTONE_FIELDS)
     F(T, U64, changes, 0, UINT64_MAX) /* how often it was set */
 CODEC_STRUCT(row_setting, ROW_SETTING_FIELDS)
 
+#define ROW_ACT_FIELDS(T, F, L)                                    \
+    F(T, U64, at_ms, 0, TIME_MS_MAX)                               \
+    F(T, U64, wall_ms, 0, TIME_MS_MAX)                             \
+    F(T, U64, session, 1, UINT64_MAX)                              \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX) /* as it was then */ \
+    F(T, STR, principal, 0, NAME_BYTES_MAX)                        \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                          \
+    F(T, STR, operator_name, 0, NAME_BYTES_MAX)                    \
+    F(T, U64, op, 1, UINT16_MAX)                                   \
+    F(T, STR, name, 0, NAME_BYTES_MAX)                             \
+    F(T, STR, reason, 0, EVIDENCE_BYTES_MAX)                       \
+    F(T, STR, before, 0, NAME_BYTES_MAX)                           \
+    F(T, STR, after, 0, NAME_BYTES_MAX)
+CODEC_STRUCT(row_act, ROW_ACT_FIELDS)
+
 /* Every row: TYPE(struct, FIELDS, version). */
 #define HF_ROWS(TYPE)                                  \
-    TYPE(row_meta, ROW_META_FIELDS, 1)                 \
+    TYPE(row_meta, ROW_META_FIELDS, 2)                 \
     TYPE(row_session, ROW_SESSION_FIELDS, 1)           \
     TYPE(row_session_info, ROW_SESSION_INFO_FIELDS, 1) \
     TYPE(row_reply, ROW_REPLY_FIELDS, 1)               \
@@ -259,7 +276,8 @@ CODEC_STRUCT(row_setting, ROW_SETTING_FIELDS)
     TYPE(row_loss, ROW_LOSS_FIELDS, 1)                 \
     TYPE(row_record, ROW_RECORD_FIELDS, 2)             \
     TYPE(row_tombstone, ROW_TOMBSTONE_FIELDS, 2)       \
-    TYPE(row_setting, ROW_SETTING_FIELDS, 1)
+    TYPE(row_setting, ROW_SETTING_FIELDS, 1)           \
+    TYPE(row_act, ROW_ACT_FIELDS, 1)
 
 /* ------------------------------------------------------------------ keys */
 

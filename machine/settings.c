@@ -4,8 +4,11 @@
  * meanwhile is an answer without effect. */
 #include "machine/settings.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/planted.h"
-#include "machine/dispatch.h"
+#include "machine/acts.h"
 
 _Static_assert((int)SETTING_COUNT <= (int)SETTINGS_MAX, "CONFIG_GET answers all of them");
 
@@ -95,6 +98,13 @@ int setting_config_set(struct machine *m, const struct op_context *ctx, const vo
     int rv = state_put(m, TABLE_SETTINGS, row_key_slice(&key), &row_setting_type, &row);
     if (rv != HF_OK) return rv;
     if (!planted(SETTINGS_FROM_FILE)) m->settings[at] = row;
+    char before[ACT_TEXT_BYTES];
+    char after[ACT_TEXT_BYTES];
+    (void)snprintf(before, sizeof before, "%" PRIu64, reply.before);
+    (void)snprintf(after, sizeof after, "%" PRIu64, row.value);
+    const struct act act = {set->name, set->operator_name, set->reason, before, after};
+    rv = act_keep(m, ctx, &act);
+    if (rv != HF_OK) return rv;
     return reply_set(out, ctx->op, HF_OK, &reply);
 }
 

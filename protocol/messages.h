@@ -9,6 +9,7 @@
 
 #include "protocol/codec.h"
 #include "protocol/limits.h"
+#include "protocol/messages_admin.h"
 #include "protocol/ops.h"
 #include "protocol/parts.h"
 #include "protocol/words.h"
@@ -156,22 +157,6 @@ CODEC_STRUCT(msg_record_list, RECORD_LIST_FIELDS)
     F(T, U64, cursor, 0, UINT64_MAX) /* the last answer's, 0 at first */ \
     F(T, U64, count_max, 1, PAGE_ITEMS_MAX)
 CODEC_STRUCT(msg_session_list, SESSION_LIST_FIELDS)
-
-/* Who acts as an administrator, and why: both are kept. */
-#define ACT_FIELDS(T, F, L)                  \
-    F(T, STR, reason, 1, EVIDENCE_BYTES_MAX) \
-    F(T, STR, operator_name, 1, NAME_BYTES_MAX)
-
-#define CONFIG_SET_FIELDS(T, F, L)                                                \
-    F(T, STR, name, 1, NAME_BYTES_MAX)                                            \
-    F(T, U64, value, 0, TIME_MS_MAX)                                              \
-    F(T, U64, compares, 0, 1) /* 1: only if it is `expected` now, else CHANGED */ \
-    F(T, U64, expected, 0, TIME_MS_MAX)                                           \
-    ACT_FIELDS(T, F, L)
-CODEC_STRUCT(msg_config_set, CONFIG_SET_FIELDS)
-
-#define CONFIG_GET_FIELDS(T, F, L) F(T, STR, name, 0, NAME_BYTES_MAX) /* empty = all */
-CODEC_STRUCT(msg_config_get, CONFIG_GET_FIELDS)
 
 /** CLOSE, STATUS, and every answer that says no more than its status. */
 struct msg_empty {
@@ -378,14 +363,6 @@ CODEC_STRUCT(msg_session_list_reply, SESSION_LIST_REPLY_FIELDS)
     F(T, STR, version, 0, NAME_BYTES_MAX)
 CODEC_STRUCT(msg_status_reply, STATUS_REPLY_FIELDS)
 
-#define CONFIG_SET_REPLY_FIELDS(T, F, L)                        \
-    F(T, U64, before, 0, TIME_MS_MAX) /* its value until now */ \
-    F(T, U64, changes, 1, UINT64_MAX) /* this one counted */
-CODEC_STRUCT(msg_config_set_reply, CONFIG_SET_REPLY_FIELDS)
-
-#define CONFIG_REPLY_FIELDS(T, F, L) L(T, setting_line, settings, 0, SETTINGS_MAX)
-CODEC_STRUCT(msg_config_reply, CONFIG_REPLY_FIELDS)
-
 /* A server's own op: the incarnation that was heard of under a member's id. */
 #define MEMBER_SEEN_FIELDS(T, F, L) \
     F(T, U64, id, 1, UINT64_MAX)    \
@@ -421,7 +398,6 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(record_line, RECORD_LINE_FIELDS)                     \
     TYPE(late_item, LATE_ITEM_FIELDS)                         \
     TYPE(session_line, SESSION_LINE_FIELDS)                   \
-    TYPE(setting_line, SETTING_LINE_FIELDS)                   \
     TYPE(member, MEMBER_FIELDS)                               \
     TYPE(msg_hello, HELLO_FIELDS)                             \
     TYPE(msg_open, OPEN_FIELDS)                               \
@@ -445,8 +421,6 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(msg_record_get, RECORD_GET_FIELDS)                   \
     TYPE(msg_record_list, RECORD_LIST_FIELDS)                 \
     TYPE(msg_session_list, SESSION_LIST_FIELDS)               \
-    TYPE(msg_config_set, CONFIG_SET_FIELDS)                   \
-    TYPE(msg_config_get, CONFIG_GET_FIELDS)                   \
     TYPE(msg_hello_reply, HELLO_REPLY_FIELDS)                 \
     TYPE(msg_open_reply, OPEN_REPLY_FIELDS)                   \
     TYPE(msg_keep_reply, KEEP_REPLY_FIELDS)                   \
@@ -472,11 +446,10 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(msg_record_export_reply, RECORD_EXPORT_REPLY_FIELDS) \
     TYPE(msg_session_list_reply, SESSION_LIST_REPLY_FIELDS)   \
     TYPE(msg_status_reply, STATUS_REPLY_FIELDS)               \
-    TYPE(msg_config_set_reply, CONFIG_SET_REPLY_FIELDS)       \
-    TYPE(msg_config_reply, CONFIG_REPLY_FIELDS)               \
     TYPE(msg_member, MEMBER_SEEN_FIELDS)                      \
     TYPE(msg_redirect, REDIRECT_FIELDS)                       \
     TYPE(msg_retry, RETRY_FIELDS)                             \
-    TYPE(msg_complaint, COMPLAINT_FIELDS)
+    TYPE(msg_complaint, COMPLAINT_FIELDS)                     \
+    HF_ADMIN_TYPES(TYPE)
 
 #endif

@@ -56,7 +56,8 @@ enum op_traits {
     OP(91, MEMBER, msg_member, msg_empty, OP_WRITE | OP_SERVER)                                    \
     OP(92, CONFIG_SET, msg_config_set, msg_config_set_reply,                                       \
        OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
-    OP(93, CONFIG_GET, msg_config_get, msg_config_reply, OP_READ)
+    OP(93, CONFIG_GET, msg_config_get, msg_config_reply, OP_READ)                                  \
+    OP(94, AUDIT, msg_audit, msg_audit_reply, OP_READ | OP_PAGES)
 
 #define HF_OP_CODE(code, NAME, request, answer, traits) OP_CODE_##NAME = code,
 enum op_code { HF_OPS(HF_OP_CODE) OP_CODE_MAX = 127 };

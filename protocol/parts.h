@@ -150,17 +150,6 @@ CODEC_STRUCT(late_item, LATE_ITEM_FIELDS)
     F(T, U64, ended, 0, END_REASON_MAX) /* enum end_reason; 0 = alive */
 CODEC_STRUCT(session_line, SESSION_LINE_FIELDS)
 
-/* A replicated setting, as it is and as it may be. */
-#define SETTING_LINE_FIELDS(T, F, L)                                          \
-    F(T, STR, name, 1, NAME_BYTES_MAX)                                        \
-    F(T, U64, value, 0, TIME_MS_MAX)                                          \
-    F(T, U64, initial, 0, TIME_MS_MAX) /* where nobody has set it */          \
-    F(T, U64, min, 0, TIME_MS_MAX)                                            \
-    F(T, U64, max, 0, TIME_MS_MAX)                                            \
-    F(T, U64, changes, 0, UINT64_MAX)   /* how often it was set; 0 = never */ \
-    F(T, STR, about, 0, NAME_BYTES_MAX) /* what it is, for people */
-CODEC_STRUCT(setting_line, SETTING_LINE_FIELDS)
-
 #define MEMBER_FIELDS(T, F, L)                   \
     F(T, U64, id, 1, UINT64_MAX)                 \
     F(T, STR, peer, 0, ADDRESS_BYTES_MAX)        \

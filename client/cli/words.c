@@ -62,6 +62,7 @@ const char *word_of_act(uint64_t op)
     case OP_CODE_RESOLVE: return "resolve";
     case OP_CODE_REOPEN: return "reopen";
     case OP_CODE_ERASE: return "erase";
+    case OP_CODE_CONFIG_SET: return "config set";
     default: return "?";
     }
 }

@@ -1,4 +1,5 @@
-/* holdfast_admin.h: what administrators do, for tools: the cluster's settings.
+/* holdfast_admin.h: what administrators do, for tools: the cluster's settings, and the
+ * audit of all such acts.
  *
  * An act wants a reason and who decided it; both are kept. Each call has its asynchronous twin
  * beside it: the same arguments, then done_cb, data and call (holdfast_async.h says how they end).
@@ -51,6 +52,36 @@ HF_API HF_NODISCARD int hf_config_set_async(hf_client *client, const char *name,
                                             const uint64_t *expected, const char *reason,
                                             const char *operator_name, hf_request *request,
                                             hf_done_cb done_cb, void *data, hf_call *call);
+
+/* ================================================================== audit */
+
+/** What an administrator did. Strings are borrowed during the callback. */
+typedef struct hf_act {
+    uint64_t number;           /**< Rises by one an act. */
+    uint64_t at_ms;            /**< Cluster time. */
+    uint64_t wall_ms;          /**< The leader's wall clock, milliseconds since 1970. */
+    uint64_t session;          /**< Of the client. */
+    const char *client_name;   /**< The session's name. */
+    const char *principal;     /**< Who was authenticated; "anonymous" until there is that. */
+    const char *peer;          /**< The client's address. */
+    const char *operator_name; /**< Who decided, as told. */
+    const char *act;           /**< The contract's word: "CONFIG_SET", "RESOLVE", ... */
+    const char *name;          /**< Of the setting, record, ... */
+    const char *reason;        /**< Why; "" for RESOLVE, whose evidence is the record's. */
+    const char *before;        /**< For people. */
+    const char *after;         /**< For people. */
+} hf_act;
+
+/** Show what administrators did, oldest first, of the last 10,000 acts; reads page after page.
+ * Blocks.
+ * \param since only acts behind this number; 0 = all. \param each_cb as in hf_config_get().
+ * \retval as hf_lock_acquire() for what nothing came of. */
+HF_API HF_NODISCARD int hf_audit_list(hf_client *client, uint64_t since,
+                                      int (*each_cb)(const hf_act *act, void *data), void *data);
+HF_API HF_NODISCARD int hf_audit_list_async(hf_client *client, uint64_t since,
+                                            int (*each_cb)(const hf_act *act, void *data),
+                                            void *each_data, hf_done_cb done_cb, void *data,
+                                            hf_call *call);
 
 #ifdef __cplusplus
 }

@@ -13,7 +13,7 @@ one_sentence() { # on standard error, and nothing on standard output
 }
 
 verbs=(status locks records record resolve reopen erase derive export sessions lock once bench
-    config)
+    config audit)
 
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
@@ -67,6 +67,8 @@ erase
 erase k --reason r
 config
 config list
+audit more
+audit --since x
 config get a b
 config get a --was 1
 config set grace_ms

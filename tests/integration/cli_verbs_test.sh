@@ -305,6 +305,17 @@ expect 0 holdfast config get --json
 same 'the setting' '12 10 1' "$(json '" ".join(str(s[k]) for s in d["settings"]
     if s["name"] == "tombstone_factor" for k in ("value", "default", "changes"))')"
 
+claim 'the audit tells who did what, and why, also of records'
+expect 0 holdfast audit --json
+same 'the acts' 'resolve reopen erase config set' "$(json '" ".join(dict.fromkeys(
+    a["act"] for a in d["acts"]))')"
+same 'the last' 'config set tombstone_factor 10 12 why ann anonymous' "$(json '" ".join(
+    d["acts"][-1][k] for k in ("act", "name", "before", "after", "reason", "operator",
+    "principal"))')"
+last=$(json 'd["acts"][-1]["number"]')
+expect 0 holdfast audit --since $((last - 1))
+same 'lines: the heading and one' 2 "$(wc -l < "$tmp/out")"
+
 claim 'bench prints one JSON line'
 expect 0 holdfast bench record --clients 2 --connections 2 --seconds 1 --body 10
 same 'its members' "['acquire_us', 'cycles_per_s', 'errors', 'release_us'] 0" \

@@ -67,11 +67,51 @@ static void test_settings_are_read_and_set(void **state)
     hf_client_close(client);
 }
 
+struct acts {
+    int count;       /* shown */
+    uint64_t number; /* of the last one */
+    int stop_at;     /* end the list at this one; 0 = never */
+};
+
+static int note_act(const hf_act *act, void *data)
+{
+    struct acts *acts = data;
+    assert_string_equal(act->act, "CONFIG_SET");
+    assert_string_equal(act->operator_name, "ann");
+    assert_string_equal(act->reason, "a drill");
+    assert_int_equal(act->number, acts->number + 1);
+    acts->number = act->number;
+    acts->count += 1;
+    return acts->count == acts->stop_at;
+}
+
+/* Acts are listed over several pages, from a number on, and by the twin. */
+static void test_acts_are_listed(void **state)
+{
+    (void)state;
+    hf_client *client = open_client(server.port, 10000, 10000);
+    for (uint64_t i = 0; i < 450; i++)
+        must(hf_config_set(client, "tombstone_factor", 10 + i % 50, NULL, "a drill", "ann", NULL));
+    struct acts acts = {0};
+    must(hf_audit_list(client, 0, note_act, &acts));
+    assert_int_equal(acts.count, 450);
+    acts = (struct acts){.number = 440, .stop_at = 3};
+    must(hf_audit_list(client, 440, note_act, &acts));
+    assert_int_equal(acts.count, 3);
+    acts = (struct acts){.number = 40};
+    _Atomic int done = 1;
+    must(hf_audit_list_async(client, 40, note_act, &acts, note_done, (void *)&done, NULL));
+    assert_int_equal(wait_for(&done), HF_OK);
+    assert_int_equal(acts.number, 450);
+    hf_client_close(client);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_settings_are_read_and_set),
+        CASE(test_acts_are_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
