@@ -265,6 +265,16 @@ static uint64_t busy_delay_ms(struct core *c, const struct call *call,
     return CORE_RESEND_MS;
 }
 
+/* A refusal that is an answer: no other send of the request is unaccounted for. A release has let
+ * go of its grant, and ends with no refusal: the lock would stay held by nobody for as long as the
+ * session lives. */
+static bool is_refused(const struct call *call)
+{
+    bool numbered = (call->op->traits & OP_NUMBERED) != 0;
+    if (call->op->code == OP_CODE_RELEASE) return false;
+    return call->unsure == 0 || !numbered;
+}
+
 /* The session's end, told by an answer: the answer stands; the rest follows from the end. */
 static void expired(struct core *c, struct call *call, int status, uint64_t now_ns)
 {
@@ -283,7 +293,6 @@ bool core_answered(struct core *c, struct call *call, const struct reply_frame *
         return true;
     }
     bool fine = true;
-    bool numbered = (call->op->traits & OP_NUMBERED) != 0;
     if (status_reply_class(reply->status) == 1 && call->unsure > 0) call->unsure -= 1;
     switch (reply->status) {
     case HF_ENOTLEADER: follow(c, call, reply, now_ns); break;
@@ -294,10 +303,10 @@ bool core_answered(struct core *c, struct call *call, const struct reply_frame *
     case HF_ETOOBUSY:
     case HF_ENOSPACE:
     case HF_EUNACKED:
-        if (call->unsure > 0 && numbered) {
-            core_call_later(c, call, busy_delay_ms(c, call, reply), now_ns);
-        } else {
+        if (is_refused(call)) {
             fine = final(c, call, reply, now_ns);
+        } else {
+            core_call_later(c, call, busy_delay_ms(c, call, reply), now_ns);
         }
         break;
     case HF_EUNKNOWN:

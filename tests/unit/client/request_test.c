@@ -338,6 +338,28 @@ static void test_held_answer_may_be_lost_when_it_is_fetched(void **state)
     script_finish(&s, call, HF_ELOST);
 }
 
+/* A release has let go of its grant: refused, it is repeated, or the lock stays held by nobody. */
+static void test_release_that_is_refused_is_repeated(void **state)
+{
+    (void)state;
+    struct call *call;
+    struct msg_release release = {.fencing_token = 5, .owner = 3};
+    struct msg_release_reply released = {.count_left = 0};
+    script_grant(&s, first_acquire(&call, FATE_HOLD), 5);
+    script_finish(&s, call, HF_OK);
+    assert_int_equal(core_call_new(&s.core, OP_CODE_RELEASE, &release, &call), HF_OK);
+    call->fate = FATE_REPEAT_SURE;
+    core_submit(&s.core, call, s.now_ns + SEC, s.now_ns);
+    struct request *first = script_expect(&s, OP_CODE_RELEASE);
+    script_reply(&s, first, HF_ETOOBUSY, &(struct msg_retry){.retry_ms = 50});
+    assert_null(core_take_finished(&s.core));
+    script_pass(&s, 200 * MS);
+    struct request *again = script_expect(&s, OP_CODE_RELEASE);
+    assert_int_equal(again->envelope.seq, first->envelope.seq);
+    script_reply(&s, again, HF_OK, &released);
+    script_finish(&s, call, HF_OK);
+}
+
 /* TOO_BUSY for the only send is an answer; for a second send it says nothing about the first. */
 static void test_refusal_of_a_resend_is_not_final(void **state)
 {
@@ -559,6 +581,7 @@ int main(void)
         CASE(test_unsent_request_just_ends),
         CASE(test_held_request_is_retried_under_its_seq),
         CASE(test_release_that_was_never_sent_is_held),
+        CASE(test_release_that_is_refused_is_repeated),
         CASE(test_held_request_is_cancelled),
         CASE(test_held_requests_go_with_their_handle),
         CASE(test_held_request_is_cancelled_before_its_deadline_is_known),
