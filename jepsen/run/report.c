@@ -56,6 +56,23 @@ static void put_head(FILE *f, const struct results *r)
             w->faults, w->leader_changes, w->term);
 }
 
+/* What a run is for, beside its history: leases and money. */
+static void put_counts(FILE *f, const struct results *r)
+{
+    const struct world *w = r->world;
+    const struct payments_account *a = &w->paid;
+    fprintf(f, "<p class=\"facts\">%" PRIu64 " leases, %" PRIu64 " of them ended early",
+            atomic_load(&w->signal->leases.given), atomic_load(&w->signal->leases.early));
+    if (a->begun > 0)
+        fprintf(f,
+                "; %" PRIu64 " payments: %" PRIu64 " cut by their caller's death, %" PRIu64
+                " of unknown outcome for a while, %" PRIu64 " completed, %" PRIu64
+                " with more than one effect; %" PRIu64 " late writes refused",
+                a->begun, a->cut, a->unsure, a->completed, a->doubles,
+                atomic_load(&w->payments->late_writes));
+    fprintf(f, "</p>\n");
+}
+
 static void put_failures(FILE *f, const struct results *r)
 {
     const struct world *w = r->world;
@@ -114,6 +131,7 @@ bool results_write_report(const struct results *r, const char *path)
     FILE *f = fopen(path, "w");
     if (f == NULL) return false;
     put_head(f, r);
+    put_counts(f, r);
     put_failures(f, r);
     report_svg(f, r);
     put_kinds(f, &r->timeline);
