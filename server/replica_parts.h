@@ -90,7 +90,7 @@ struct replica {
     uint64_t hand_over_until_ms; /**< not tried any longer then; 0 = not tried */
     struct member_state members[CONFIGURATION_SERVERS_MAX]; /**< the others */
     struct digests digests; /**< of this state, and what the others said of theirs */
-    bool members_short; /**< a majority of the voters, as far as they said, is short of space */
+    bool members_short;     /**< a majority of the voters, as far as they said, is short of space */
 
     /* the state and its mark */
     uint64_t applied_index;       /**< last entry in the machine */
