@@ -59,6 +59,9 @@ static int describe(char *out, size_t bytes)
         add_option(options, sizeof options, "--seconds", run.options->seconds);
         add_option(options, sizeof options, "--nodes", run.options->node_count);
         add_option(options, sizeof options, "--clients", run.options->client_count);
+        add_option(options, sizeof options,
+                   run.options->fork_by_fork ? "--fork-by-fork" : "--philosophers",
+                   run.options->philosophers);
     }
     return snprintf(out, bytes,
                     "\n  at %" PRIu64 ".%09" PRIu64 " s; repeat: holdfast-sim %" PRIu64 "%s%s -v\n",

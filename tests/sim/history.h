@@ -131,6 +131,7 @@ struct history {
     uint64_t swept_ms;                 /* cluster time of the last sweep */
     uint64_t due_ms[HISTORY_DUE_KEPT]; /* the first deadline behind each of the last entries */
     bool sweeps_with_ops;              /* the seed has entries with ops sweep at random */
+    uint64_t turn_ms_max;              /* see history_locks.c: look_at_wait(); 0 = not known */
     struct lock_ask ask;               /* of the ACQUIRE that is being answered */
     struct buffer part;                /* an entry, as it is applied in two parts */
     struct arena arena;                /* decoding */
@@ -145,6 +146,7 @@ struct history {
     uint64_t takeover_count;  /* likewise */
     uint64_t reopened_count;  /* likewise: records */
     uint64_t erased_count;    /* likewise */
+    uint64_t deadlock_count;  /* likewise */
     uint64_t waited_ms_max;   /* likewise: cluster time that a grant has waited for */
     uint64_t expired_count;   /* sessions that ended by their lease */
     /* A session was found to have ended: not by CLOSE. */

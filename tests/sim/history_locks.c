@@ -261,7 +261,8 @@ static int right_answer(const struct history *h, const struct lock_ask *ask)
     if (owner_waits(h, ask)) return HF_EOWNERWAITING;
     if (own != NULL) return ask->reentrant && is_same_wish(&own->ask, ask) ? HF_OK : HF_EALREADY;
     if (limit_differs(h, ask)) return HF_ELIMIT;
-    return is_grantable(h, ask) ? HF_OK : HF_EBUSY;
+    if (is_grantable(h, ask)) return HF_OK;
+    return ask->wait_ms > 0 && history_cycle_length(h, ask) > 0 ? HF_EDEADLOCK : HF_EBUSY;
 }
 
 /* What of it stands in which lock's way, for people. */
@@ -299,9 +300,24 @@ static void look_at_delayed(const struct history *h, const struct lock_ask *ask)
     if (!delayed) fail_answer(h, ask, "DELAYED", HF_EBUSY);
 }
 
+/* All grants and waiters, each once. */
+static uint64_t count_turns(const struct history *h)
+{
+    uint64_t count = 0;
+    for (uint32_t lock = 0; lock < HF_ARRAY_COUNT(h->locks); lock++) {
+        const struct lock_rules *l = rules_at(h, lock);
+        for (size_t i = 0; i < l->grant_count; i++)
+            count += l->grants[i].ask.names.items[0] == lock;
+        for (size_t i = 0; i < l->waiter_count; i++)
+            count += l->waiters[i].ask.names.items[0] == lock;
+    }
+    return count;
+}
+
 static void park(struct history *h, const struct lock_ask *ask)
 {
     struct lock_waiter w = {.ask = *ask};
+    if (h->turn_ms_max != 0) w.turns = count_turns(h);
     w.until_ms = machine_time_ms(h->machine) + ask->wait_ms;
     for (uint32_t i = 0; i < ask->names.count; i++) {
         struct lock_rules *l = rules_of(h, ask->names.items[i]);
@@ -315,7 +331,7 @@ void history_lock_asked(struct history *h, const struct lock_ask *ask, int statu
 {
     bool busy = waits || status == HF_EBUSY || status == HF_EDELAYED;
     bool other = status != HF_OK && status != HF_EALREADY && status != HF_ELIMIT &&
-                 status != HF_EOWNERWAITING;
+                 status != HF_EOWNERWAITING && status != HF_EDEADLOCK;
     if (other && !busy) return; /* its session, a quota */
     for (uint32_t i = 0; i < ask->names.count; i++)
         settle_limit(rules_of(h, ask->names.items[i]), machine_time_ms(h->machine));
@@ -387,6 +403,18 @@ static struct lock_waiter take_waiter(struct lock_rules *l, uint32_t lock, uint6
     return w;
 }
 
+/* Where every grant ends within a turn, nobody waits for longer than all that was there before it
+ * may take, one after the other: no younger one passes it, and none of the older ones starves. */
+static void look_at_wait(struct history *h, const struct lock_waiter *w, uint64_t now_ms)
+{
+    uint64_t waited_ms = now_ms + w->ask.wait_ms - w->until_ms;
+    if (waited_ms > h->waited_ms_max) h->waited_ms_max = waited_ms;
+    if (h->turn_ms_max != 0 && waited_ms > w->turns * h->turn_ms_max)
+        sim_fail("lock-%u: session %" PRIu64 " seq %" PRIu64 " has waited %" PRIu64
+                 " ms, behind %" PRIu64 " others",
+                 w->ask.names.items[0], w->ask.session, w->ask.seq, waited_ms, w->turns);
+}
+
 /* ------------------------------------------------------------------ grants */
 
 static const struct lock_grant *put_grant(struct history *h, const struct lock_ask *ask,
@@ -448,8 +476,7 @@ const struct lock_grant *history_lock_served(struct history *h, const struct loc
                      l->delay_ms > now_ms ? l->delay_ms - now_ms : 0,
                      l->shared_delay_ms > now_ms ? l->shared_delay_ms - now_ms : 0);
     }
-    uint64_t waited_ms = now_ms + w.ask.wait_ms - w.until_ms;
-    if (waited_ms > h->waited_ms_max) h->waited_ms_max = waited_ms;
+    look_at_wait(h, &w, now_ms);
     return put_grant(h, &w.ask, token);
 }
 

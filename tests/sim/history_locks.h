@@ -5,7 +5,8 @@
  *   - nobody is granted beside a holder that excludes it, beyond the units that a lock has, before
  *     a lock-delay is over, or past an older waiter; nobody is refused or made to wait for what is
  *     free: several names are free when each of them is, and nobody waits for any
- *   - OWNER_WAITING, ALREADY_HELD and LIMIT_MISMATCH come where they must, and nowhere else
+ *   - OWNER_WAITING, ALREADY_HELD, LIMIT_MISMATCH and DEADLOCK come where they must, and nowhere
+ *     else
  *   - a grant ends by its release under its own token, by ABANDON, hold_max or its session's end,
  *     and by nothing else, in all of its names; and its own release ends it
  *   - after each entry nobody stands first in all of its queues that could be granted
@@ -19,6 +20,7 @@
 #include "tests/sim/lock_names.h"
 
 struct history;
+struct msg_deadlock;
 
 /* What an ACQUIRE asks for. */
 struct lock_ask {
@@ -38,6 +40,7 @@ struct lock_ask {
 struct lock_waiter {
     struct lock_ask ask;
     uint64_t until_ms; /* cluster time of the wait's end */
+    uint64_t turns;    /* grants and waiters of whatever locks that were there before it */
     bool over;         /* by this entry: its answer is on its way, and is no grant */
 };
 
@@ -106,6 +109,13 @@ void history_lock_ended(struct history *h, const struct lock_names *names, uint6
 /** RELEASE of a grant was refused. */
 void history_lock_kept(const struct history *h, const struct lock_names *names, uint64_t session,
                        uint64_t owner, uint64_t token);
+
+/** history_deadlocks.c: owners in the shortest cycle that its waiting would close; 0 = none. */
+uint64_t history_cycle_length(const struct history *h, const struct lock_ask *ask);
+
+/** likewise: it was told of one. */
+void history_cycle_told(struct history *h, const struct lock_ask *ask,
+                        const struct msg_deadlock *told);
 
 /** An entry is applied: look at all queues. */
 void history_locks_applied(const struct history *h);

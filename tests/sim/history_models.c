@@ -323,6 +323,13 @@ static void cancelled(struct history *h, const struct history_answer *a, struct 
     target->status = HF_ECANCELLED;
 }
 
+static void deadlocked(struct history *h, const struct machine_reply *reply)
+{
+    struct msg_deadlock told;
+    history_decode(h, &msg_deadlock_type, reply->body, &told);
+    history_cycle_told(h, &h->ask, &told);
+}
+
 /* \param reply  NULL: it waits. */
 static void asked(struct history *h, const struct history_answer *a,
                   const struct machine_reply *reply)
@@ -331,6 +338,7 @@ static void asked(struct history *h, const struct history_answer *a,
     if (h->ask.session != 0) {
         history_lock_asked(h, &h->ask, status, reply == NULL);
         if (status == HF_EALREADY) already_held(h, reply);
+        if (status == HF_EDEADLOCK) deadlocked(h, reply);
     } else if (status != HF_OK) { /* it has waited */
         history_lock_left(h, &a->names, a->session, a->seq);
     }

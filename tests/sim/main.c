@@ -3,7 +3,8 @@
  *     holdfast-sim SEED [--seconds S] [--nodes N] [--clients N] [-v] [--from SECONDS] [--twice]
  *     holdfast-sim --seeds A..B [--seconds S] [--nodes N] [--clients N] [--twice] [-q]
  *     holdfast-sim --file FILE [--twice] [-q]        lines of "SEED SECONDS what it found"
- *     each with --lmdb: over the real store, with the same digest
+ *     each with --lmdb: over the real store, with the same digest; and with --philosophers N or
+ *     --fork-by-fork N: all clients are philosophers at N forks (tests/sim/script_dine.c)
  *
  * -v prints one line an event (docs/testing.md explains the columns), --from leaves out those
  * before that true time; --idle is an idle cluster of three, the leader of which dies so often;
@@ -85,6 +86,13 @@ static void look_at_time(const struct sim_result *r, bool quiet)
                  r->leader_changes);
 }
 
+static void print_meals(const struct sim_options *options, const struct sim_result *r)
+{
+    printf("%u philosophers: %" PRIu64 " meals, the hungriest had %" PRIu64
+           ", the longest wait %" PRIu64 " ms, %" PRIu64 " deadlocks told\n",
+           options->philosophers, r->meals, r->meals_least, r->waited_ms_max, r->deadlocks);
+}
+
 /* One seed's history is FILE, that of many FILE.SEED. */
 static const char *name_history(const struct arguments *a, uint64_t seed, char *path, size_t bytes)
 {
@@ -117,6 +125,7 @@ static void run_seed(const struct arguments *a, uint64_t seed, uint64_t seconds,
     }
     if (!a->quiet) print_result(seed, &result);
     if (options.idle) look_at_time(&result, a->quiet);
+    if (options.philosophers != 0 && !a->quiet) print_meals(&options, &result);
     kinds_add(&sum->kinds, &result);
     sum->seeds++;
     sum->simulated_ns += result.simulated_ns;
@@ -147,7 +156,8 @@ static void run_file(const struct arguments *a, struct sum *sum)
 static _Noreturn void explain(void)
 {
     fprintf(stderr, "usage: holdfast-sim SEED | --seeds A..B | --file FILE [--seconds S] "
-                    "[--nodes N] [--clients N] [--idle DEATHS] [--twice] [--lmdb] [--kinds] "
+                    "[--nodes N] [--clients N] [--idle DEATHS] [--philosophers N] "
+                    "[--fork-by-fork N] [--twice] [--lmdb] [--kinds] "
                     "[-v [--from S]] [-q] [--history FILE]\n");
     exit(EXIT_USAGE);
 }
@@ -208,6 +218,11 @@ static void read_arguments(struct arguments *a, char **argv)
         } else if (slice_equal(word, slice_of("--idle"))) {
             a->options.idle = true;
             a->options.deaths = (uint32_t)number(*++arg);
+        } else if (slice_equal(word, slice_of("--philosophers"))) {
+            a->options.philosophers = (uint32_t)number(*++arg);
+        } else if (slice_equal(word, slice_of("--fork-by-fork"))) {
+            a->options.philosophers = (uint32_t)number(*++arg);
+            a->options.fork_by_fork = true;
         } else if (slice_equal(word, slice_of("--history"))) {
             a->history = *++arg;
         } else if (slice_equal(word, slice_of("--from"))) {
@@ -225,7 +240,8 @@ static void read_arguments(struct arguments *a, char **argv)
         if (*arg == NULL) explain();
     }
     if (!any || a->options.node_count > SIM_NODES_MAX || a->options.seconds == 0 ||
-        a->options.client_count > SIM_CLIENTS_MAX)
+        a->options.client_count > SIM_CLIENTS_MAX || a->options.philosophers == 1 ||
+        a->options.philosophers > SIM_LOCKS_MAX)
         explain();
 }
 

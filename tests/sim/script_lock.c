@@ -3,22 +3,13 @@
  * holds, writes and releases; now and then it does not look whether its grant is still valid, so
  * that only the guard stands between a late holder and the register. */
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/status.h"
 #include "tests/sim/client.h"
 #include "tests/sim/failure.h"
 #include "tests/sim/sim.h"
 
-enum {
-    HOLD_MS_LEAST = 100,
-    HOLD_MS_MOST = 3000,
-    DELAY_MS_MOST = 1000,
-    CALM_WAIT_MS = 3000,
-    NAME_BYTES = 16
-};
+enum { HOLD_MS_LEAST = 100, HOLD_MS_MOST = 3000, DELAY_MS_MOST = 1000, CALM_WAIT_MS = 3000 };
 
 static const struct swarm *swarm_of(const struct sim_task *t)
 {
@@ -26,14 +17,6 @@ static const struct swarm *swarm_of(const struct sim_task *t)
 }
 
 /* ------------------------------------------------------------------ what is asked for */
-
-static int compare_locks(const void *a, const void *b)
-{
-    char one[NAME_BYTES], other[NAME_BYTES];
-    (void)snprintf(one, sizeof one, "%u", *(const uint32_t *)a);
-    (void)snprintf(other, sizeof other, "%u", *(const uint32_t *)b);
-    return strcmp(one, other);
-}
 
 /* Its lock alone, or some more. */
 static void draw_names(struct sim_task *t)
@@ -47,7 +30,7 @@ static void draw_names(struct sim_task *t)
         uint32_t lock = (uint32_t)task_draw(t, w->lock_count);
         if (!lock_names_have(n, lock)) n->items[n->count++] = lock;
     }
-    qsort(n->items, n->count, sizeof n->items[0], compare_locks);
+    task_sort_names(n);
 }
 
 /* Locks of permits are asked for otherwise now and then, or under another limit. */
@@ -61,17 +44,6 @@ static void draw_units(struct sim_task *t)
     t->permits = 1 + task_draw(t, t->limit);
 }
 
-static struct codec_strs names_of(const struct lock_names *n)
-{
-    static char text[SIM_NAMES_MAX][NAME_BYTES];
-    static struct slice items[SIM_NAMES_MAX];
-    for (uint32_t i = 0; i < n->count; i++) {
-        (void)snprintf(text[i], sizeof text[i], "lock-%u", n->items[i]);
-        items[i] = slice_of(text[i]);
-    }
-    return (struct codec_strs){items, n->count};
-}
-
 /* ------------------------------------------------------------------ acquire */
 
 static void acquire(struct sim_task *t, bool again)
@@ -79,7 +51,7 @@ static void acquire(struct sim_task *t, bool again)
     struct core *core = &t->client->core;
     if (t->owner == 0) t->owner = core_draw_owner(core);
     struct msg_acquire acquire = {
-        .names = names_of(&t->asked), .owner = t->owner, .mode = t->mode, .reentrant = again};
+        .names = task_names(&t->asked), .owner = t->owner, .mode = t->mode, .reentrant = again};
     acquire.permits = t->permits;
     acquire.limit = t->limit;
     bool calm = task_is_last(t);

@@ -16,6 +16,7 @@ enum {
     CLIENT_PORT = 7420,
     PEER_PORT = 7421,
     START_MS_MAX = 1000000,
+    LATE_MS_MAX = 10000, /* of cluster time, by which a full leader may sweep too late */
 };
 
 static const uint64_t MS = 1000000;
@@ -120,6 +121,8 @@ static void begin(struct sim *sim, const struct sim_options *options)
     swarm_draw(&sim->swarm, options->seed, options->node_count, options->client_count);
     sim->idle = options->idle;
     sim->lmdb = options->lmdb;
+    if (options->philosophers != 0)
+        swarm_make_philosophers(&sim->swarm, options->philosophers, options->fork_by_fork);
     if (options->idle) swarm_make_idle(&sim->swarm, options->seconds, options->deaths);
     network_init(&sim->network, &sim->events, &sim->trace,
                  swarm_seed(options->seed, PURPOSE_NETWORK, 0));
@@ -132,6 +135,8 @@ static void begin(struct sim *sim, const struct sim_options *options)
     sim->history.entry_cb = see_entry;
     sim->history.asked_cb = checks_session_asked;
     sim->history.data = sim;
+    if (options->philosophers != 0 && !options->fork_by_fork)
+        sim->history.turn_ms_max = DINE_HOLD_MS + LATE_MS_MAX;
     prng_seed(&sim->buggify.random, swarm_seed(options->seed, PURPOSE_BUGGIFY, 0));
     sim->buggify.mask = sim->swarm.buggify_mask;
     sim->history.sweeps_with_ops = (sim->buggify.mask >> BUGGIFY_SWEEP_WITH_OPS & 1) != 0;
@@ -325,7 +330,25 @@ static void fill_result(const struct sim *sim, struct sim_result *result)
         .client_count = sim->swarm.client_count,
         .counts = sim->counts,
     };
+    result->deadlocks = h->deadlock_count;
+    result->waited_ms_max = h->waited_ms_max;
+    result->meals_least = sim->meals[0];
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
+        result->meals += sim->meals[i];
+        if (sim->meals[i] < result->meals_least) result->meals_least = sim->meals[i];
+    }
     memcpy(result->points, sim->buggify.count, sizeof result->points);
+}
+
+/* Everybody has eaten; and whoever takes one fork after the other came to wait in a circle. */
+static void look_at_meals(const struct sim *sim)
+{
+    if (sim->swarm.script_weight[SCRIPT_DINE] == 0) return;
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
+        if (sim->meals[i] == 0) sim_fail("philosopher %u has eaten nothing", i + 1);
+    }
+    if (sim->swarm.fork_by_fork && sim->history.deadlock_count == 0)
+        sim_fail("nobody was told of a deadlock: a longer run, or other faults");
 }
 
 void sim_run(const struct sim_options *options, struct sim_result *result)
@@ -343,6 +366,7 @@ void sim_run(const struct sim_options *options, struct sim_result *result)
         dispatch(sim, &event);
     }
     history_audit(&sim->history);
+    look_at_meals(sim);
     fill_result(sim, result);
     end(sim);
 }

@@ -42,6 +42,7 @@ struct sim {
     struct sim_client clients[SIM_CLIENTS_MAX]; /* client_count of them */
     struct sim_reader readers[SIM_READERS_MAX]; /* reader_count of them */
     struct copier copier;                       /* says again what clients said */
+    uint64_t meals[SIM_CLIENTS_MAX];            /* of philosophers */
     struct buffer read_body;                    /* what the log answers to one of them */
     bool calm;                                  /* no more faults */
     bool lmdb;                                  /* the servers' stores are the real one */
@@ -62,6 +63,8 @@ struct sim_options {
     uint32_t deaths;       /* of leaders, when idle */
     uint64_t from_ns;      /* lines only from then on */
     bool verbose;          /* lines at all */
+    uint32_t philosophers; /* swarm_make_philosophers(); 0 = none */
+    bool fork_by_fork;     /* likewise */
     bool lmdb;             /* the real store instead of the one in memory: the same digest */
     const char *history;   /* file for what clients did; NULL = none */
 };
@@ -77,6 +80,10 @@ struct sim_result {
     uint64_t takeovers;      /* of attempts */
     uint64_t expiries;       /* of sessions */
     uint64_t refused_writes; /* of late holders, by the guard */
+    uint64_t meals;          /* of philosophers */
+    uint64_t meals_least;    /* of one of them */
+    uint64_t deadlocks;      /* that were told */
+    uint64_t waited_ms_max;  /* for a lock, cluster time */
     uint64_t overlap_looks;  /* grants that were held against all others */
     uint32_t node_count;     /* servers */
     uint32_t client_count;   /* clients */

@@ -78,7 +78,7 @@ static void draw_work(struct swarm *w, uint32_t client_count, struct prng *p)
     w->lock_count = (uint32_t)magnitude(p, 1, SIM_LOCKS_MAX);
     w->record_count = (uint32_t)magnitude(p, 1, SIM_RECORDS_MAX);
     bool any = false;
-    for (unsigned i = 0; i < SCRIPT_COUNT; i++) {
+    for (unsigned i = 0; i < SCRIPT_DINE; i++) {
         w->script_weight[i] = coin(p) ? (uint32_t)magnitude(p, 1, 16) : 0;
         any = any || w->script_weight[i] != 0;
     }
@@ -249,4 +249,22 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
     w->rate_ppm_max = 0;
     w->audit_ns = seconds * SEC / 20;
     w->buggify_mask = 0;
+}
+
+void swarm_make_philosophers(struct swarm *w, uint32_t count, bool fork_by_fork)
+{
+    enum { LONGER = 8 }; /* they are to eat, too, between the faults */
+    HF_ASSERT(count >= 2 && count <= SIM_CLIENTS_MAX && count <= SIM_LOCKS_MAX);
+    for (unsigned i = 0; i < SCRIPT_COUNT; i++) w->script_weight[i] = 0;
+    for (unsigned i = 0; i < FAULT_COUNT; i++) w->fault_mean_ns[i] *= LONGER;
+    w->script_weight[SCRIPT_DINE] = 1;
+    w->client_count = w->lock_count = count;
+    w->task_count = 1;
+    w->think_ns = fork_by_fork ? 20 * MS : 100 * MS;
+    w->hold_ns = fork_by_fork ? 400 * MS : 200 * MS;
+    w->ttl_ms_max = w->ttl_ms_min < 5000 ? 5000 : w->ttl_ms_min;
+    w->fork_by_fork = fork_by_fork;
+    w->permits_limit = 0;
+    w->several_names = !fork_by_fork;
+    w->nap_ns = 0;
 }

@@ -62,6 +62,7 @@ enum script_kind {
     SCRIPT_READ,      /* CHECK of a grant that was seen, RECORD_GET */
     SCRIPT_LIST,      /* pages of locks, sessions, records; INFO */
     SCRIPT_CLOSE,     /* close the session in order, begin another */
+    SCRIPT_DINE,      /* one of the philosophers: swarm_make_philosophers() */
     SCRIPT_COUNT,     /* how many there are */
 };
 
@@ -77,6 +78,7 @@ struct swarm {
     uint32_t permits_limit;               /* of every second lock: PERMITS; 0 = of none */
     bool several_names;                   /* some ask for more than one lock at once */
     bool operator_acts;                   /* REOPEN and ERASE beside RESOLVE */
+    bool fork_by_fork;                    /* philosophers do not take both forks at once */
     uint64_t nap_ns;                      /* all tasks rest for so long in the middle; 0 = do not */
     uint32_t script_weight[SCRIPT_COUNT]; /* 0 = off */
     uint64_t fault_mean_ns[FAULT_COUNT];  /* between two of a kind, about; 0 = off */
@@ -106,6 +108,13 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
  * every half an hour, and nothing goes wrong but that the leader dies, so many times in `seconds`.
  */
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths);
+
+/* A philosopher that took both forks at once lays them down after so long at the latest. */
+enum { DINE_HOLD_MS = 2000 };
+
+/** Make all clients philosophers, with as many locks for forks, under the faults that are drawn.
+ * \param fork_by_fork  they take one after the other: then there are deadlocks. */
+void swarm_make_philosophers(struct swarm *w, uint32_t count, bool fork_by_fork);
 
 /** Is this lock asked for in permits? */
 bool swarm_has_permits(const struct swarm *w, uint32_t lock);

@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/status.h"
 #include "tests/sim/client.h"
@@ -14,6 +16,7 @@ enum {
     TIMEOUT_MS_MIN = 100,
     TIMEOUT_MS_MAX = 10000,
     BODY_BYTES = 4096,
+    NAME_BYTES = 16,
     LATE_DOUBLINGS_MAX = 10
 };
 
@@ -22,6 +25,30 @@ enum {
 uint64_t task_draw(struct sim_task *t, uint64_t bound)
 {
     return bound > 1 ? prng_below(&t->client->random, bound) : 0;
+}
+
+static int compare_locks(const void *a, const void *b)
+{
+    char one[NAME_BYTES], other[NAME_BYTES];
+    (void)snprintf(one, sizeof one, "%u", *(const uint32_t *)a);
+    (void)snprintf(other, sizeof other, "%u", *(const uint32_t *)b);
+    return strcmp(one, other);
+}
+
+void task_sort_names(struct lock_names *n)
+{
+    qsort(n->items, n->count, sizeof n->items[0], compare_locks);
+}
+
+struct codec_strs task_names(const struct lock_names *n)
+{
+    static char text[SIM_NAMES_MAX][NAME_BYTES];
+    static struct slice items[SIM_NAMES_MAX];
+    for (uint32_t i = 0; i < n->count; i++) {
+        (void)snprintf(text[i], sizeof text[i], "lock-%u", n->items[i]);
+        items[i] = slice_of(text[i]);
+    }
+    return (struct codec_strs){items, n->count};
 }
 
 struct slice task_lock_name(uint32_t name)
@@ -64,7 +91,7 @@ bool task_is_last(const struct sim_task *t)
 
 void task_think(struct sim_task *t)
 {
-    t->grant = (struct grant_ref){0};
+    t->grant = t->left = (struct grant_ref){0};
     t->token = 0;
     t->count = 0;
     t->claimed = false;
@@ -215,6 +242,7 @@ static void run_script(struct sim_task *t)
     case SCRIPT_RESOLVE: script_record_run(t); break;
     case SCRIPT_READ:
     case SCRIPT_LIST: script_read_run(t); break;
+    case SCRIPT_DINE: script_dine_run(t); break;
     case SCRIPT_CLOSE:
         t->client->closing = 1;
         t->wake_ns = UINT64_MAX;
@@ -273,6 +301,7 @@ void task_finished(struct sim_task *t, struct call *call)
     case SCRIPT_RESOLVE: script_record_answered(t, call); break;
     case SCRIPT_READ:
     case SCRIPT_LIST: script_read_answered(t, call); break;
+    case SCRIPT_DINE: script_dine_answered(t, call); break;
     default: script_lock_answered(t, call); break;
     }
     core_detach(&c->core, call);

@@ -48,6 +48,7 @@ struct sim_task {
     uint64_t permits;                   /* of PERMITS: units */
     uint64_t limit;                     /* likewise */
     struct grant_ref grant;             /* the grant or attempt; generation 0 = none */
+    struct grant_ref left;              /* another one, that is held beside it; likewise */
     uint64_t token;                     /* its */
     uint32_t count;                     /* releases that it needs */
     bool claimed;                       /* the guarded register knows the token */
@@ -104,17 +105,24 @@ void task_think(struct sim_task *t);
 /** Below `bound`, from the client's numbers. */
 uint64_t task_draw(struct sim_task *t, uint64_t bound);
 
-/** The lock's name, the record's key, and a result's bytes, in static memory. */
+/** Put names in the order of their bytes. */
+void task_sort_names(struct lock_names *n);
+
+/** The lock's name, the record's key, the names of a request, and a result's bytes, in static
+ * memory. */
 struct slice task_lock_name(uint32_t name);
 struct slice task_record_key(uint32_t key);
+struct codec_strs task_names(const struct lock_names *n);
 struct slice task_body(uint64_t seed, uint32_t bytes_max);
 
-/* script_lock.c, script_record.c, script_read.c: a step is due, or its answer came. */
+/* script_*.c: a step is due, or its answer came. */
 void script_lock_run(struct sim_task *t);
 void script_lock_answered(struct sim_task *t, struct call *call);
 void script_record_run(struct sim_task *t);
 void script_record_answered(struct sim_task *t, struct call *call);
 void script_read_run(struct sim_task *t);
+void script_dine_run(struct sim_task *t);
+void script_dine_answered(struct sim_task *t, struct call *call);
 void script_read_answered(struct sim_task *t, struct call *call);
 
 #endif
