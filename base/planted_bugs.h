@@ -158,6 +158,8 @@
         "another leader may still replace what was acknowledged")                                  \
     BUG(63, SETTINGS_FROM_FILE,                                                                    \
         "apply reads settings as they were when this process started, not as the log has set "     \
-        "them: servers decide differently")
+        "them: servers decide differently")                                                        \
+    BUG(64, FROZEN_SERVED,                                                                         \
+        "queues under a frozen prefix are served: what an administrator stopped goes on")
 
 #endif

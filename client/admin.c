@@ -1,4 +1,5 @@
-/* What administrators ask and do: the cluster's settings, the audit. Each act is one numbered
+/* What administrators ask and do: the cluster's settings, frozen
+ * prefixes, the audit. Each act is one numbered
  * request; who and why go with it. docs/contract.md, sections 9 and 10. */
 #include "client/include/holdfast_admin.h"
 
@@ -9,6 +10,14 @@ enum { CONFIG_ARENA_BYTES = 64 * 1024, PAGE_ACTS = 200 };
 static const char *copy(char *to, struct slice text)
 {
     HF_ASSERT(text.size <= NAME_BYTES_MAX); /* the decoder's promise */
+    if (text.size > 0) memcpy(to, text.data, text.size);
+    to[text.size] = '\0';
+    return to;
+}
+
+static const char *copy_reason(char *to, struct slice text)
+{
+    HF_ASSERT(text.size <= EVIDENCE_BYTES_MAX); /* likewise */
     if (text.size > 0) memcpy(to, text.data, text.size);
     to[text.size] = '\0';
     return to;
@@ -99,6 +108,108 @@ int hf_config_set(hf_client *client, const char *name, uint64_t value, const uin
                                                request, shell_wake, &w, NULL));
 }
 
+/* ------------------------------------------------------------------ FREEZE, THAW */
+
+static int start_freeze(hf_client *client, uint16_t op, const char *prefix, const char *reason,
+                        const char *operator_name, const struct ending *to)
+{
+    if (client == NULL || prefix == NULL || operator_name == NULL || to->done_cb == NULL)
+        return HF_EINVAL;
+    struct msg_freeze freeze = {
+        .prefix = slice_of(prefix),
+        .reason = shell_text(reason),
+        .operator_name = slice_of(operator_name),
+    };
+    return shell_act(client, op, &freeze, to);
+}
+
+static int run_freeze(hf_client *client, uint16_t op, const char *prefix, const char *reason,
+                      const char *operator_name, hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    const struct ending to = {shell_wake, &w, request, NULL};
+    return shell_sleep(&w, start_freeze(client, op, prefix, reason, operator_name, &to));
+}
+
+int hf_freeze_async(hf_client *client, const char *prefix, const char *reason,
+                    const char *operator_name, hf_request *request, hf_done_cb done_cb, void *data,
+                    hf_call *call)
+{
+    const struct ending to = {done_cb, data, request, call};
+    return start_freeze(client, OP_CODE_FREEZE, prefix, reason, operator_name, &to);
+}
+
+int hf_freeze(hf_client *client, const char *prefix, const char *reason, const char *operator_name,
+              hf_request *request)
+{
+    return run_freeze(client, OP_CODE_FREEZE, prefix, reason, operator_name, request);
+}
+
+int hf_thaw_async(hf_client *client, const char *prefix, const char *reason,
+                  const char *operator_name, hf_request *request, hf_done_cb done_cb, void *data,
+                  hf_call *call)
+{
+    const struct ending to = {done_cb, data, request, call};
+    return start_freeze(client, OP_CODE_THAW, prefix, reason, operator_name, &to);
+}
+
+int hf_thaw(hf_client *client, const char *prefix, const char *reason, const char *operator_name,
+            hf_request *request)
+{
+    return run_freeze(client, OP_CODE_THAW, prefix, reason, operator_name, request);
+}
+
+static int show_frozen(struct look *look)
+{
+    struct msg_frozen_reply reply;
+    int rv = raw_decode(OP_CODE_FROZEN_LIST, &look->reply, &look->arena, &reply);
+    if (rv != HF_OK) return rv;
+    const struct frozen_line *lines = reply.prefixes.items;
+    for (uint32_t i = 0; i < reply.prefixes.count; i++) {
+        char prefix[NAME_BYTES_MAX + 1];
+        char operator_name[NAME_BYTES_MAX + 1];
+        char reason[EVIDENCE_BYTES_MAX + 1];
+        hf_frozen frozen = {
+            .prefix = copy(prefix, lines[i].prefix),
+            .since_ms = lines[i].since_ms,
+            .wall_ms = lines[i].wall_ms,
+            .operator_name = copy(operator_name, lines[i].operator_name),
+            .reason = copy_reason(reason, lines[i].reason),
+        };
+        if (look->each.frozen_cb(&frozen, look->each_data) != 0) break;
+    }
+    return HF_OK;
+}
+
+static int make_frozen_list(hf_client *client, int (*each_cb)(const hf_frozen *frozen, void *data),
+                            void *data, struct look **out)
+{
+    if (each_cb == NULL) return HF_EINVAL;
+    int rv = look_new(client, OP_CODE_FROZEN_LIST, RAW_ARENA_BYTES, show_frozen, out);
+    if (rv != HF_OK) return rv;
+    (*out)->each.frozen_cb = each_cb;
+    (*out)->each_data = data;
+    return HF_OK;
+}
+
+int hf_frozen_list(hf_client *client, int (*each_cb)(const hf_frozen *frozen, void *data),
+                   void *data)
+{
+    struct look *look = NULL;
+    int rv = make_frozen_list(client, each_cb, data, &look);
+    return look_run(look, rv);
+}
+
+int hf_frozen_list_async(hf_client *client, int (*each_cb)(const hf_frozen *frozen, void *data),
+                         void *each_data, hf_done_cb done_cb, void *data, hf_call *call)
+{
+    struct look *look = NULL;
+    int rv = make_frozen_list(client, each_cb, each_data, &look);
+    return look_start(look, rv, done_cb, data, call);
+}
+
 /* ------------------------------------------------------------------ AUDIT */
 
 /* NUL-terminated copies for one act. */
@@ -119,9 +230,6 @@ static int show_act(const void *act_line, void *data)
     const struct op_info *op = op_find((uint16_t)from->op);
     struct look *look = data;
     struct act_text text;
-    HF_ASSERT(from->reason.size <= EVIDENCE_BYTES_MAX); /* the decoder's promise */
-    if (from->reason.size > 0) memcpy(text.reason, from->reason.data, from->reason.size);
-    text.reason[from->reason.size] = '\0';
     const hf_act act = {
         .number = from->number,
         .at_ms = from->at_ms,
@@ -133,7 +241,7 @@ static int show_act(const void *act_line, void *data)
         .operator_name = copy(text.operator_name, from->operator_name),
         .act = op != NULL ? op->name : "",
         .name = copy(text.name, from->name),
-        .reason = text.reason,
+        .reason = copy_reason(text.reason, from->reason),
         .before = copy(text.before, from->before),
         .after = copy(text.after, from->after),
     };

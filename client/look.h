@@ -42,6 +42,7 @@ struct look {
         int (*record_cb)(const hf_record_line *line, void *data); /**< RECORD_LIST, RECORD_GET */
         int (*setting_cb)(const hf_setting *setting, void *data); /**< CONFIG_GET */
         int (*act_cb)(const hf_act *act, void *data);             /**< AUDIT */
+        int (*frozen_cb)(const hf_frozen *frozen, void *data);    /**< FROZEN_LIST */
     } each;                                                       /**< the caller's: shows a line */
     void *each_data;                                              /**< handed to it */
     int *verdict;                                                 /**< CHECK: the caller's */

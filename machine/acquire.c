@@ -6,6 +6,7 @@
  * for. Failure modes: none but faults; what a client may do wrong is an answer without effect. */
 #include "base/planted.h"
 #include "machine/deadlock.h"
+#include "machine/freeze.h"
 #include "machine/grants.h"
 #include "machine/locks.h"
 #include "machine/sessions.h"
@@ -290,12 +291,14 @@ static int look_at_wish(struct machine *m, const struct wish *w, struct held *he
 {
     const struct msg_acquire *acquire = w->acquire;
     bool waits;
+    bool frozen = false;
     *status = HF_OK;
     held->token = 0;
     int rv = lock_owner_waits(m, acquire->owner, &waits);
     for (uint32_t i = 0; rv == HF_OK && i < acquire->names.count; i++)
         rv = lock_get(m, acquire->names.items[i], &w->locks[i]);
     if (rv == HF_OK) rv = find_held(m, w, held);
+    if (rv == HF_OK) rv = freeze_covers_any(m, &acquire->names, &frozen);
     if (rv != HF_OK) return rv;
     bool fits = true;
     for (uint32_t i = 0; i < acquire->names.count; i++) fits &= lock_fits(&w->locks[i], acquire);
@@ -303,6 +306,8 @@ static int look_at_wish(struct machine *m, const struct wish *w, struct held *he
         *status = HF_EOWNERWAITING;
     } else if (held->token != 0) {
         *status = HF_EALREADY;
+    } else if (frozen) {
+        *status = HF_EFROZEN;
     } else if (!fits) {
         *status = HF_ELIMIT;
     } else if (session_load(&m->session) + acquire->names.count > SESSION_NAMES_MAX) {

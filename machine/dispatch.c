@@ -3,6 +3,7 @@
 #include "machine/dispatch.h"
 
 #include "machine/acts.h"
+#include "machine/freeze.h"
 #include "machine/grants.h"
 #include "machine/locks.h"
 #include "machine/members.h"
@@ -47,6 +48,9 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_CONFIG_SET] = {.apply = setting_config_set},
     [OP_CODE_CONFIG_GET] = {.read = setting_config_get},
     [OP_CODE_AUDIT] = {.read = read_acts},
+    [OP_CODE_FREEZE] = {.apply = freeze_apply},
+    [OP_CODE_THAW] = {.apply = thaw_apply},
+    [OP_CODE_FROZEN_LIST] = {.read = read_frozen},
 };
 
 static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {
@@ -59,6 +63,7 @@ static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {
     [DEADLINE_LOCK] = {SWEEP_REST, lock_due},
     [DEADLINE_FORGET] = {SWEEP_REST, session_forget_due},
     [DEADLINE_SERVE] = {SWEEP_REST, serve_due},
+    [DEADLINE_THAW] = {SWEEP_REST, thaw_due},
 };
 
 const struct op_owner *op_owner_find(uint16_t op)

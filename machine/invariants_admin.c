@@ -1,8 +1,9 @@
-/* Invariants of what administrators keep: settings, and what was done. */
+/* Invariants of what administrators keep: settings, what was done, frozen prefixes. */
 #include <inttypes.h>
 
 #include "machine/acts.h"
 #include "machine/audit.h"
+#include "machine/freeze.h"
 #include "machine/settings.h"
 
 /* What apply reads is what is stored. */
@@ -40,9 +41,53 @@ static int check_acts(struct audit *a)
     return rv == HF_OK ? audit_has(a, TABLE_ACTS, row_key_slice(&newest), "the last act") : rv;
 }
 
+/* Nothing was granted, and no attempt begun, under a prefix since it was frozen. */
+static int check_token(struct audit *a, struct slice name, uint64_t token)
+{
+    struct row_key all = {.size = 0};
+    struct walk walk;
+    int rv = walk_first(&walk, a->m, TABLE_FROZEN, &all, NULL);
+    for (; rv == HF_OK; rv = walk_next(&walk)) {
+        struct row_frozen row;
+        struct slice prefix = slice_make(walk.key.data + 1, walk.key.size - 1);
+        if (!slice_starts(name, prefix)) continue;
+        rv = state_decode(a->m, &row_frozen_type, walk.value, &row);
+        if (rv == HF_OK && token > row.last_token)
+            rv = audit_fail(a, "%.*s was frozen, and token %" PRIu64 " came since",
+                            AUDIT_TEXT(name), token);
+        if (rv != HF_OK) break;
+    }
+    walk_close(&walk);
+    return rv == HF_ENOTFOUND ? HF_OK : rv;
+}
+
+static int look_at_grant(struct audit *a, struct slice key, struct slice value)
+{
+    struct row_grant grant;
+    int rv = state_decode(a->m, &row_grant_type, value, &grant);
+    for (uint32_t i = 0; rv == HF_OK && i < grant.names.count; i++)
+        rv = check_token(a, grant.names.items[i], row_key_last(key));
+    return rv;
+}
+
+static int look_at_attempt(struct audit *a, struct slice key, struct slice value)
+{
+    return check_token(a, value, row_key_last(key));
+}
+
+static int check_frozen(struct audit *a)
+{
+    uint64_t count = store_count(a->m->store, TABLE_FROZEN);
+    if (count > FROZEN_MAX) return audit_fail(a, "%" PRIu64 " prefixes are frozen", count);
+    if (count == 0) return HF_OK;
+    int rv = audit_rows(a, TABLE_GRANTS, NULL, look_at_grant);
+    return rv == HF_OK ? audit_rows(a, TABLE_ATTEMPTS, NULL, look_at_attempt) : rv;
+}
+
 int audit_admin(struct audit *a)
 {
     int rv = check_acts(a);
+    if (rv == HF_OK) rv = check_frozen(a);
     for (unsigned i = 0; rv == HF_OK && i < SETTING_COUNT; i++)
         rv = check_setting(a, (enum setting)i);
     return rv;

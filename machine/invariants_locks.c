@@ -58,7 +58,8 @@ static int find_serving(struct audit *a, struct slice name, const struct row_loc
         enum deadline_kind kind;
         struct slice found;
         if (row_key_deadline_parts(walk.key, &kind, &found) > state_now(a->m)) break;
-        *due = kind == DEADLINE_SERVE && slice_equal(found, slice_make(id, 1 + name.size));
+        *due = kind == DEADLINE_THAW ||
+               (kind == DEADLINE_SERVE && slice_equal(found, slice_make(id, 1 + name.size)));
     }
     walk_close(&walk);
     return rv == HF_ENOTFOUND ? HF_OK : rv;

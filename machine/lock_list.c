@@ -3,6 +3,7 @@
  * about holders, they are looked at until one fits, and it is the one that is shown. Work is
  * bounded twice: by what a page shows, and by the rows that were looked at for it; whichever comes
  * first ends the page at a cursor. Failure modes: faults only. */
+#include "machine/freeze.h"
 #include "machine/grants.h"
 #include "machine/reads.h"
 #include "machine/sessions.h"
@@ -115,8 +116,11 @@ static int look_at_lock(struct listing *l, struct slice name, const struct row_l
     bool shown = true;
     int rv = lock->holder_count > 0 ? find_holder(l, name, lock, &line, &shown) : HF_OK;
     if (rv != HF_OK || !shown) return rv;
+    bool frozen;
     rv = read_keep(l->m, &line.name);
+    if (rv == HF_OK) rv = freeze_covers(l->m, line.name, &frozen);
     if (rv != HF_OK) return rv;
+    line.frozen = frozen;
     l->page.bytes += 112 + line.name.size + line.client_name.size + line.peer.size;
     ((struct lock_line *)l->page.items)[l->page.count++] = line;
     return HF_OK;

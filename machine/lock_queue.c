@@ -7,6 +7,7 @@
  * free, a delay ends, an older waiter leaves), and puts that name on the list; the waiter is first
  * there, or it is not grantable yet. Failure modes: faults only. */
 #include "base/planted.h"
+#include "machine/freeze.h"
 #include "machine/grants.h"
 #include "machine/locks.h"
 #include "machine/serve.h"
@@ -54,7 +55,10 @@ int lock_waiter_is_first(struct machine *m, const struct parked *p,
     uint64_t ticket = 0;
     int rv = lock_get(m, name, lock);
     if (rv != HF_OK) return rv;
-    *first = lock_is_grantable(m, lock, acquire);
+    bool frozen;
+    rv = freeze_covers(m, name, &frozen);
+    if (rv != HF_OK) return rv;
+    *first = lock_is_grantable(m, lock, acquire) && !frozen;
     if (!*first) return HF_OK;
     rv = parked_first(m, TABLE_LOCK_QUEUE, name, lock->queue_first, &ticket);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
@@ -161,7 +165,10 @@ static int serve_head(struct machine *m, struct slice name, struct row_lock *loc
 int lock_serve(struct machine *m, struct slice name)
 {
     struct row_lock lock;
-    int rv = lock_get(m, name, &lock);
+    bool frozen;
+    int rv = freeze_covers(m, name, &frozen);
+    if (rv != HF_OK || (frozen && !planted(FROZEN_SERVED))) return rv; /* the thaw will serve it */
+    rv = lock_get(m, name, &lock);
     if (rv != HF_OK) return rv;
     bool granted = true;
     uint64_t first_before = lock.queue_first;

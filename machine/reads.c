@@ -3,6 +3,7 @@
  * faults only; a name that nobody uses is a free lock, not an error. */
 #include "machine/reads.h"
 
+#include "machine/freeze.h"
 #include "machine/grants.h"
 #include "machine/lock_history.h"
 #include "machine/sessions.h"
@@ -196,6 +197,10 @@ int read_info(struct machine *m, const void *request, uint64_t elapsed_ms, struc
         .units_taken = lock.units_taken,
         .units_delayed = lock.units_delayed,
     };
+    bool frozen;
+    rv = freeze_covers(m, info->name, &frozen);
+    if (rv != HF_OK) return rv;
+    reply.frozen = frozen;
     rv = show_holders(m, info->name, &lock, elapsed_ms, &reply.holders);
     if (rv == HF_OK) rv = show_waiters(m, info->name, &lock, elapsed_ms, &reply.waiters);
     struct row_lock_history history;

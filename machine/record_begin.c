@@ -2,6 +2,7 @@
  * record's state, for a request that just came and for one that was parked alike; a request parks
  * only while an attempt runs. docs/contract.md, section 6. */
 #include "base/planted.h"
+#include "machine/freeze.h"
 #include "machine/parked.h"
 #include "machine/record.h"
 #include "machine/serve.h"
@@ -251,13 +252,18 @@ int record_begin(struct machine *m, const struct op_context *ctx, const void *re
         .traceparent = ctx->envelope->traceparent,
     };
     struct row_record row;
-    int rv = record_get(m, begin->key, &row);
+    bool frozen;
+    int rv = freeze_covers(m, begin->key, &frozen);
+    if (rv != HF_OK) return rv;
+    rv = record_get(m, begin->key, &row);
+    if (rv == HF_ENOTFOUND && frozen) return reply_set(out, ctx->op, HF_EFROZEN, NULL);
     if (rv == HF_ENOTFOUND) return answer_absent(m, &call, out);
     if (rv != HF_OK) return rv;
     bool same = is_same(row.fingerprint, begin) || planted(MISMATCH_REPLAYED);
     if (!same) {
         return answer_mismatch((enum record_state)row.state, out);
     }
+    if (frozen) return reply_set(out, ctx->op, HF_EFROZEN, NULL);
     if (!is_taken(&row)) return answer(m, &row, &call, out);
     if (begin->wait_ms > 0) return park(m, ctx, &row, begin, out);
     return answer_running(m, &row, out);
@@ -292,6 +298,9 @@ static int serve_one(struct machine *m, struct slice key, struct row_record *row
 int record_serve(struct machine *m, struct slice key)
 {
     HF_ASSERT(key.size >= 1);
+    bool frozen;
+    int frozen_rv = freeze_covers(m, key, &frozen);
+    if (frozen_rv != HF_OK || (frozen && !planted(FROZEN_SERVED))) return frozen_rv;
     for (;;) {
         size_t mark = state_mark(m);
         struct row_record row;

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "machine/freeze.h"
 #include "machine/record.h"
 
 /* What the records say must stand, to be compared with what does. */
@@ -153,7 +154,10 @@ static int check_deadline(struct machine *m, struct tally *t, struct slice key,
 static int check_serving(struct machine *m, const struct tally *t, struct slice key,
                          const struct row_record *row)
 {
+    bool frozen;
     if (row->parked_count == 0 || (row->state == RECORD_RUNNING && !row->lapsed)) return HF_OK;
+    int frozen_rv = freeze_covers(m, key, &frozen);
+    if (frozen_rv != HF_OK || frozen) return frozen_rv;
     uint8_t wanted[1 + NAME_BYTES_MAX];
     wanted[0] = TABLE_RECORDS;
     memcpy(wanted + 1, key.data, key.size);
@@ -164,7 +168,8 @@ static int check_serving(struct machine *m, const struct tally *t, struct slice 
         enum deadline_kind kind;
         struct slice id;
         (void)row_key_deadline_parts(walk.key, &kind, &id);
-        if (kind == DEADLINE_SERVE && slice_equal(id, slice_make(wanted, 1 + key.size))) {
+        if (kind == DEADLINE_THAW ||
+            (kind == DEADLINE_SERVE && slice_equal(id, slice_make(wanted, 1 + key.size)))) {
             walk_close(&walk);
             return HF_OK;
         }

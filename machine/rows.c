@@ -86,9 +86,25 @@ struct row_key row_key_holder(struct slice name, uint64_t session, uint64_t owne
     return key;
 }
 
+struct row_key row_key_frozen(struct slice prefix)
+{
+    struct row_key key;
+    key.size = 0;
+    add_byte(&key, 0);
+    if (prefix.size > 0) add_bytes(&key, prefix);
+    return key;
+}
+
+struct row_key row_key_past_name(struct slice name)
+{
+    struct row_key key = row_key_name(name);
+    add_byte(&key, 1); /* no name contains the NUL that stands there in its own keys */
+    return key;
+}
+
 struct row_key row_key_deadline(uint64_t at_ms, enum deadline_kind kind, struct slice id)
 {
-    HF_ASSERT(id.size <= 1 + NAME_BYTES_MAX);
+    HF_ASSERT(id.size <= 2 + NAME_BYTES_MAX);
     struct row_key key;
     key.size = 0;
     add_u64(&key, at_ms);

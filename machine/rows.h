@@ -47,7 +47,8 @@ enum machine_table {
     TABLE_SETTINGS = 22,       /**< name -> row_setting; a default has no row */
     TABLE_LOCK_HISTORY = 23,   /**< name -> row_lock_history, of a lock that has a row */
     TABLE_ACTS = 24,           /**< number -> row_act: what administrators did */
-    TABLE_END = 25,
+    TABLE_FROZEN = 25,         /**< 0, prefix -> row_frozen */
+    TABLE_END = 26,
 };
 _Static_assert((int)TABLE_END <= 32, "the store's tables are numbered 0 to 31");
 
@@ -62,7 +63,8 @@ enum deadline_kind {
     DEADLINE_RETENTION = 7, /**< a record's retention ends; id: key */
     DEADLINE_TOMBSTONE = 8, /**< a record's tombstone goes; id: key */
     DEADLINE_SERVE = 9,     /**< a serving that reached its limit goes on; id: table, name */
-    DEADLINE_KIND_MAX = 9,
+    DEADLINE_THAW = 10,     /**< queues to serve after a THAW; id: table, prefix's bytes, name */
+    DEADLINE_KIND_MAX = 10,
 };
 
 enum {
@@ -263,6 +265,14 @@ CODEC_STRUCT(row_setting, ROW_SETTING_FIELDS)
     F(T, STR, after, 0, NAME_BYTES_MAX)
 CODEC_STRUCT(row_act, ROW_ACT_FIELDS)
 
+#define ROW_FROZEN_FIELDS(T, F, L)                                                     \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)                                                \
+    F(T, U64, wall_ms, 0, TIME_MS_MAX)                                                 \
+    F(T, U64, last_token, 0, TOKEN_END - 1) /* issued; no later one stands under it */ \
+    F(T, STR, operator_name, 0, NAME_BYTES_MAX)                                        \
+    F(T, STR, reason, 0, EVIDENCE_BYTES_MAX)
+CODEC_STRUCT(row_frozen, ROW_FROZEN_FIELDS)
+
 /* Every row: TYPE(struct, FIELDS, version). */
 #define HF_ROWS(TYPE)                                  \
     TYPE(row_meta, ROW_META_FIELDS, 2)                 \
@@ -277,7 +287,8 @@ CODEC_STRUCT(row_act, ROW_ACT_FIELDS)
     TYPE(row_record, ROW_RECORD_FIELDS, 2)             \
     TYPE(row_tombstone, ROW_TOMBSTONE_FIELDS, 2)       \
     TYPE(row_setting, ROW_SETTING_FIELDS, 1)           \
-    TYPE(row_act, ROW_ACT_FIELDS, 1)
+    TYPE(row_act, ROW_ACT_FIELDS, 1)                   \
+    TYPE(row_frozen, ROW_FROZEN_FIELDS, 1)
 
 /* ------------------------------------------------------------------ keys */
 
@@ -314,7 +325,13 @@ struct row_key row_key_queue(struct slice name, uint64_t ticket);
 /** (name, session, owner) of TABLE_HOLDERS. */
 struct row_key row_key_holder(struct slice name, uint64_t session, uint64_t owner);
 
-/** (time, kind, id) of TABLE_DEADLINES. \param id at most 1 + 255 bytes. */
+/** A prefix of names, maybe empty, of TABLE_FROZEN. */
+struct row_key row_key_frozen(struct slice prefix);
+
+/** Behind all (name, ticket) of a queue, and before any of a later name. */
+struct row_key row_key_past_name(struct slice name);
+
+/** (time, kind, id) of TABLE_DEADLINES. \param id at most 2 + 255 bytes. */
 struct row_key row_key_deadline(uint64_t at_ms, enum deadline_kind kind, struct slice id);
 
 /** The last number of a key that ends in one. */

@@ -237,17 +237,18 @@ CODEC_STRUCT(msg_ended, ENDED_FIELDS)
     F(T, U64, lease_left_ms, 0, TIME_MS_MAX)
 CODEC_STRUCT(msg_check_reply, CHECK_REPLY_FIELDS)
 
-#define INFO_REPLY_FIELDS(T, F, L)                                                         \
-    F(T, STR, name, 1, NAME_BYTES_MAX)                                                     \
-    L(T, holder_info, holders, 0, PAGE_ITEMS_MAX)                                          \
-    F(T, U64, holder_count, 0, UINT32_MAX)                                                 \
-    L(T, waiter_info, waiters, 0, PAGE_ITEMS_MAX)                                          \
-    F(T, U64, queue_length, 0, LOCK_WAITERS_MAX)                                           \
-    F(T, U64, delay_left_ms, 0, TIME_MS_MAX) /* as lock_line's */                          \
-    UNITS_FIELDS(T, F, L)                                                                  \
-    F(T, U64, last_reason, 0, END_REASON_MAX) /* of the last involuntary loss; 0 = none */ \
-    F(T, U64, last_at_ms, 0, TIME_MS_MAX)                                                  \
-    L(T, transition_item, transitions, 0, LOCK_TRANSITIONS_MAX) /* the last ones, oldest first */
+#define INFO_REPLY_FIELDS(T, F, L)                                                           \
+    F(T, STR, name, 1, NAME_BYTES_MAX)                                                       \
+    L(T, holder_info, holders, 0, PAGE_ITEMS_MAX)                                            \
+    F(T, U64, holder_count, 0, UINT32_MAX)                                                   \
+    L(T, waiter_info, waiters, 0, PAGE_ITEMS_MAX)                                            \
+    F(T, U64, queue_length, 0, LOCK_WAITERS_MAX)                                             \
+    F(T, U64, delay_left_ms, 0, TIME_MS_MAX) /* as lock_line's */                            \
+    UNITS_FIELDS(T, F, L)                                                                    \
+    F(T, U64, last_reason, 0, END_REASON_MAX) /* of the last involuntary loss; 0 = none */   \
+    F(T, U64, last_at_ms, 0, TIME_MS_MAX)                                                    \
+    L(T, transition_item, transitions, 0, LOCK_TRANSITIONS_MAX) /* the last, oldest first */ \
+    F(T, U64, frozen, 0, 1)                                     /* as lock_line's */
 CODEC_STRUCT(msg_info_reply, INFO_REPLY_FIELDS)
 
 #define LIST_REPLY_FIELDS(T, F, L)            \

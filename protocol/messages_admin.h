@@ -1,4 +1,5 @@
-/* The messages of administration (docs/contract.md, sections 9 and 10): settings, and the audit. As
+/* The messages of administration (docs/contract.md, sections 9 and 10): settings, the audit, frozen
+ * prefixes. As
  * protocol/messages.h, which includes this file. */
 #ifndef PROTOCOL_MESSAGES_ADMIN_H
 #define PROTOCOL_MESSAGES_ADMIN_H
@@ -38,6 +39,14 @@ CODEC_STRUCT(setting_line, SETTING_LINE_FIELDS)
     F(T, STR, after, 0, NAME_BYTES_MAX)
 CODEC_STRUCT(act_line, ACT_LINE_FIELDS)
 
+#define FROZEN_LINE_FIELDS(T, F, L)                         \
+    F(T, STR, prefix, 0, NAME_BYTES_MAX) /* empty: all */   \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)  /* cluster time */ \
+    F(T, U64, wall_ms, 0, TIME_MS_MAX)                      \
+    F(T, STR, operator_name, 0, NAME_BYTES_MAX)             \
+    F(T, STR, reason, 0, EVIDENCE_BYTES_MAX)
+CODEC_STRUCT(frozen_line, FROZEN_LINE_FIELDS)
+
 /* ------------------------------------------------------------------ requests */
 
 /* Who acts as an administrator, and why: both are kept. */
@@ -61,6 +70,12 @@ CODEC_STRUCT(msg_config_get, CONFIG_GET_FIELDS)
     F(T, U64, count_max, 1, PAGE_ITEMS_MAX)
 CODEC_STRUCT(msg_audit, AUDIT_FIELDS)
 
+/* FREEZE and THAW. */
+#define FREEZE_FIELDS(T, F, L)                                               \
+    F(T, STR, prefix, 0, NAME_BYTES_MAX) /* of names and keys; empty: all */ \
+    ACT_FIELDS(T, F, L)
+CODEC_STRUCT(msg_freeze, FREEZE_FIELDS)
+
 /* ------------------------------------------------------------------ answers */
 
 #define CONFIG_SET_REPLY_FIELDS(T, F, L)                        \
@@ -76,15 +91,21 @@ CODEC_STRUCT(msg_config_reply, CONFIG_REPLY_FIELDS)
     F(T, U64, cursor, 0, UINT64_MAX) /* for the next page; 0 = the end */
 CODEC_STRUCT(msg_audit_reply, AUDIT_REPLY_FIELDS)
 
+#define FROZEN_REPLY_FIELDS(T, F, L) L(T, frozen_line, prefixes, 0, PAGE_ITEMS_MAX)
+CODEC_STRUCT(msg_frozen_reply, FROZEN_REPLY_FIELDS)
+
 /* Every described struct above, as HF_TYPES. */
 #define HF_ADMIN_TYPES(TYPE)                            \
     TYPE(setting_line, SETTING_LINE_FIELDS)             \
     TYPE(act_line, ACT_LINE_FIELDS)                     \
+    TYPE(frozen_line, FROZEN_LINE_FIELDS)               \
     TYPE(msg_config_set, CONFIG_SET_FIELDS)             \
     TYPE(msg_config_get, CONFIG_GET_FIELDS)             \
     TYPE(msg_audit, AUDIT_FIELDS)                       \
+    TYPE(msg_freeze, FREEZE_FIELDS)                     \
     TYPE(msg_config_set_reply, CONFIG_SET_REPLY_FIELDS) \
     TYPE(msg_config_reply, CONFIG_REPLY_FIELDS)         \
-    TYPE(msg_audit_reply, AUDIT_REPLY_FIELDS)
+    TYPE(msg_audit_reply, AUDIT_REPLY_FIELDS)           \
+    TYPE(msg_frozen_reply, FROZEN_REPLY_FIELDS)
 
 #endif

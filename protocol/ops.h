@@ -57,7 +57,10 @@ enum op_traits {
     OP(92, CONFIG_SET, msg_config_set, msg_config_set_reply,                                       \
        OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
     OP(93, CONFIG_GET, msg_config_get, msg_config_reply, OP_READ)                                  \
-    OP(94, AUDIT, msg_audit, msg_audit_reply, OP_READ | OP_PAGES)
+    OP(94, AUDIT, msg_audit, msg_audit_reply, OP_READ | OP_PAGES)                                  \
+    OP(95, FREEZE, msg_freeze, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)         \
+    OP(96, THAW, msg_freeze, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
+    OP(97, FROZEN_LIST, msg_empty, msg_frozen_reply, OP_READ)
 
 #define HF_OP_CODE(code, NAME, request, answer, traits) OP_CODE_##NAME = code,
 enum op_code { HF_OPS(HF_OP_CODE) OP_CODE_MAX = 127 };

@@ -109,7 +109,8 @@ CODEC_STRUCT(transition_item, TRANSITION_ITEM_FIELDS)
     F(T, U64, delay_left_ms, 0, TIME_MS_MAX)  /* lock-delay still running; of permits the first */ \
     F(T, STR, client_name, 0, NAME_BYTES_MAX) /* the first holder's session */                     \
     F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                                                          \
-    UNITS_FIELDS(T, F, L)
+    UNITS_FIELDS(T, F, L)                                                                          \
+    F(T, U64, frozen, 0, 1) /* its prefix is: nothing is granted */
 CODEC_STRUCT(lock_line, LOCK_LINE_FIELDS)
 
 #define RECORD_LINE_FIELDS(T, F, L)                                                     \

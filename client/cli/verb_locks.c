@@ -18,6 +18,7 @@ static void print_lock_json(struct json *j, const void *line)
     json_number(j, "since_ms", l->since_ms);
     json_number(j, "lease_left_ms", l->lease_left_ms);
     json_number(j, "delay_left_ms", l->delay_left_ms);
+    json_bool(j, "frozen", l->frozen != 0);
     json_text(j, "client_name", l->client_name);
     json_text(j, "peer", l->peer);
     json_end(j);
@@ -30,7 +31,7 @@ static void print_lock(struct table *t, const void *line)
     const char *state = word_of_mode(l->mode);
     if (l->holder_count == 0) state = l->delay_left_ms > 0 ? "delayed" : "free";
     table_text(t, l->name);
-    table_cell(t, "%s", state);
+    table_cell(t, "%s%s", state, l->frozen != 0 ? ", frozen" : "");
     table_cell(t, "%" PRIu64, l->holder_count);
     table_cell(t, "%" PRIu64, l->queue_length);
     table_cell(t, "%" PRIu64, l->fencing_token);
@@ -98,6 +99,7 @@ static void print_info_json(const struct msg_info_reply *info)
     for (uint32_t i = 0; i < info->waiters.count; i++) print_waiter_json(&j, &waiters[i]);
     json_end(&j);
     json_number(&j, "delay_left_ms", info->delay_left_ms);
+    json_bool(&j, "frozen", info->frozen != 0);
     json_text(&j, "last_loss", slice_of(word_of_reason(info->last_reason)));
     json_number(&j, "last_loss_at_ms", info->last_at_ms);
     json_end(&j);
@@ -141,6 +143,7 @@ static void print_info(const struct msg_info_reply *info)
 {
     char left[24];
     printf("%" PRIu64 " holding, %" PRIu64 " waiting\n", info->holder_count, info->queue_length);
+    if (info->frozen != 0) printf("frozen: nothing is granted; see `holdfast frozen`\n");
     if (info->delay_left_ms > 0) {
         printf("lock-delay: closed for %s more\n", text_of_ms(info->delay_left_ms, left));
     }
@@ -197,7 +200,7 @@ const struct verb verb_locks = {
             "  --queue   one lock: its holders and who waits, in the order of service\n"
             "HOLDER and CLIENT are names that clients gave themselves; LEFT is a hint.\n"
             "With --json: {locks: [{name, mode, holders, queue_length, fencing_token, since_ms,\n"
-            "  lease_left_ms, delay_left_ms, client_name, peer}]}, or with --queue {name,\n"
+            "  lease_left_ms, delay_left_ms, frozen, client_name, peer}]}, or with --queue {name,\n"
             "  holder_count, holders: [...], queue_length, queue: [...], delay_left_ms,\n"
             "  last_loss, last_loss_at_ms}. A lock that nobody ever used is a free one.\n",
     .run = run_locks,

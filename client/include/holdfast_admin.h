@@ -1,5 +1,5 @@
-/* holdfast_admin.h: what administrators do, for tools: the cluster's settings, and the
- * audit of all such acts.
+/* holdfast_admin.h: what administrators do, for tools: the cluster's settings, freezing,
+ * and the audit of all such acts.
  *
  * An act wants a reason and who decided it; both are kept. Each call has its asynchronous twin
  * beside it: the same arguments, then done_cb, data and call (holdfast_async.h says how they end).
@@ -52,6 +52,49 @@ HF_API HF_NODISCARD int hf_config_set_async(hf_client *client, const char *name,
                                             const uint64_t *expected, const char *reason,
                                             const char *operator_name, hf_request *request,
                                             hf_done_cb done_cb, void *data, hf_call *call);
+
+/* ================================================================== freezing */
+
+/** Let nothing new begin under a prefix of locks' names and records' keys: who asks is told
+ * HF_EFROZEN, who waits goes on waiting; holders keep, renew and give back. Repeating it changes
+ * nothing. Blocks.
+ * \param prefix 0 to 255 bytes of UTF-8; "" = everything.
+ * \param reason why, 1 to 1,024 bytes, kept. \param operator_name who, 1 to 255 bytes, kept.
+ * \param request Out, may be NULL. Written only on HF_EUNKNOWN.
+ * \retval HF_EQUOTA 64 prefixes are frozen: thaw one. */
+HF_API HF_NODISCARD int hf_freeze(hf_client *client, const char *prefix, const char *reason,
+                                  const char *operator_name, hf_request *request);
+HF_API HF_NODISCARD int hf_freeze_async(hf_client *client, const char *prefix, const char *reason,
+                                        const char *operator_name, hf_request *request,
+                                        hf_done_cb done_cb, void *data, hf_call *call);
+
+/** End a freeze: who waits is served. What another frozen prefix covers stays frozen. Blocks.
+ * \param prefix exactly as it was frozen. \param reason as in hf_freeze().
+ * \param operator_name as in hf_freeze(). \param request as in hf_freeze().
+ * \retval HF_ENOTFOUND it is not frozen. */
+HF_API HF_NODISCARD int hf_thaw(hf_client *client, const char *prefix, const char *reason,
+                                const char *operator_name, hf_request *request);
+HF_API HF_NODISCARD int hf_thaw_async(hf_client *client, const char *prefix, const char *reason,
+                                      const char *operator_name, hf_request *request,
+                                      hf_done_cb done_cb, void *data, hf_call *call);
+
+/** A frozen prefix. Strings are borrowed during the callback. */
+typedef struct hf_frozen {
+    const char *prefix;        /**< "" = everything. */
+    uint64_t since_ms;         /**< Cluster time. */
+    uint64_t wall_ms;          /**< The leader's wall clock then, milliseconds since 1970. */
+    const char *operator_name; /**< Who froze it. */
+    const char *reason;        /**< Why. */
+} hf_frozen;
+
+/** Show all frozen prefixes, in order. Blocks. \param each_cb as in hf_config_get().
+ * \retval as hf_lock_acquire() for what nothing came of. */
+HF_API HF_NODISCARD int
+hf_frozen_list(hf_client *client, int (*each_cb)(const hf_frozen *frozen, void *data), void *data);
+HF_API HF_NODISCARD int hf_frozen_list_async(hf_client *client,
+                                             int (*each_cb)(const hf_frozen *frozen, void *data),
+                                             void *each_data, hf_done_cb done_cb, void *data,
+                                             hf_call *call);
 
 /* ================================================================== audit */
 

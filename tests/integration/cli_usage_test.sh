@@ -13,7 +13,7 @@ one_sentence() { # on standard error, and nothing on standard output
 }
 
 verbs=(status locks records record resolve reopen erase derive export sessions lock once bench
-    config audit)
+    config audit freeze thaw frozen)
 
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
@@ -68,6 +68,11 @@ erase k --reason r
 config
 config list
 audit more
+freeze
+freeze p
+freeze p --reason r
+thaw p --operator o
+frozen more
 audit --since x
 config get a b
 config get a --was 1

@@ -305,11 +305,28 @@ expect 0 holdfast config get --json
 same 'the setting' '12 10 1' "$(json '" ".join(str(s[k]) for s in d["settings"]
     if s["name"] == "tombstone_factor" for k in ("value", "default", "changes"))')"
 
+claim 'under a frozen prefix nothing new begins, and the thaw lets it'
+expect 0 holdfast freeze fr/ --reason drill --operator ann
+expect 75 holdfast lock fr/1 -- touch "$tmp/never"
+expect 75 holdfast once fr/1 -- touch "$tmp/never"
+expect 0 holdfast lock fr -- true
+expect 0 holdfast frozen --json
+same 'the frozen' 'fr/ ann drill' "$(json '" ".join(d["frozen"][0][k] for k in
+    ("prefix", "operator", "reason"))')"
+expect 0 holdfast frozen
+grep -q '^fr/ .* ann  *drill' "$tmp/out" || fail "shown as: $(output)"
+expect 0 holdfast locks fr/1 --queue
+grep -q '^frozen: ' "$tmp/out" || fail "shown as: $(output)"
+expect 66 holdfast thaw fr --reason drill --operator ann
+expect 0 holdfast thaw fr/ --reason drill --operator ann
+expect 0 holdfast lock fr/1 -- true
+[ ! -e "$tmp/never" ] || fail 'a command ran under a frozen prefix'
+
 claim 'the audit tells who did what, and why, also of records'
 expect 0 holdfast audit --json
-same 'the acts' 'resolve reopen erase config set' "$(json '" ".join(dict.fromkeys(
+same 'the acts' 'resolve reopen erase config set freeze thaw' "$(json '" ".join(dict.fromkeys(
     a["act"] for a in d["acts"]))')"
-same 'the last' 'config set tombstone_factor 10 12 why ann anonymous' "$(json '" ".join(
+same 'the last' 'thaw fr/ frozen open drill ann anonymous' "$(json '" ".join(
     d["acts"][-1][k] for k in ("act", "name", "before", "after", "reason", "operator",
     "principal"))')"
 last=$(json 'd["acts"][-1]["number"]')

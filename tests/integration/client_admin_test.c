@@ -106,12 +106,60 @@ static void test_acts_are_listed(void **state)
     hf_client_close(client);
 }
 
+static int note_frozen(const hf_frozen *frozen, void *data)
+{
+    int *count = data;
+    assert_string_equal(frozen->prefix, "pay/");
+    assert_string_equal(frozen->reason, "a drill");
+    *count += 1;
+    return 0;
+}
+
+/* Frozen, a waiter waits on though the lock is free; the thaw serves it. The twins do the same. */
+static void test_a_prefix_is_frozen_and_thawed(void **state)
+{
+    (void)state;
+    hf_client *client = open_client(server.port, 10000, 10000);
+    hf_lock *holder;
+    hf_lock *waiter;
+    hf_grant grant;
+    hf_grant later;
+    int count = 0;
+    must(hf_lock_new(client, &holder));
+    must(hf_lock_new(client, &waiter));
+    must(hf_lock_acquire(holder, "pay/1", 0, &grant, NULL));
+    _Atomic int acquired = 1;
+    must(hf_lock_acquire_async(waiter, "pay/1", 10000, &later, NULL, note_done, (void *)&acquired,
+                               NULL));
+    _Atomic int done = 1;
+    must(hf_freeze_async(client, "pay/", "a drill", "ann", NULL, note_done, (void *)&done, NULL));
+    assert_int_equal(wait_for(&done), HF_OK);
+    must(hf_freeze(client, "pay/", "once more", "bob", NULL));
+    must(hf_lock_release(holder, &grant, NULL));
+    assert_int_equal(hf_lock_acquire(holder, "pay/2", 0, &grant, NULL), HF_EFROZEN);
+    must(hf_frozen_list(client, note_frozen, &count));
+    done = 1;
+    must(hf_frozen_list_async(client, note_frozen, &count, note_done, (void *)&done, NULL));
+    assert_int_equal(wait_for(&done), HF_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(acquired, 1);
+    must(hf_thaw(client, "pay/", "over", "ann", NULL));
+    assert_int_equal(wait_for(&acquired), HF_OK);
+    done = 1;
+    must(hf_thaw_async(client, "pay/", "over", "ann", NULL, note_done, (void *)&done, NULL));
+    assert_int_equal(wait_for(&done), HF_ENOTFOUND);
+    hf_lock_free(holder);
+    hf_lock_free(waiter);
+    hf_client_close(client);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_settings_are_read_and_set),
         CASE(test_acts_are_listed),
+        CASE(test_a_prefix_is_frozen_and_thawed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,6 +77,7 @@ static bool is_waited_for(const struct model *m, unsigned lock, unsigned count)
 /* In all its locks, past nobody who waits longer. */
 static bool grantable(const struct model *m, const struct model_user *want, unsigned older)
 {
+    if ((want->names & m->frozen) != 0) return false;
     for (unsigned lock = 0; lock < MODEL_LOCKS; lock++) {
         if (!has(want, lock)) continue;
         if (!fits_in(m, want, lock) || is_waited_for(m, lock, older)) return false;
@@ -225,6 +226,7 @@ static bool is_stuck(const struct model *of, bool *permits)
     static struct model m;
     m = *of;
     m.delay_count = 0;
+    m.frozen = 0;
     *permits = false;
     for (unsigned i = 0; i < m.waiter_count; i++) *permits |= m.waiters[i].limit > 1;
     for (unsigned i = 0; i < m.grant_count; i++) *permits |= m.grants[i].limit > 1;
@@ -328,6 +330,7 @@ int model_acquire(struct model *m, const struct model_user *want, uint64_t wait_
         held->count += 1;
         return HF_OK;
     }
+    if ((want->names & m->frozen) != 0) return HF_EFROZEN;
     if (has_other_limit(m, want)) return HF_ELIMIT;
     if (grantable(m, want, m->waiter_count)) {
         grant(m, *want);
@@ -402,5 +405,11 @@ void model_close(struct model *m, unsigned session)
     drop_waiters(m, m->sessions[session].id);
     drop_grants(m, m->sessions[session].id, false);
     m->sessions[session].id = 0;
+    serve(m);
+}
+
+void model_freeze(struct model *m, unsigned frozen)
+{
+    m->frozen = frozen;
     serve(m);
 }

@@ -57,6 +57,7 @@ struct model {
     unsigned waiter_count;                            /**< in use */
     struct model_delay delays[MODEL_DELAYS_MAX];      /**< in no order */
     unsigned delay_count;                             /**< in use */
+    unsigned frozen;                                  /**< bit i: lock i */
     uint64_t limits[MODEL_LOCKS];                     /**< in use; 0 = none, UINT64_MAX = SHARED */
 };
 
@@ -83,6 +84,9 @@ void model_abandon(struct model *m, unsigned grant);
 
 /** Take (session, seq) out of the queues it waits in. \return false if it waits in none */
 bool model_cancel(struct model *m, uint64_t session, uint64_t seq);
+
+/** From now on these locks, and no others, are frozen. */
+void model_freeze(struct model *m, unsigned frozen);
 
 /** A session gives everything back. */
 void model_close(struct model *m, unsigned session);

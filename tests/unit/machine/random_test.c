@@ -35,6 +35,7 @@ struct expected {
 };
 
 struct world {
+    unsigned frozen; /* bit i: prefix i of do_freeze() */
     struct fixture *f;
     struct model model;
     struct prng prng;
@@ -390,6 +391,32 @@ static void do_close(struct world *w, unsigned session)
     model_close(&w->model, session);
 }
 
+/* Freeze one of a few prefixes, or thaw it; locks under two of them stay frozen. */
+static void do_freeze(struct world *w, unsigned session)
+{
+    static const char *const prefixes[] = {"", "a", "a/", "b"};
+    static const unsigned covers[] = {15, 3, 2, 4}; /* of lock_names, as bits */
+    struct model_session *s = &w->model.sessions[session];
+    unsigned at = (unsigned)below(w, HF_ARRAY_COUNT(prefixes));
+    bool frozen = (w->frozen >> at & 1) != 0;
+    if (!frozen && below(w, 2) == 0) return; /* thaws come more often */
+    struct msg_freeze request = {
+        .prefix = slice_of(prefixes[at]),
+        .reason = slice_of("chance"),
+        .operator_name = slice_of("dice"),
+    };
+    struct envelope envelope = envelope_for(s->id, ++w->seqs[session]);
+    expect(w, HF_OK);
+    add_op(w->f, frozen ? OP_CODE_THAW : OP_CODE_FREEZE, &envelope, &request);
+    w->frozen ^= 1U << at;
+    unsigned bits = 0;
+    for (unsigned i = 0; i < HF_ARRAY_COUNT(prefixes); i++) {
+        if ((w->frozen >> i & 1) != 0) bits |= covers[i];
+    }
+    model_freeze(&w->model, bits);
+    renew(s, w->f->now_ms);
+}
+
 static void do_something(struct world *w)
 {
     unsigned session = (unsigned)below(w, MODEL_SESSIONS);
@@ -407,8 +434,10 @@ static void do_something(struct world *w)
         do_cancel(w, session);
     } else if (dice < 88) {
         do_abandon(w, session);
-    } else if (dice < 98) {
+    } else if (dice < 95) {
         do_keep(w, session);
+    } else if (dice < 98) {
+        do_freeze(w, session);
     } else {
         do_close(w, session);
     }
