@@ -115,6 +115,9 @@ void checks_answered(struct sim_task *t, const struct call *call);
 /** A client was told of a grant. */
 void checks_granted(struct sim_task *t);
 
+/** A client was told that its grant is EXCLUSIVE now. */
+void checks_upgraded(struct sim_task *t);
+
 /** The task's token claims the registers of its locks, or writes to them. \return false: it is a
  * late one. */
 bool checks_claim(struct sim_task *t);

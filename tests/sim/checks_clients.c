@@ -212,6 +212,14 @@ void checks_granted(struct sim_task *t)
     for (uint32_t i = 0; i < t->names.count; i++) look_for_overlap(t, t->names.items[i], own);
 }
 
+void checks_upgraded(struct sim_task *t)
+{
+    const struct slot *own = grants_alive(&t->client->core.grants, t->grant);
+    if (own == NULL || !t->client->sim->swarm.rates_right) return;
+    if (own->deadline_ns <= client_now(t->client)) return;
+    for (uint32_t i = 0; i < t->names.count; i++) look_for_overlap(t, t->names.items[i], own);
+}
+
 void checks_session_expired(void *data, uint64_t session)
 {
     const struct sim *sim = data;

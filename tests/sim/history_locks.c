@@ -359,6 +359,59 @@ void history_lock_already(const struct history *h, const struct lock_ask *ask,
                  first->token);
 }
 
+/* ------------------------------------------------------------------ DOWNGRADE, UPGRADE */
+
+static bool is_alone(const struct lock_rules *l, uint64_t now_ms)
+{
+    return l->grant_count == 1 && l->shared_delay_ms <= now_ms;
+}
+
+static int right_change(const struct history *h, const struct lock_grant *g, uint64_t mode)
+{
+    if (g->ask.mode == MODE_PERMITS) return HF_EBADREQUEST;
+    if (g->ask.mode == mode) return HF_OK;
+    if (mode == MODE_EXCLUSIVE && owner_waits(h, &g->ask)) return HF_EOWNERWAITING;
+    for (uint32_t i = 0; i < g->ask.names.count; i++) {
+        const struct lock_rules *l = rules_at(h, g->ask.names.items[i]);
+        bool has_permits = l->limit != 0 && l->limit != UINT64_MAX;
+        if (mode == MODE_SHARED && has_permits) return HF_ELIMIT;
+        if (mode == MODE_EXCLUSIVE && !is_alone(l, machine_time_ms(h->machine)))
+            return HF_EUPGRADEBUSY;
+    }
+    return HF_OK;
+}
+
+static void change_grant(struct history *h, const struct lock_names *names, uint64_t token,
+                         uint64_t mode)
+{
+    for (uint32_t i = 0; i < names->count; i++) {
+        struct lock_rules *l = rules_of(h, names->items[i]);
+        struct lock_ask *ask = &l->grants[find_grant(l, token)].ask;
+        ask->mode = mode;
+        use_limit(l, ask);
+    }
+}
+
+void history_lock_changed(struct history *h, const struct lock_names *names, uint64_t session,
+                          uint64_t owner, uint64_t token, uint64_t mode, int status)
+{
+    const struct lock_rules *l = rules_at(h, names->items[0]);
+    size_t at = find_grant(l, token);
+    bool stands = at < l->grant_count;
+    bool own = stands && l->grants[at].ask.session == session && l->grants[at].ask.owner == owner;
+    bool refused = status == HF_EBADREQUEST || status == HF_EOWNERWAITING || status == HF_ELIMIT ||
+                   status == HF_EUPGRADEBUSY || status == HF_ENOTHELD || status == HF_ENOTOWNER ||
+                   status == HF_ESTALE;
+    if (status != HF_OK && !refused) return; /* its session, a quota */
+    int right = !stands ? HF_ENOTHELD : !own ? HF_ENOTOWNER : right_change(h, &l->grants[at], mode);
+    if (status != right && !(right == HF_ENOTHELD && status == HF_ESTALE))
+        sim_fail(
+            "lock-%u: token %" PRIu64 " is to have mode %" PRIu64 " and is answered %s, and %s "
+            "is right: %zu holders",
+            names->items[0], token, mode, status_name(status), status_name(right), l->grant_count);
+    if (status == HF_OK) change_grant(h, names, token, mode);
+}
+
 /* ------------------------------------------------------------------ the queue */
 
 static size_t find_waiter(const struct lock_rules *l, uint32_t lock, uint64_t session, uint64_t seq)

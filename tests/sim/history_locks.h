@@ -7,6 +7,8 @@
  *     free: several names are free when each of them is, and nobody waits for any
  *   - OWNER_WAITING, ALREADY_HELD, LIMIT_MISMATCH and DEADLOCK come where they must, and nowhere
  *     else
+ *   - UPGRADE makes nobody EXCLUSIVE beside others, and DOWNGRADE and UPGRADE are done where they
+ * can be
  *   - a grant ends by its release under its own token, by ABANDON, hold_max or its session's end,
  *     and by nothing else, in all of its names; and its own release ends it
  *   - after each entry nobody stands first in all of its queues that could be granted
@@ -105,6 +107,10 @@ void history_lock_left(struct history *h, const struct lock_names *names, uint64
  * \param count_left  as RELEASE was told. */
 void history_lock_ended(struct history *h, const struct lock_names *names, uint64_t session,
                         uint64_t owner, uint64_t token, uint64_t count_left);
+
+/** DOWNGRADE or UPGRADE of a grant of these names was answered. \param mode  that it asks for. */
+void history_lock_changed(struct history *h, const struct lock_names *names, uint64_t session,
+                          uint64_t owner, uint64_t token, uint64_t mode, int status);
 
 /** RELEASE of a grant was refused. */
 void history_lock_kept(const struct history *h, const struct lock_names *names, uint64_t session,

@@ -227,6 +227,25 @@ static void released(struct history *h, const struct history_answer *a, struct s
                        answer.count_left);
 }
 
+static void changed(struct history *h, const struct history_answer *a, struct slice request,
+                    int status)
+{
+    struct msg_change_mode change;
+    history_decode(h, &msg_change_mode_type, request, &change);
+    uint64_t mode = a->op == OP_CODE_UPGRADE ? MODE_EXCLUSIVE : MODE_SHARED;
+    struct history_token *t = find_token(h, change.fencing_token);
+    bool is_grant = t != NULL && t->session != 0 && !t->attempt;
+    if (is_grant && change.name.size > 0)
+        is_grant = lock_names_have(&t->names, history_thing(change.name));
+    if (!is_grant && status == HF_OK)
+        sim_fail("token %" PRIu64 " has changed its mode, and is no grant of that lock",
+                 change.fencing_token);
+    if (!is_grant) return;
+    history_lock_changed(h, &t->names, a->session, change.owner, change.fencing_token, mode,
+                         status);
+    if (status == HF_OK) t->mode = mode;
+}
+
 static void extended(struct history *h, struct slice request)
 {
     struct msg_extend extend;
@@ -380,6 +399,8 @@ void history_answered(struct history *h, struct history_answer *a, struct slice 
     }
     if (a->op == OP_CODE_ACQUIRE) asked(h, a, reply);
     if (a->op == OP_CODE_RELEASE) released(h, a, request, reply);
+    if (a->op == OP_CODE_DOWNGRADE || a->op == OP_CODE_UPGRADE)
+        changed(h, a, request, reply->status);
     if (reply->status == HF_OK) {
         bool acts = a->op != OP_CODE_CANCEL; /* which may tell what was answered before */
         if (acts && a->session != 0 && find_session(h, a->session) == NULL)

@@ -145,6 +145,37 @@ static void release(struct sim_task *t)
     if (s->count == 0) core_forget_grant(core, t->grant);
 }
 
+/* One of many instead of the only one, or the other way round. \return false: nothing is asked. */
+static bool change_mode(struct sim_task *t)
+{
+    const struct slot *s = grants_alive(&t->client->core.grants, t->grant);
+    bool wanted = swarm_of(t)->several_names && !task_is_last(t) && t->mode != MODE_PERMITS;
+    if (!wanted || s == NULL || task_draw(t, 4) != 0) return false;
+    struct msg_change_mode change = {.fencing_token = s->token, .owner = s->owner};
+    if (task_draw(t, 2) == 0)
+        change.name = task_lock_name(t->names.items[task_draw(t, t->names.count)]);
+    uint16_t op = t->mode == MODE_EXCLUSIVE ? OP_CODE_DOWNGRADE : OP_CODE_UPGRADE;
+    if (task_draw(t, 8) == 0) op = OP_CODE_UPGRADE;
+    (void)task_call(t, op, &change, FATE_REPEAT);
+    return true;
+}
+
+/* Where it is not known which mode it has now, it is taken for SHARED: that claims less. */
+static void mode_answered(struct sim_task *t, const struct call *call)
+{
+    bool upgrades = call->op->code == OP_CODE_UPGRADE;
+    bool unknown = status_kind(call->verdict) != STATUS_ANSWER;
+    if (unknown || (call->verdict == HF_OK && !upgrades)) {
+        t->mode = MODE_SHARED;
+        t->claimed = false;
+    } else if (call->verdict == HF_OK && t->mode == MODE_SHARED) {
+        t->mode = MODE_EXCLUSIVE;
+        checks_upgraded(t);
+        t->claimed = checks_claim(t);
+    }
+    task_sleep(t, swarm_of(t)->hold_ns, STEP_HOLD);
+}
+
 /* The token of a grant that is over frees no newer one of the same owner, also by the lock's name,
  * which the library never sends. \return false: there is none. */
 static bool release_past(struct sim_task *t)
@@ -172,7 +203,7 @@ void script_lock_run(struct sim_task *t)
     switch (t->step) {
     case STEP_FIRST: acquire_first(t); break;
     case STEP_HOLD:
-        if (release_past(t)) break;
+        if (release_past(t) || change_mode(t)) break;
         use_grant(t);
         if (t->script == SCRIPT_AGAIN && t->count == 1) {
             acquire_again(t);
@@ -189,6 +220,10 @@ void script_lock_answered(struct sim_task *t, struct call *call)
 {
     if (t->past_released) {
         past_answered(t, call);
+        return;
+    }
+    if (call->op->code == OP_CODE_DOWNGRADE || call->op->code == OP_CODE_UPGRADE) {
+        mode_answered(t, call);
         return;
     }
     if (call->op->code == OP_CODE_RELEASE) {

@@ -67,19 +67,19 @@ enum script_kind {
 };
 
 struct swarm {
-    uint32_t node_count;                  /* 1, 3, 5 or 7 */
-    uint32_t voter_count;                 /* the first so many of them; the others are stand-bys */
-    uint32_t client_count;                /* 2.. */
-    uint32_t task_count;                  /* of each client */
-    uint32_t reader_count;                /* 0..SIM_READERS_MAX, beside the clients */
-    uint64_t read_gap_ns;                 /* between two reads of a reader, on average */
-    uint32_t lock_count;                  /* names that are used: few make contention */
-    uint32_t record_count;                /* keys likewise */
-    uint32_t permits_limit;               /* of every second lock: PERMITS; 0 = of none */
-    bool several_names;                   /* some ask for more than one lock at once */
-    bool operator_acts;                   /* REOPEN and ERASE beside RESOLVE */
-    bool fork_by_fork;                    /* philosophers do not take both forks at once */
-    uint64_t nap_ns;                      /* all tasks rest for so long in the middle; 0 = do not */
+    uint32_t node_count;    /* 1, 3, 5 or 7 */
+    uint32_t voter_count;   /* the first so many of them; the others are stand-bys */
+    uint32_t client_count;  /* 2.. */
+    uint32_t task_count;    /* of each client */
+    uint32_t reader_count;  /* 0..SIM_READERS_MAX, beside the clients */
+    uint64_t read_gap_ns;   /* between two reads of a reader, on average */
+    uint32_t lock_count;    /* names that are used: few make contention */
+    uint32_t record_count;  /* keys likewise */
+    uint32_t permits_limit; /* of every second lock: PERMITS; 0 = of none */
+    bool several_names;     /* some ask for more than one lock at once, or change modes */
+    bool operator_acts;     /* REOPEN and ERASE beside RESOLVE */
+    bool fork_by_fork;      /* philosophers do not take both forks at once */
+    uint64_t nap_ns;        /* all tasks rest for so long in the middle; 0 = do not */
     uint32_t script_weight[SCRIPT_COUNT]; /* 0 = off */
     uint64_t fault_mean_ns[FAULT_COUNT];  /* between two of a kind, about; 0 = off */
     uint64_t think_ns;                    /* between two scripts of a task, below this */
