@@ -160,6 +160,8 @@
         "apply reads settings as they were when this process started, not as the log has set "     \
         "them: servers decide differently")                                                        \
     BUG(64, FROZEN_SERVED,                                                                         \
-        "queues under a frozen prefix are served: what an administrator stopped goes on")
+        "queues under a frozen prefix are served: what an administrator stopped goes on")          \
+    BUG(65, FORCE_BEFORE_KNOWN,                                                                    \
+        "a lock that was forced is granted on before its holder knows: two believe in it")
 
 #endif

@@ -210,6 +210,35 @@ int hf_frozen_list_async(hf_client *client, int (*each_cb)(const hf_frozen *froz
     return look_start(look, rv, done_cb, data, call);
 }
 
+/* ------------------------------------------------------------------ FORCE */
+
+int hf_force_async(hf_client *client, const char *name, uint64_t fencing_token, int now,
+                   const char *reason, const char *operator_name, hf_request *request,
+                   hf_done_cb done_cb, void *data, hf_call *call)
+{
+    if (client == NULL || name == NULL || operator_name == NULL || done_cb == NULL)
+        return HF_EINVAL;
+    struct msg_force force = {
+        .name = slice_of(name),
+        .fencing_token = fencing_token,
+        .now = now != 0,
+        .reason = shell_text(reason),
+        .operator_name = slice_of(operator_name),
+    };
+    if (force.reason.size < FORCE_REASON_BYTES_MIN) return HF_EINVAL;
+    return shell_act(client, OP_CODE_FORCE, &force, &(struct ending){done_cb, data, request, call});
+}
+
+int hf_force(hf_client *client, const char *name, uint64_t fencing_token, int now,
+             const char *reason, const char *operator_name, hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(&w, hf_force_async(client, name, fencing_token, now, reason, operator_name,
+                                          request, shell_wake, &w, NULL));
+}
+
 /* ------------------------------------------------------------------ AUDIT */
 
 /* NUL-terminated copies for one act. */

@@ -8,6 +8,7 @@
 struct audit {
     struct machine *m;        /**< borrowed; no op is being applied */
     struct buffer *complaint; /**< borrowed */
+    uint64_t units_forced;    /**< of forced grants, less those that locks count */
 };
 
 /** Look at one row of a table; key and value are in scratch. */

@@ -3,6 +3,7 @@
 #include "machine/dispatch.h"
 
 #include "machine/acts.h"
+#include "machine/force.h"
 #include "machine/freeze.h"
 #include "machine/grants.h"
 #include "machine/locks.h"
@@ -51,6 +52,7 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_FREEZE] = {.apply = freeze_apply},
     [OP_CODE_THAW] = {.apply = thaw_apply},
     [OP_CODE_FROZEN_LIST] = {.read = read_frozen},
+    [OP_CODE_FORCE] = {.apply = force_apply},
 };
 
 static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {
@@ -64,6 +66,7 @@ static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {
     [DEADLINE_FORGET] = {SWEEP_REST, session_forget_due},
     [DEADLINE_SERVE] = {SWEEP_REST, serve_due},
     [DEADLINE_THAW] = {SWEEP_REST, thaw_due},
+    [DEADLINE_FORCED] = {SWEEP_REST, force_due},
 };
 
 const struct op_owner *op_owner_find(uint16_t op)

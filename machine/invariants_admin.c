@@ -1,9 +1,11 @@
-/* Invariants of what administrators keep: settings, what was done, frozen prefixes. */
+/* Invariants of what administrators keep: settings, what was done, frozen
+ * prefixes, forced grants. */
 #include <inttypes.h>
 
 #include "machine/acts.h"
 #include "machine/audit.h"
 #include "machine/freeze.h"
+#include "machine/lock.h"
 #include "machine/settings.h"
 
 /* What apply reads is what is stored. */
@@ -84,10 +86,51 @@ static int check_frozen(struct audit *a)
     return rv == HF_OK ? audit_rows(a, TABLE_ATTEMPTS, NULL, look_at_attempt) : rv;
 }
 
+/* A forced grant whose units stay taken: its session lives and has not acknowledged the loss. */
+static int look_at_forced(struct audit *a, struct slice key, struct slice value)
+{
+    struct row_forced row;
+    int rv = state_decode(a->m, &row_forced_type, value, &row);
+    if (rv == HF_OK) rv = audit_has(a, TABLE_LOSSES, key, "the loss of a forced grant");
+    if (rv == HF_OK) rv = audit_has_deadline(a, row.until_ms, DEADLINE_FORCED, key);
+    for (uint32_t i = 0; rv == HF_OK && i < row.names.count; i++) {
+        struct row_lock lock;
+        rv = lock_get(a->m, row.names.items[i], &lock);
+        if (rv == HF_OK && (lock.units_forced < row.units || lock.mode_forced != row.mode ||
+                            lock.forced_ms < row.until_ms))
+            rv = audit_fail(a, "%.*s does not know of a grant that was forced",
+                            AUDIT_TEXT(row.names.items[i]));
+        a->units_forced += row.units;
+    }
+    return rv;
+}
+
+static int look_at_lock(struct audit *a, struct slice key, struct slice value)
+{
+    struct row_lock lock;
+    int rv = state_decode(a->m, &row_lock_type, value, &lock);
+    if (rv != HF_OK) return rv;
+    if (lock.units_forced > 0 && lock.mode_forced == MODE_EXCLUSIVE && lock.holder_count > 0)
+        return audit_fail(a, "%.*s is held, and its forced holder may not know", AUDIT_TEXT(key));
+    a->units_forced -= lock.units_forced;
+    return HF_OK;
+}
+
+static int check_forced(struct audit *a)
+{
+    a->units_forced = 0;
+    int rv = audit_rows(a, TABLE_FORCED, NULL, look_at_forced);
+    if (rv == HF_OK) rv = audit_rows(a, TABLE_LOCKS, NULL, look_at_lock);
+    if (rv == HF_OK && a->units_forced != 0)
+        rv = audit_fail(a, "locks and forced grants do not count the same units");
+    return rv;
+}
+
 int audit_admin(struct audit *a)
 {
     int rv = check_acts(a);
     if (rv == HF_OK) rv = check_frozen(a);
+    if (rv == HF_OK) rv = check_forced(a);
     for (unsigned i = 0; rv == HF_OK && i < SETTING_COUNT; i++)
         rv = check_setting(a, (enum setting)i);
     return rv;

@@ -138,7 +138,7 @@ static int check_units(struct audit *a, struct slice name, const struct row_lock
 static int check_lock_deadline(struct audit *a, struct slice name, const struct row_lock *lock)
 {
     uint64_t now_ms = state_now(a->m);
-    bool is_free = lock->holder_count == 0 && lock->queue_length == 0;
+    bool is_free = lock->holder_count == 0 && lock->queue_length == 0 && lock->units_forced == 0;
     uint64_t first_ms = UINT64_MAX;
     if (lock->delay_ms > now_ms) first_ms = lock->delay_ms;
     if (lock->shared_delay_ms > now_ms && lock->shared_delay_ms < first_ms)

@@ -13,7 +13,8 @@ enum { DELAYS_A_TURN_MAX = 1000 }; /* rows of lost permits that one turn walks o
 static bool is_idle(const struct machine *m, const struct row_lock *lock)
 {
     return lock->holder_count == 0 && lock->queue_length == 0 && lock->units_delayed == 0 &&
-           lock->delay_ms <= state_now(m) && lock->shared_delay_ms <= state_now(m);
+           lock->units_forced == 0 && lock->delay_ms <= state_now(m) &&
+           lock->shared_delay_ms <= state_now(m);
 }
 
 int lock_get(struct machine *m, struct slice name, struct row_lock *lock)
@@ -61,7 +62,7 @@ int lock_put(struct machine *m, struct slice name, struct row_lock *lock)
                   (lock->holder_count == 1 && lock->mode == MODE_EXCLUSIVE));
     }
     HF_ASSERT((lock->units_delayed == 0) == (lock->units_delay_ms == 0));
-    bool is_free = lock->holder_count == 0 && lock->queue_length == 0;
+    bool is_free = lock->holder_count == 0 && lock->queue_length == 0 && lock->units_forced == 0;
     uint64_t next_ms = next_look(m, lock, is_free);
     if (lock->holder_count == 0) lock->mode = 0;
     if (is_idle(m, lock)) lock->limit = 0;
@@ -81,8 +82,8 @@ bool lock_goes_with(const struct machine *m, const struct row_lock *lock)
 {
     HF_ASSERT(lock->holder_count >= 1);
     return lock->holder_count == 1 && lock->queue_length == 0 && lock->units_delayed == 0 &&
-           lock->delay_ms <= state_now(m) && lock->shared_delay_ms <= state_now(m) &&
-           lock->kept_ms <= state_now(m);
+           lock->units_forced == 0 && lock->delay_ms <= state_now(m) &&
+           lock->shared_delay_ms <= state_now(m) && lock->kept_ms <= state_now(m);
 }
 
 bool lock_is_grantable(const struct machine *m, const struct row_lock *lock,
@@ -90,12 +91,13 @@ bool lock_is_grantable(const struct machine *m, const struct row_lock *lock,
 {
     HF_ASSERT(acquire->mode <= MODE_PERMITS);
     if (lock->delay_ms > state_now(m)) return false;
+    if (lock->units_forced > 0 && lock->mode_forced == MODE_EXCLUSIVE) return false;
     if (acquire->mode == MODE_EXCLUSIVE)
-        return lock->holder_count == 0 && lock->units_delayed == 0 &&
+        return lock->holder_count == 0 && lock->units_delayed == 0 && lock->units_forced == 0 &&
                lock->shared_delay_ms <= state_now(m);
     if (lock->holder_count > 0 && lock->mode != acquire->mode) return false;
     if (acquire->mode == MODE_SHARED) return true;
-    uint64_t taken = lock->units_taken + lock->units_delayed;
+    uint64_t taken = lock->units_taken + lock->units_delayed + lock->units_forced;
     if (planted(PERMITS_OVER_LIMIT)) return taken < acquire->limit;
     return taken + acquire->permits <= acquire->limit;
 }
@@ -124,6 +126,9 @@ int lock_delay_until(struct machine *m, struct slice name, const struct row_lock
     *until_ms = lock->delay_ms;
     if (acquire->mode == MODE_EXCLUSIVE && lock->shared_delay_ms > *until_ms)
         *until_ms = lock->shared_delay_ms;
+    bool forced = lock->units_forced > 0 && acquire->mode != MODE_SHARED;
+    if (lock->units_forced > 0 && lock->mode_forced == MODE_EXCLUSIVE) forced = true;
+    if (forced && lock->forced_ms > *until_ms) *until_ms = lock->forced_ms;
     HF_ASSERT(lock_fits(lock, acquire));
     uint64_t left = lock->units_delayed;
     uint64_t room = acquire->mode == MODE_PERMITS ? acquire->limit - acquire->permits : 0;

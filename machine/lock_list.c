@@ -35,7 +35,8 @@ static bool lock_is_asked_for(const struct machine *m, const struct msg_list *re
     uint64_t states = 0;
     if (lock->holder_count > 0) states |= LIST_HELD;
     if (lock->queue_length > 0) states |= LIST_WAITED;
-    if (lock->delay_ms > now_ms || lock->shared_delay_ms > now_ms || lock->units_delayed > 0)
+    if (lock->delay_ms > now_ms || lock->shared_delay_ms > now_ms || lock->units_delayed > 0 ||
+        lock->units_forced > 0)
         states |= LIST_DELAYED;
     if ((request->states & ~states) != 0) return false;
     bool is_held = lock->holder_count > 0;

@@ -98,7 +98,8 @@ int lock_downgrade(struct machine *m, const struct op_context *ctx, const void *
 static bool is_alone(const struct machine *m, const struct row_lock *lock)
 {
     if (planted(UPGRADE_BESIDE_HOLDERS)) return true;
-    return lock->holder_count == 1 && lock->shared_delay_ms <= state_now(m);
+    return lock->holder_count == 1 && lock->shared_delay_ms <= state_now(m) &&
+           lock->units_forced == 0;
 }
 
 int lock_upgrade(struct machine *m, const struct op_context *ctx, const void *request,

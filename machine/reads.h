@@ -15,11 +15,13 @@ static inline uint64_t read_left(const struct machine *m, uint64_t at_ms, uint64
     return left_ms > elapsed_ms ? left_ms - elapsed_ms : 0;
 }
 
-/** The end of a lock's delay: of lost permits the first that come back. */
+/** The end of a lock's delay: of lost permits the first that come back, of forced grants the latest
+ * that it can be. */
 static inline uint64_t read_delay_of(const struct row_lock *lock)
 {
     uint64_t end_ms = lock->units_delay_ms;
     if (lock->shared_delay_ms > end_ms) end_ms = lock->shared_delay_ms;
+    if (lock->forced_ms > end_ms) end_ms = lock->forced_ms;
     return lock->delay_ms > end_ms ? lock->delay_ms : end_ms;
 }
 

@@ -48,7 +48,8 @@ enum machine_table {
     TABLE_LOCK_HISTORY = 23,   /**< name -> row_lock_history, of a lock that has a row */
     TABLE_ACTS = 24,           /**< number -> row_act: what administrators did */
     TABLE_FROZEN = 25,         /**< 0, prefix -> row_frozen */
-    TABLE_END = 26,
+    TABLE_FORCED = 26,         /**< session, token -> row_forced: a grant whose units stay taken */
+    TABLE_END = 27,
 };
 _Static_assert((int)TABLE_END <= 32, "the store's tables are numbered 0 to 31");
 
@@ -64,7 +65,8 @@ enum deadline_kind {
     DEADLINE_TOMBSTONE = 8, /**< a record's tombstone goes; id: key */
     DEADLINE_SERVE = 9,     /**< a serving that reached its limit goes on; id: table, name */
     DEADLINE_THAW = 10,     /**< queues to serve after a THAW; id: table, prefix's bytes, name */
-    DEADLINE_KIND_MAX = 10,
+    DEADLINE_FORCED = 11,   /**< a forced grant is not waited for any more; id: session, token */
+    DEADLINE_KIND_MAX = 11,
 };
 
 enum {
@@ -156,6 +158,9 @@ CODEC_STRUCT(row_parked, ROW_PARKED_FIELDS)
     F(T, U64, units_delay_ms, 0, TIME_MS_MAX)  /* end of the first of them; 0 = none */        \
     F(T, U64, kept_ms, 0, TIME_MS_MAX)         /* until then the row stays though free */      \
     F(T, U64, deadline_ms, 0, TIME_MS_MAX)     /* where its deadline row stands; 0 = none */   \
+    F(T, U64, mode_forced, 0, 2)               /* of forced grants whose units stay taken */   \
+    F(T, U64, units_forced, 0, UINT32_MAX)     /* sum of its rows in TABLE_FORCED */           \
+    F(T, U64, forced_ms, 0, TIME_MS_MAX)       /* the latest end of them; 0 = none */          \
     F(T, U64, has_history, 0, 1) /* else it had no more than one grant, which holds it */
 CODEC_STRUCT(row_lock, ROW_LOCK_FIELDS)
 
@@ -273,6 +278,13 @@ CODEC_STRUCT(row_act, ROW_ACT_FIELDS)
     F(T, STR, reason, 0, EVIDENCE_BYTES_MAX)
 CODEC_STRUCT(row_frozen, ROW_FROZEN_FIELDS)
 
+#define ROW_FORCED_FIELDS(T, F, L)                 \
+    F(T, STRS, names, 1, NAMES_MAX)                \
+    F(T, U64, mode, 0, 2)                          \
+    F(T, U64, units, 1, PERMITS_MAX) /* of each */ \
+    F(T, U64, until_ms, 0, TIME_MS_MAX)
+CODEC_STRUCT(row_forced, ROW_FORCED_FIELDS)
+
 /* Every row: TYPE(struct, FIELDS, version). */
 #define HF_ROWS(TYPE)                                  \
     TYPE(row_meta, ROW_META_FIELDS, 2)                 \
@@ -280,7 +292,7 @@ CODEC_STRUCT(row_frozen, ROW_FROZEN_FIELDS)
     TYPE(row_session_info, ROW_SESSION_INFO_FIELDS, 1) \
     TYPE(row_reply, ROW_REPLY_FIELDS, 1)               \
     TYPE(row_parked, ROW_PARKED_FIELDS, 1)             \
-    TYPE(row_lock, ROW_LOCK_FIELDS, 2)                 \
+    TYPE(row_lock, ROW_LOCK_FIELDS, 3)                 \
     TYPE(row_lock_history, ROW_LOCK_HISTORY_FIELDS, 1) \
     TYPE(row_grant, ROW_GRANT_FIELDS, 1)               \
     TYPE(row_loss, ROW_LOSS_FIELDS, 1)                 \
@@ -288,7 +300,8 @@ CODEC_STRUCT(row_frozen, ROW_FROZEN_FIELDS)
     TYPE(row_tombstone, ROW_TOMBSTONE_FIELDS, 2)       \
     TYPE(row_setting, ROW_SETTING_FIELDS, 1)           \
     TYPE(row_act, ROW_ACT_FIELDS, 1)                   \
-    TYPE(row_frozen, ROW_FROZEN_FIELDS, 1)
+    TYPE(row_frozen, ROW_FROZEN_FIELDS, 1)             \
+    TYPE(row_forced, ROW_FORCED_FIELDS, 1)
 
 /* ------------------------------------------------------------------ keys */
 

@@ -8,6 +8,7 @@
 
 #include "base/planted.h"
 #include "machine/deadlines.h"
+#include "machine/force.h"
 #include "machine/parked.h"
 #include "machine/replies.h"
 
@@ -122,7 +123,8 @@ int session_loss_take(struct machine *m, uint64_t session, uint64_t token, struc
     if (rv == HF_OK) rv = state_del(m, TABLE_LOSSES, row_key_slice(&key));
     if (rv != HF_OK) return rv;
     s->loss_count -= 1;
-    return session_put(m, session, s);
+    rv = session_put(m, session, s);
+    return rv == HF_OK && loss->reason == END_FORCED ? force_is_known(m, session, token) : rv;
 }
 
 /* ------------------------------------------------------------------ the end */
@@ -135,6 +137,7 @@ static int drop_losses(struct machine *m, uint64_t session)
     int rv = walk_first(&walk, m, TABLE_LOSSES, &prefix, NULL);
     while (rv == HF_OK) {
         rv = state_del(m, TABLE_LOSSES, walk.key);
+        if (rv == HF_OK) rv = force_is_known(m, session, row_key_last(walk.key));
         if (rv == HF_OK) rv = walk_next(&walk);
     }
     walk_close(&walk);

@@ -87,6 +87,14 @@ static int check_resolve(const struct msg_resolve *resolve, const char **sentenc
     return check_result(resolve->body_kind, resolve->body, sentence);
 }
 
+static int check_force(const struct msg_force *force, const char **sentence)
+{
+    if (force->reason.size < FORCE_REASON_BYTES_MIN) {
+        return refuse(sentence, "a reason to force a grant has 8 bytes at least");
+    }
+    return HF_OK;
+}
+
 int op_check(uint16_t code, const void *request, const char **sentence)
 {
     HF_ASSERT(request != NULL);
@@ -98,6 +106,7 @@ int op_check(uint16_t code, const void *request, const char **sentence)
     case OP_CODE_BEGIN: return check_begin(request, sentence);
     case OP_CODE_COMPLETE: return check_complete(request, sentence);
     case OP_CODE_RESOLVE: return check_resolve(request, sentence);
+    case OP_CODE_FORCE: return check_force(request, sentence);
     default: break;
     }
     if (op_find(code) == NULL) return refuse(sentence, "no such op");

@@ -47,6 +47,7 @@ enum {
     SESSION_NAMES_MAX = 4096,       /* names held or waited for and bound attempts, a session */
     LOCK_WAITERS_MAX = 16384,       /* a name */
     RECORD_PARKED_MAX = 1024,       /* BEGINs waiting for one record */
+    FORCE_REASON_BYTES_MIN = 8,     /* nobody takes a lock away for "x" */
     REENTRANCE_MAX = 65535,
     PERMITS_MAX = 1000000,
     SEQ_AHEAD_MAX = 4096, /* a CANCEL's seq above the highest seen */

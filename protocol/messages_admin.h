@@ -76,6 +76,14 @@ CODEC_STRUCT(msg_audit, AUDIT_FIELDS)
     ACT_FIELDS(T, F, L)
 CODEC_STRUCT(msg_freeze, FREEZE_FIELDS)
 
+/* The reason has at least FORCE_REASON_BYTES_MIN bytes (checked at the door). */
+#define FORCE_FIELDS(T, F, L)                                                              \
+    F(T, STR, name, 1, NAME_BYTES_MAX)         /* any of its locks */                      \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1) /* the current one, as seen */              \
+    F(T, U64, now, 0, 1) /* 1: do not wait until its holder knows, or its lease is over */ \
+    ACT_FIELDS(T, F, L)
+CODEC_STRUCT(msg_force, FORCE_FIELDS)
+
 /* ------------------------------------------------------------------ answers */
 
 #define CONFIG_SET_REPLY_FIELDS(T, F, L)                        \
@@ -103,6 +111,7 @@ CODEC_STRUCT(msg_frozen_reply, FROZEN_REPLY_FIELDS)
     TYPE(msg_config_get, CONFIG_GET_FIELDS)             \
     TYPE(msg_audit, AUDIT_FIELDS)                       \
     TYPE(msg_freeze, FREEZE_FIELDS)                     \
+    TYPE(msg_force, FORCE_FIELDS)                       \
     TYPE(msg_config_set_reply, CONFIG_SET_REPLY_FIELDS) \
     TYPE(msg_config_reply, CONFIG_REPLY_FIELDS)         \
     TYPE(msg_audit_reply, AUDIT_REPLY_FIELDS)           \

@@ -27,8 +27,8 @@ const char *word_of_mark(uint64_t mark);
 /** "whole", "omitted", "reference", "erased". \param kind  enum body_kind. */
 const char *word_of_body(uint64_t kind);
 
-/** "resolve", "reopen", "erase", "config set", "freeze", "thaw"; "" for none. \param op  enum
- * op_code. */
+/** "resolve", "reopen", "erase", "config set", "force", "freeze", "thaw"; "" for none. \param op
+ * enum op_code. */
 const char *word_of_act(uint64_t op);
 
 /** "auto", "manual", "never". \param policy  enum takeover_policy. */

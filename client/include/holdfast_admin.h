@@ -96,6 +96,25 @@ HF_API HF_NODISCARD int hf_frozen_list_async(hf_client *client,
                                              void *each_data, hf_done_cb done_cb, void *data,
                                              hf_call *call);
 
+/* ================================================================== forcing */
+
+/** End a grant that its holder does not give back. The lock stays closed until the holder has heard
+ * of it (its lost_cb was called) or its session's lease, as it stood, is over, and for the grant's
+ * lock-delay at least. Blocks.
+ * \param name          one of its locks, 1 to 255 bytes of UTF-8.
+ * \param fencing_token the grant's, as seen (`holdfast locks NAME --queue`).
+ * \param now           1 = grant on at once: two may believe in it, only the token tells them
+ * apart. \param reason        why, 8 to 1,024 bytes, kept. \param operator_name who, 1 to 255
+ * bytes, kept. \param request       Out, may be NULL. Written only on HF_EUNKNOWN. \retval
+ * HF_ESTALE another token holds it, or none. Nothing changed: look again. */
+HF_API HF_NODISCARD int hf_force(hf_client *client, const char *name, uint64_t fencing_token,
+                                 int now, const char *reason, const char *operator_name,
+                                 hf_request *request);
+HF_API HF_NODISCARD int hf_force_async(hf_client *client, const char *name, uint64_t fencing_token,
+                                       int now, const char *reason, const char *operator_name,
+                                       hf_request *request, hf_done_cb done_cb, void *data,
+                                       hf_call *call);
+
 /* ================================================================== audit */
 
 /** What an administrator did. Strings are borrowed during the callback. */

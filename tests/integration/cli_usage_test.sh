@@ -13,7 +13,7 @@ one_sentence() { # on standard error, and nothing on standard output
 }
 
 verbs=(status locks records record resolve reopen erase derive export sessions lock once bench
-    config audit freeze thaw frozen)
+    config audit freeze thaw frozen force)
 
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
@@ -73,6 +73,10 @@ freeze p
 freeze p --reason r
 thaw p --operator o
 frozen more
+force n
+force n --token 1 --reason r --operator o
+force n --reason long-enough --operator o
+force n --token 0 --reason long-enough --operator o
 audit --since x
 config get a b
 config get a --was 1

@@ -322,12 +322,26 @@ expect 0 holdfast thaw fr/ --reason drill --operator ann
 expect 0 holdfast lock fr/1 -- true
 [ ! -e "$tmp/never" ] || fail 'a command ran under a frozen prefix'
 
+claim 'a grant is forced by its token alone; at once if so told'
+background holdfast lock fo -- sh -c "touch $tmp/forced; exec sleep 60"
+holder=$started
+eventually 10 test -e "$tmp/forced"
+expect 0 holdfast locks fo --json
+token=$(json 'd["locks"][0]["fencing_token"]')
+expect 65 holdfast force fo --token 1 --reason 'it hangs, says bob' --operator ann
+expect 65 holdfast force fo --token 4000000000 --reason 'it hangs, says bob' --operator ann
+expect 0 holdfast force fo --token "$token" --now --reason 'it hangs, says bob' --operator ann
+expect 0 holdfast lock fo -- true
+status=0
+wait "$holder" || status=$?
+same 'the exit code of the one that lost it' 70 "$status"
+
 claim 'the audit tells who did what, and why, also of records'
 expect 0 holdfast audit --json
-same 'the acts' 'resolve reopen erase config set freeze thaw' "$(json '" ".join(dict.fromkeys(
+same 'the acts' 'resolve reopen erase config set freeze thaw force' "$(json '" ".join(dict.fromkeys(
     a["act"] for a in d["acts"]))')"
-same 'the last' 'thaw fr/ frozen open drill ann anonymous' "$(json '" ".join(
-    d["acts"][-1][k] for k in ("act", "name", "before", "after", "reason", "operator",
+same 'the thaw' 'thaw fr/ frozen open drill ann anonymous' "$(json '" ".join(
+    d["acts"][-2][k] for k in ("act", "name", "before", "after", "reason", "operator",
     "principal"))')"
 last=$(json 'd["acts"][-1]["number"]')
 expect 0 holdfast audit --since $((last - 1))

@@ -153,6 +153,43 @@ static void test_a_prefix_is_frozen_and_thawed(void **state)
     hf_client_close(client);
 }
 
+/* The holder hears of it by its lost_cb, which frees the lock long before its lease is over. */
+static void test_a_forced_holder_is_told_and_the_lock_goes_on(void **state)
+{
+    (void)state;
+    hf_client *client = open_client(server.port, 3600000, 10000);
+    hf_client *admin = open_client(server.port, 10000, 10000);
+    hf_lock *holder;
+    hf_lock *next;
+    hf_grant grant;
+    hf_grant later;
+    losses = 0;
+    must(hf_lock_new(client, &holder));
+    must(hf_lock_new(admin, &next));
+    must(hf_lock_acquire(holder, "f/1", 0, &grant, NULL));
+    assert_int_equal(hf_force(admin, "f/1", grant.fencing_token, 0, "brief", "ann", NULL),
+                     HF_EINVAL);
+    assert_int_equal(
+        hf_force(admin, "f/2", grant.fencing_token, 0, "it hangs, says bob", "ann", NULL),
+        HF_ESTALE);
+    _Atomic int done = 1;
+    must(hf_force_async(admin, "f/1", grant.fencing_token, 1, "it hangs, says bob", "ann", NULL,
+                        note_done, (void *)&done, NULL));
+    assert_int_equal(wait_for(&done), HF_OK);
+    must(hf_lock_acquire(next, "f/1", 0, &later, NULL));
+    assert_true(later.fencing_token > grant.fencing_token);
+    assert_int_equal(hf_lock_release(holder, &grant, NULL), HF_ENOTHELD);
+    must(hf_force(admin, "f/1", later.fencing_token, 0, "it hangs, says bob", "ann", NULL));
+    /* The administrator's own session renews every third of 10 s: it hears of it, and then the
+     * other one gets the lock. */
+    must(hf_lock_acquire(holder, "f/1", 60000, &grant, NULL));
+    assert_int_equal(hf_grant_state(&later), HF_GRANT_LOST);
+    hf_lock_free(holder);
+    hf_lock_free(next);
+    hf_client_close(admin);
+    hf_client_close(client);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -160,6 +197,7 @@ int main(void)
         CASE(test_settings_are_read_and_set),
         CASE(test_acts_are_listed),
         CASE(test_a_prefix_is_frozen_and_thawed),
+        CASE(test_a_forced_holder_is_told_and_the_lock_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,7 +38,7 @@ static bool delay_blocks(const struct model *m, unsigned lock, uint64_t mode, ui
         if (d->mode == MODE_PERMITS) {
             *units += d->units;
             if (mode == MODE_EXCLUSIVE) blocks = true;
-        } else if (d->until_ms > m->now_ms) {
+        } else if (d->session != 0 || d->until_ms > m->now_ms) {
             if (d->mode == MODE_EXCLUSIVE || mode == MODE_EXCLUSIVE) blocks = true;
         }
     }
@@ -145,10 +145,25 @@ static void lose(struct model *m, unsigned at)
     for (unsigned lock = 0; lock < MODEL_LOCKS && user.delay_ms != 0; lock++) {
         if (!has(&user, lock)) continue;
         HF_ASSERT(m->delay_count < MODEL_DELAYS_MAX);
-        m->delays[m->delay_count++] =
-            (struct model_delay){lock, user.mode, user.permits, m->now_ms + user.delay_ms};
+        m->delays[m->delay_count++] = (struct model_delay){
+            .lock = lock,
+            .mode = user.mode,
+            .units = user.permits,
+            .until_ms = m->now_ms + user.delay_ms,
+        };
     }
     remove_user(m->grants, &m->grant_count, at);
+}
+
+/* What stays taken for a forced holder of this session does so no more: of one token, or all (0).
+ */
+static void drop_forced(struct model *m, uint64_t session, uint64_t token)
+{
+    for (unsigned i = m->delay_count; i-- > 0;) {
+        const struct model_delay *d = &m->delays[i];
+        if (d->session != session || (token != 0 && d->token != token)) continue;
+        m->delays[i] = m->delays[--m->delay_count];
+    }
 }
 
 /* Waiters of a session leave, or all whose wait is over (session 0). */
@@ -272,6 +287,7 @@ void model_advance(struct model *m, uint64_t now_ms)
         if (s->id == 0 || s->expires_ms > now_ms) continue;
         drop_waiters(m, s->id);
         drop_grants(m, s->id, true);
+        drop_forced(m, s->id, 0);
         s->id = 0;
     }
     drop_grants(m, 0, true);
@@ -404,6 +420,7 @@ void model_close(struct model *m, unsigned session)
 {
     drop_waiters(m, m->sessions[session].id);
     drop_grants(m, m->sessions[session].id, false);
+    drop_forced(m, m->sessions[session].id, 0);
     m->sessions[session].id = 0;
     serve(m);
 }
@@ -411,5 +428,35 @@ void model_close(struct model *m, unsigned session)
 void model_freeze(struct model *m, unsigned frozen)
 {
     m->frozen = frozen;
+    serve(m);
+}
+
+void model_force(struct model *m, unsigned grant_at, bool now)
+{
+    struct model_user user = m->grants[grant_at];
+    uint64_t until_ms = 0;
+    for (unsigned i = 0; i < MODEL_SESSIONS; i++) {
+        if (m->sessions[i].id == user.session) until_ms = m->sessions[i].expires_ms;
+    }
+    lose(m, grant_at);
+    for (unsigned lock = 0; lock < MODEL_LOCKS && !now && until_ms > m->now_ms; lock++) {
+        if (!has(&user, lock)) continue;
+        HF_ASSERT(m->delay_count < MODEL_DELAYS_MAX);
+        m->delays[m->delay_count++] = (struct model_delay){
+            .lock = lock,
+            .mode = user.mode,
+            .units = user.permits,
+            .until_ms = until_ms,
+            .session = user.session,
+            .token = user.token,
+        };
+    }
+    serve(m);
+}
+
+void model_acknowledge(struct model *m, uint64_t session, uint64_t token)
+{
+    HF_ASSERT(session != 0 && token != 0);
+    drop_forced(m, session, token);
     serve(m);
 }

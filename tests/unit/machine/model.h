@@ -34,12 +34,14 @@ struct model_user {
     uint64_t token;    /**< of a holder, as the machine told; 0 = not told yet */
 };
 
-/** Units of a lock that stay taken after a loss. */
+/** Units of a lock that stay taken after a loss, or until a forced holder knows. */
 struct model_delay {
     unsigned lock;     /**< by number */
     uint64_t mode;     /**< of the grant that was lost */
     uint64_t units;    /**< permits */
-    uint64_t until_ms; /**< cluster time; of permits the first sweep from then on */
+    uint64_t until_ms; /**< cluster time; of permits, and forced, the first sweep from then on */
+    uint64_t session;  /**< of a forced grant; else 0 */
+    uint64_t token;    /**< likewise */
 };
 
 struct model_session {
@@ -87,6 +89,13 @@ bool model_cancel(struct model *m, uint64_t session, uint64_t seq);
 
 /** From now on these locks, and no others, are frozen. */
 void model_freeze(struct model *m, unsigned frozen);
+
+/** The grant is ended by force: the locks stay taken until its session acknowledges it, ends, or
+ * its lease as it is now is over; not if `now`. */
+void model_force(struct model *m, unsigned grant, bool now);
+
+/** A session has heard of the loss of this token. */
+void model_acknowledge(struct model *m, uint64_t session, uint64_t token);
 
 /** A session gives everything back. */
 void model_close(struct model *m, unsigned session);

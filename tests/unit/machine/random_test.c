@@ -164,7 +164,7 @@ static void compare_lock(struct world *w, unsigned lock)
     uint64_t units = 0;
     for (unsigned i = 0; i < w->model.delay_count; i++) {
         const struct model_delay *d = &w->model.delays[i];
-        if (d->lock == lock && d->mode == MODE_PERMITS) units += d->units;
+        if (d->lock == lock && d->mode == MODE_PERMITS && d->session == 0) units += d->units;
     }
     assert_int_equal(reply.units_delayed, units);
 }
@@ -371,13 +371,20 @@ static void do_cancel(struct world *w, unsigned session)
     renew(s, w->f->now_ms);
 }
 
+/* A KEEP acknowledges a forced loss, now and then. */
 static void do_keep(struct world *w, unsigned session)
 {
     struct model_session *s = &w->model.sessions[session];
     struct msg_keep request = {0};
+    uint64_t token = 0;
+    for (unsigned i = 0; i < w->model.delay_count; i++) {
+        if (w->model.delays[i].session == s->id) token = w->model.delays[i].token;
+    }
+    if (token != 0 && below(w, 2) == 0) request.losses_acked = (struct codec_u64s){&token, 1};
     struct envelope envelope = envelope_for(s->id, 0);
     expect(w, HF_OK);
     add_op(w->f, OP_CODE_KEEP, &envelope, &request);
+    if (request.losses_acked.count > 0) model_acknowledge(&w->model, s->id, token);
     renew(s, w->f->now_ms);
 }
 
@@ -389,6 +396,28 @@ static void do_close(struct world *w, unsigned session)
     expect(w, HF_OK);
     add_op(w->f, OP_CODE_CLOSE, &envelope, &request);
     model_close(&w->model, session);
+}
+
+/* An administrator takes anybody's grant away. */
+static void do_force(struct world *w, unsigned session)
+{
+    struct model_session *s = &w->model.sessions[session];
+    uint64_t holder = w->model.sessions[below(w, MODEL_SESSIONS)].id;
+    unsigned at;
+    if (w->op_count != 0 || holder == 0 || !find_held(w, holder, &at)) return;
+    const struct model_user *held = &w->model.grants[at];
+    struct msg_force request = {
+        .name = slice_of(draw_name_of(w, held)),
+        .fencing_token = held->token,
+        .now = below(w, 4) == 0,
+        .reason = slice_of("by chance"),
+        .operator_name = slice_of("dice"),
+    };
+    struct envelope envelope = envelope_for(s->id, ++w->seqs[session]);
+    expect(w, HF_OK);
+    renew(s, w->f->now_ms); /* before: the holder may be the one who forces */
+    model_force(&w->model, at, request.now == 1);
+    add_op(w->f, OP_CODE_FORCE, &envelope, &request);
 }
 
 /* Freeze one of a few prefixes, or thaw it; locks under two of them stay frozen. */
@@ -436,8 +465,10 @@ static void do_something(struct world *w)
         do_abandon(w, session);
     } else if (dice < 95) {
         do_keep(w, session);
-    } else if (dice < 98) {
+    } else if (dice < 97) {
         do_freeze(w, session);
+    } else if (dice < 99) {
+        do_force(w, session);
     } else {
         do_close(w, session);
     }
