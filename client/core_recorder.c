@@ -324,7 +324,7 @@ static bool find_unknown(struct core *c, const struct call *call, struct recorde
     arena_reset(&c->recorder->arena);
     int rv =
         codec_decode(&msg_acquire_type, buffer_slice(&call->body), &c->recorder->arena, &acquire);
-    if (rv != HF_OK || acquire.names.count != 1) return false;
+    if (rv != HF_OK || acquire.names.count != 1 || acquire.mode == MODE_PERMITS) return false;
     struct slice name = acquire.names.items[0];
     *g = (struct recorder_grant){.owner = acquire.owner, .key_bytes = name.size};
     memcpy(g->key, name.data, name.size);

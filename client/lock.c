@@ -1,9 +1,11 @@
 /* Lock handles: owners that acquire and release. The handle's owner id is spent when an acquire
  * ended without an answer, as its waiter may still stand in a queue; the next call draws another.
  * Grants remember the owner that they were acquired under. docs/contract.md, sections 2 and 4. */
-#include "client/shell.h"
+#include "client/include/holdfast_lock.h"
 
 #include <stdlib.h>
+
+#include "client/shell.h"
 
 struct hf_lock {
     hf_client *client;      /**< its client */
@@ -86,21 +88,54 @@ static int take(struct call *call, int verdict)
     return HF_OK;
 }
 
-int hf_lock_acquire_with_async(hf_lock *lock, const char *name, const hf_acquire *how,
-                               hf_grant *grant, hf_request *request, hf_done_cb done_cb, void *data,
-                               hf_call *call)
+/* The names as slices, in the order that the servers want.
+ * \retval HF_EINVAL one of them stands twice, or is missing. */
+static int sort_names(const char *const *names, size_t count, struct slice *sorted)
 {
-    if (lock == NULL || name == NULL || how == NULL || grant == NULL) return HF_EINVAL;
-    if (how->mode != HF_EXCLUSIVE && how->mode != HF_SHARED) return HF_EINVAL;
-    if (done_cb == NULL) return HF_EINVAL;
+    for (size_t i = 0; i < count; i++) {
+        if (names[i] == NULL) return HF_EINVAL;
+        struct slice name = slice_of(names[i]);
+        size_t at = i;
+        while (at > 0 && slice_compare(sorted[at - 1], name) > 0) {
+            sorted[at] = sorted[at - 1];
+            at -= 1;
+        }
+        if (at > 0 && slice_equal(sorted[at - 1], name)) return HF_EINVAL;
+        sorted[at] = name;
+    }
+    return HF_OK;
+}
+
+/* Do mode, permits and limit go together? The rest is checked against the message's ranges. */
+static bool has_sound_mode(const hf_acquire *how)
+{
+    if (how->mode == HF_EXCLUSIVE || how->mode == HF_SHARED)
+        return how->permits == 0 && how->limit == 0;
+    return how->mode == HF_PERMITS && how->limit >= 1 && how->permits <= how->limit;
+}
+
+int hf_lock_acquire_many_async(hf_lock *lock, const char *const *names, size_t name_count,
+                               const hf_acquire *how, hf_grant *grant, hf_request *request,
+                               hf_done_cb done_cb, void *data, hf_call *call)
+{
+    static const hf_acquire plain = {0};
+    struct slice sorted[NAMES_MAX];
+    if (lock == NULL || names == NULL || grant == NULL || done_cb == NULL) return HF_EINVAL;
+    if (name_count < 1 || name_count > NAMES_MAX) return HF_EINVAL;
+    if (how == NULL) how = &plain;
+    if (!has_sound_mode(how)) return HF_EINVAL;
+    int rv = sort_names(names, name_count, sorted);
+    if (rv != HF_OK) return rv;
     hf_client *client = lock->client;
-    struct slice names[1] = {slice_of(name)};
     uint64_t owner = lock->owner;
     if (owner == 0) lock->owner = owner = core_draw_owner(&client->core); /* from the kernel */
+    bool one = how->mode == HF_PERMITS && how->permits == 0;
     struct msg_acquire acquire = {
-        .names = {names, 1},
+        .names = {sorted, (uint32_t)name_count},
         .owner = owner,
         .mode = (uint64_t)how->mode,
+        .permits = one ? 1 : how->permits,
+        .limit = how->limit,
         .wait_ms = how->wait_ms,
         .hold_max_ms = how->hold_max_ms,
         .delay_ms = how->delay_ms,
@@ -108,7 +143,7 @@ int hf_lock_acquire_with_async(hf_lock *lock, const char *name, const hf_acquire
         .meta = slice_make(how->meta, how->meta != NULL ? how->meta_bytes : 0),
     };
     struct call *made;
-    int rv = shell_begin(client, OP_CODE_ACQUIRE, &acquire, &made);
+    rv = shell_begin(client, OP_CODE_ACQUIRE, &acquire, &made);
     if (rv != HF_OK) return rv;
     made->fate = request != NULL ? FATE_HOLD : FATE_CANCEL;
     made->owner = owner;
@@ -118,6 +153,24 @@ int hf_lock_acquire_with_async(hf_lock *lock, const char *name, const hf_acquire
     made->take_cb = take;
     shell_submit(client, made, how->wait_ms, &(struct ending){done_cb, data, request, call});
     return HF_OK;
+}
+
+int hf_lock_acquire_many(hf_lock *lock, const char *const *names, size_t name_count,
+                         const hf_acquire *how, hf_grant *grant, hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(&w, hf_lock_acquire_many_async(lock, names, name_count, how, grant, request,
+                                                      shell_wake, &w, NULL));
+}
+
+int hf_lock_acquire_with_async(hf_lock *lock, const char *name, const hf_acquire *how,
+                               hf_grant *grant, hf_request *request, hf_done_cb done_cb, void *data,
+                               hf_call *call)
+{
+    if (how == NULL) return HF_EINVAL;
+    return hf_lock_acquire_many_async(lock, &name, 1, how, grant, request, done_cb, data, call);
 }
 
 int hf_lock_acquire_with(hf_lock *lock, const char *name, const hf_acquire *how, hf_grant *grant,
@@ -163,30 +216,43 @@ static int why_gone(hf_client *client, const hf_grant *grant)
     return word == GRANTS_LOST ? HF_ELOST : HF_ENOTHELD;
 }
 
-int hf_lock_release_async(hf_lock *lock, hf_grant *grant, hf_request *request, hf_done_cb done_cb,
-                          void *data, hf_call *call)
+/* Lock the client, and find what a call on a grant of this handle is about.
+ * \retval HF_OK locked, `slot` is alive. Everything else: not locked. */
+static int enter_grant(hf_lock *lock, const hf_grant *grant, struct slot **slot)
 {
-    if (lock == NULL || grant == NULL || grant->client != lock->client) return HF_EINVAL;
-    if (done_cb == NULL) return HF_EINVAL;
     hf_client *client = lock->client;
     int rv = shell_enter(client);
     if (rv != HF_OK) return rv;
-    uint64_t now_ns = shell_now(client);
-    core_expire(&client->core, now_ns); /* what is past its deadline is lost, told or not */
+    core_expire(&client->core, shell_now(client)); /* past its deadline it is lost, told or not */
     struct slot *s = grants_alive(&client->core.grants, ref_of(grant));
-    if (s == NULL || s->handle != lock) {
-        rv = s == NULL ? why_gone(client, grant) : HF_ENOTOWNER;
-        shell_leave(client);
-        return rv;
+    if (s == NULL) {
+        rv = why_gone(client, grant);
+    } else if (s->handle != lock) {
+        rv = HF_ENOTOWNER;
+    } else if (client->core.closing) {
+        rv = HF_ECLOSED;
     }
+    if (rv != HF_OK) shell_leave(client);
+    *slot = s;
+    return rv;
+}
+
+int hf_lock_release_async(hf_lock *lock, hf_grant *grant, hf_request *request, hf_done_cb done_cb,
+                          void *data, hf_call *call)
+{
+    struct slot *s;
     struct call *made;
-    rv = client->core.closing ? HF_ECLOSED : release_slot(client, s, &made);
+    if (lock == NULL || grant == NULL || grant->client != lock->client) return HF_EINVAL;
+    if (done_cb == NULL) return HF_EINVAL;
+    int rv = enter_grant(lock, grant, &s);
+    if (rv != HF_OK) return rv;
+    rv = release_slot(lock->client, s, &made);
     if (rv != HF_OK) {
-        shell_leave(client);
+        shell_leave(lock->client);
         return rv;
     }
     if (request != NULL) made->fate = FATE_HOLD;
-    shell_submit(client, made, 0, &(struct ending){done_cb, data, request, call});
+    shell_submit(lock->client, made, 0, &(struct ending){done_cb, data, request, call});
     return HF_OK;
 }
 
@@ -196,6 +262,73 @@ int hf_lock_release(hf_lock *lock, hf_grant *grant, hf_request *request)
     int rv = shell_may_sleep(&w);
     if (rv != HF_OK) return rv;
     return shell_sleep(&w, hf_lock_release_async(lock, grant, request, shell_wake, &w, NULL));
+}
+
+/* ------------------------------------------------------------------ changing the mode */
+
+/* take_cb of a change: it is no success under a grant that has ended here meanwhile. */
+static int take_change(struct call *call, int verdict)
+{
+    hf_client *client = call->handle;
+    if (verdict != HF_OK || call->cancelling) return verdict;
+    switch (grants_state(&client->core.grants, call->grant, shell_now(client))) {
+    case GRANTS_LOST: return HF_ELOST;
+    case GRANTS_ENDED: return HF_ENOTHELD;
+    default: return verdict;
+    }
+}
+
+static int change_mode(hf_lock *lock, uint16_t op, const hf_grant *grant, const struct ending *to)
+{
+    struct slot *s;
+    struct call *made;
+    if (lock == NULL || grant == NULL || grant->client != lock->client) return HF_EINVAL;
+    if (to->done_cb == NULL) return HF_EINVAL;
+    int rv = enter_grant(lock, grant, &s);
+    if (rv != HF_OK) return rv;
+    struct msg_change_mode change = {.fencing_token = s->token, .owner = s->owner};
+    rv = core_admits(&lock->client->core, op, shell_now(lock->client)) ? HF_OK : HF_EBREAKER;
+    if (rv == HF_OK) rv = core_call_new(&lock->client->core, op, &change, &made);
+    if (rv != HF_OK) {
+        shell_leave(lock->client);
+        return rv;
+    }
+    made->fate = to->request != NULL ? FATE_HOLD : FATE_REPEAT;
+    made->grant = grants_ref(s);
+    made->handle = lock->client; /* no acquire of the lock's: hf_lock_cancel() passes it by */
+    made->take_cb = take_change;
+    shell_submit(lock->client, made, 0, to);
+    return HF_OK;
+}
+
+int hf_lock_downgrade_async(hf_lock *lock, const hf_grant *grant, hf_request *request,
+                            hf_done_cb done_cb, void *data, hf_call *call)
+{
+    return change_mode(lock, OP_CODE_DOWNGRADE, grant,
+                       &(struct ending){done_cb, data, request, call});
+}
+
+int hf_lock_downgrade(hf_lock *lock, const hf_grant *grant, hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(&w, hf_lock_downgrade_async(lock, grant, request, shell_wake, &w, NULL));
+}
+
+int hf_lock_upgrade_async(hf_lock *lock, const hf_grant *grant, hf_request *request,
+                          hf_done_cb done_cb, void *data, hf_call *call)
+{
+    return change_mode(lock, OP_CODE_UPGRADE, grant,
+                       &(struct ending){done_cb, data, request, call});
+}
+
+int hf_lock_upgrade(hf_lock *lock, const hf_grant *grant, hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(&w, hf_lock_upgrade_async(lock, grant, request, shell_wake, &w, NULL));
 }
 
 /* ------------------------------------------------------------------ looking, without the lock */

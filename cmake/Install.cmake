@@ -4,6 +4,7 @@
 include(CMakePackageConfigHelpers)
 
 install(FILES client/include/holdfast.h client/include/holdfast_async.h
+    client/include/holdfast_lock.h
     client/include/holdfast_metrics.h client/include/holdfast_status.h
     client/include/holdfast_admin.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

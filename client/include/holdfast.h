@@ -22,7 +22,7 @@
  *   wait_ms where a call has one). All calls may be made from any thread; one handle (hf_lock,
  *   hf_record, hf_request) serves one thread at a time. Strings are UTF-8, NUL-terminated, borrowed
  *   until return. Outputs are written only on HF_OK unless said otherwise. holdfast_async.h has the
- *   same calls without waiting, and cancels one that waits.
+ *   same calls without waiting, and cancels one that waits; holdfast_lock.h has more of locks.
  *   After fork() the child's copies of all handles answer HF_ECLOSED at once: free them, or exec.
  * To free them sends nothing and leaves the parent's session alone; what the client held of memory
  *   stays allocated. A child that wants a client opens its own.
@@ -169,7 +169,8 @@ typedef struct hf_grant {
 
 enum hf_mode {
     HF_EXCLUSIVE = 0, /**< one holder; its token fences */
-    HF_SHARED = 1     /**< any number of holders; their tokens identify, they do not order */
+    HF_SHARED = 1,    /**< any number of holders; their tokens identify, they do not order */
+    HF_PERMITS = 2    /**< some of a limit of units (a semaphore); tokens as of HF_SHARED */
 };
 
 enum hf_grant_state {
@@ -188,6 +189,9 @@ typedef struct hf_acquire {
     int reentrant;        /**< 1: the same handle may acquire again; each needs its release. */
     const void *meta;     /**< Up to 1,024 bytes shown to whoever asks who holds it; may be NULL. */
     size_t meta_bytes;    /**< Its length. */
+    uint32_t permits;     /**< HF_PERMITS: how many, 1 to limit; 0 = 1. Other modes: 0. */
+    uint32_t limit;       /**< HF_PERMITS: how many there are, 1 to 1,000,000: the same for all who
+                               ask for this name, else HF_ELIMIT. Other modes: 0. */
 } hf_acquire;
 
 /** Make an owner. Does not block. \param lock Out; owned: hf_lock_free() it.
@@ -209,6 +213,8 @@ HF_API void hf_lock_free(hf_lock *lock);
  * \retval HF_EWAITTIMEOUT wait_ms passed. Nothing changed.
  * \retval HF_EDELAYED     wait_ms = 0, and the lock-delay of a lost holder runs.
  * \retval HF_EALREADY     this handle holds it already.
+ * \retval HF_EDEADLOCK    wait_ms > 0, and this handle holds what those wait for who stand in its
+ *                         way. Nothing changed: release what it holds, then ask for all at once.
  * \retval HF_ESESSION     the session expired; all its locks are gone. Nothing was acquired.
  * \retval HF_ETIMEOUT     no answer in time (request = NULL): cancelled in the background.
  * \retval HF_ELOST        the answer came after the lease's local deadline: it is being given back.
@@ -221,7 +227,10 @@ HF_API HF_NODISCARD int hf_lock_acquire(hf_lock *lock, const char *name, uint64_
 /** As hf_lock_acquire(), with everything that can be chosen. \param how borrowed.
  * \note hold_max_ms counts from the grant. After a wait the library asks how much of it is left
  *       before it returns; if that takes too long, the grant comes back HF_GRANT_SUSPECT and is not
- *       valid until the answer is there. */
+ *       valid until the answer is there.
+ * \retval HF_ELIMIT    SHARED or PERMITS, and the name is in use with another limit; HF_SHARED
+ *                      counts as one. Nothing changed: agree on one limit a name.
+ * \retval as hf_lock_acquire() for the rest. holdfast_lock.h takes several names at once. */
 HF_API HF_NODISCARD int hf_lock_acquire_with(hf_lock *lock, const char *name, const hf_acquire *how,
                                              hf_grant *grant, hf_request *request);
 
