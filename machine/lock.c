@@ -152,7 +152,9 @@ static int delay_units(struct machine *m, struct slice name, struct row_lock *lo
                        uint64_t units_lost, uint64_t until_ms)
 {
     HF_ASSERT(until_ms > state_now(m));
-    HF_ASSERT(lock->units_delayed + units_lost <= lock->limit || planted(PERMITS_OVER_LIMIT));
+    bool fits = lock->units_delayed + units_lost <= lock->limit;
+    if (planted(PERMITS_OVER_LIMIT)) fits = true;
+    HF_ASSERT(fits);
     struct row_key key = row_key_queue(name, until_ms);
     uint64_t units = 0;
     int rv = state_get_u64(m, TABLE_LOCK_DELAYS, row_key_slice(&key), &units);
