@@ -227,9 +227,10 @@ union message {
     struct msg_cancel cancel;
     struct msg_list list;
     struct msg_record_list record_list;
-    struct msg_begin begin;     /* answered like all that it does not know */
-    struct msg_resolve resolve; /* likewise */
-    struct msg_check check;     /* likewise */
+    struct msg_begin begin;        /* answered like all that it does not know */
+    struct msg_resolve resolve;    /* likewise */
+    struct msg_check check;        /* likewise */
+    struct msg_change_mode change; /* likewise */
 };
 
 static void dispatch(struct fake_server *f, struct who *from, const struct request_frame *frame)

@@ -251,6 +251,50 @@ static void test_lost_attempt_is_not_renewed_again(void **state)
     script_expect_nothing(&s);
 }
 
+/* ------------------------------------------------------------------ changes of mode */
+
+static struct call *change(uint16_t op, struct grant_ref ref)
+{
+    struct slot *slot = grants_alive(&s.core.grants, ref);
+    struct msg_change_mode change = {.fencing_token = slot->token, .owner = slot->owner};
+    struct call *call;
+    assert_int_equal(core_call_new(&s.core, op, &change, &call), HF_OK);
+    call->fate = FATE_REPEAT;
+    call->grant = ref;
+    core_submit(&s.core, call, s.now_ns + 5 * SEC, s.now_ns);
+    return call;
+}
+
+/* A refused change leaves the grant as it was, and so does one that is done. */
+static void test_change_of_mode_keeps_the_grant(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    struct call *call = change(OP_CODE_UPGRADE, ref);
+    script_reply(&s, script_expect(&s, OP_CODE_UPGRADE), HF_EUPGRADEBUSY, NULL);
+    script_finish(&s, call, HF_EUPGRADEBUSY);
+    assert_int_equal(word(ref), GRANTS_HELD);
+    call = change(OP_CODE_DOWNGRADE, ref);
+    script_reply(&s, script_expect(&s, OP_CODE_DOWNGRADE), HF_OK, NULL);
+    script_finish(&s, call, HF_OK);
+    assert_int_equal(word(ref), GRANTS_HELD);
+    assert_int_equal(count_losses(5, false), 0);
+}
+
+/* Told that it has gone, nobody goes on believing until KEEP says so. */
+static void test_change_of_mode_that_finds_nothing_ends_the_grant(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    struct call *call = change(OP_CODE_UPGRADE, ref);
+    struct msg_ended ended = {.reason = END_FORCED};
+    script_reply(&s, script_expect(&s, OP_CODE_UPGRADE), HF_ENOTHELD, &ended);
+    script_finish(&s, call, HF_ENOTHELD);
+    assert_int_equal(word(ref), GRANTS_LOST);
+    assert_int_equal(left(ref), 0);
+    assert_int_equal(count_losses(5, false), 1);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -266,6 +310,8 @@ int main(void)
         CASE(test_lost_token_is_not_brought_back_by_another_acquire),
         CASE(test_unwanted_reentrant_acquire_leaves_the_grant),
         CASE(test_lost_attempt_is_not_renewed_again),
+        CASE(test_change_of_mode_keeps_the_grant),
+        CASE(test_change_of_mode_that_finds_nothing_ends_the_grant),
     };
     return cmocka_run_group_tests_name("hold", tests, NULL, NULL);
 }

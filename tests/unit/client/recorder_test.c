@@ -59,6 +59,41 @@ static void test_busy_names_the_first_holder(void **state)
     script_finish(&s, call, HF_EBUSY);
 }
 
+/* Permits and several names have no lines: not when they are granted and given back, and not when
+ * the session ends while they are asked for. */
+static void test_permits_and_several_names_are_not_recorded(void **state)
+{
+    (void)state;
+    struct grant_ref ref;
+    uint64_t owner = hold(5, 0, &ref);
+    struct slice names[2] = {slice_of("a"), slice_of("b")};
+    struct msg_acquire both = {.names = {names, 2}, .owner = 8};
+    struct call *call = submit(OP_CODE_ACQUIRE, &both, FATE_CANCEL);
+    call->owner = both.owner;
+    script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), 6);
+    struct grant_ref many = call->grant;
+    script_finish(&s, call, HF_OK);
+    call = release(many);
+    struct msg_release_reply released = {.count_left = 0};
+    script_reply(&s, script_expect(&s, OP_CODE_RELEASE), HF_OK, &released);
+    script_finish(&s, call, HF_OK);
+    struct msg_acquire permits = {
+        .names = {&names[1], 1}, .owner = 9, .mode = MODE_PERMITS, .permits = 1, .limit = 2};
+    struct call *unanswered = submit(OP_CODE_ACQUIRE, &permits, FATE_CANCEL);
+    (void)script_expect(&s, OP_CODE_ACQUIRE);
+    expect_no_line();
+    struct msg_empty nothing = {0};
+    uint64_t sent_ns = s.now_ns;
+    call = submit(OP_CODE_CLOSE, &nothing, FATE_REPEAT);
+    script_reply(&s, script_expect(&s, OP_CODE_CLOSE), HF_OK, NULL);
+    expect("lock",
+           "\"release\",\"key\":\"a\",\"client\":\"test/a\"," CALLED
+           ",\"outcome\":\"ok\",\"args\":{\"token\":5," OWNER ",\"all\":1,\"if_any\":1}",
+           TIMES(sent_ns, s.now_ns), owner);
+    expect_no_line();
+    (void)unanswered;
+}
+
 static void expect_failed_acquire(uint64_t call_ns, uint64_t owner, const char *error)
 {
     expect("lock",
@@ -329,6 +364,7 @@ int main(void)
         CASE(acquire_and_release_are_a_line_each),
         CASE(request_that_is_sent_twice_is_one_line),
         CASE(busy_names_the_first_holder),
+        CASE(permits_and_several_names_are_not_recorded),
         CASE(refusal_of_the_only_send_is_a_failure),
         CASE(refusal_after_a_lost_send_is_unknown),
         CASE(canceled_acquire_failed),
