@@ -11,7 +11,7 @@
 
 #include "client/cli/cli.h"
 
-enum { ARGS_WORDS_MAX = 3 };
+enum { ARGS_WORDS_MAX = 32 };
 
 /** One option that a verb understands; exactly one of the three outputs is set. */
 struct arg_option {

@@ -15,10 +15,10 @@
 enum { CLOSE_SECONDS = 2 };
 
 static const struct verb *const verbs[] = {
-    &verb_status, &verb_locks, &verb_records, &verb_record, &verb_resolve,
-    &verb_reopen, &verb_erase, &verb_derive,  &verb_export, &verb_sessions,
-    &verb_lock,   &verb_once,  &verb_bench,   &verb_config, &verb_audit,
-    &verb_freeze, &verb_thaw,  &verb_frozen,  &verb_force,
+    &verb_status, &verb_locks,  &verb_records, &verb_record, &verb_resolve,
+    &verb_reopen, &verb_erase,  &verb_derive,  &verb_export, &verb_sessions,
+    &verb_lock,   &verb_permit, &verb_once,    &verb_bench,  &verb_config,
+    &verb_audit,  &verb_freeze, &verb_thaw,    &verb_frozen, &verb_force,
 };
 
 static const char help_tail[] =

@@ -1,8 +1,11 @@
-/* lock: run a command while holding a lock. The lock is not a mutex: the command gets the fencing
- * token, and what it writes to should refuse older ones (docs/contract.md, section 5). What this
- * verb adds is that the command ends before the lease does. */
+/* lock, permit: run a command while holding a lock, several at once, or permits. A lock is not a
+ * mutex: the command gets the fencing token, and what it writes to should refuse older ones
+ * (docs/contract.md, section 5). What these verbs add is that the command ends before the lease. */
+#include "client/include/holdfast_lock.h"
+
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "client/cli/args.h"
@@ -10,13 +13,19 @@
 #include "client/cli/run_command.h"
 #include "client/cli/words.h"
 
+enum { TITLE_BYTES = NAME_BYTES_MAX + 64 };
+
 struct holding {
-    hf_lock *lock;    /* the owner */
-    hf_grant grant;   /* while held */
-    const char *name; /* of the lock */
-    uint64_t ttl_ms;  /* the session's lease */
-    uint64_t wait_ms; /* --wait */
-    bool shared;      /* --shared */
+    hf_lock *lock;            /* the owner */
+    hf_grant grant;           /* while held */
+    const char *const *names; /* of the locks; borrowed */
+    int name_count;           /* of them */
+    int mode;                 /* enum hf_mode */
+    uint64_t ttl_ms;          /* the session's lease */
+    uint64_t wait_ms;         /* --wait */
+    uint64_t permits;         /* --permits */
+    uint64_t limit;           /* --limit */
+    char title[TITLE_BYTES];  /* what it is, for sentences */
 };
 
 static void on_loss(hf_client *client, const hf_loss *loss, void *data)
@@ -37,26 +46,43 @@ static int acquire(struct holding *h, const char *command, uint64_t wait_ms)
 {
     const hf_acquire how = {
         .wait_ms = wait_ms,
-        .mode = h->shared ? HF_SHARED : HF_EXCLUSIVE,
+        .mode = h->mode,
         .meta = command,
         .meta_bytes = strnlen(command, META_BYTES_MAX),
+        .permits = (uint32_t)h->permits,
+        .limit = (uint32_t)h->limit,
     };
-    return hf_lock_acquire_with(h->lock, h->name, &how, &h->grant, NULL);
+    return hf_lock_acquire_many(h->lock, h->names, (size_t)h->name_count, &how, &h->grant, NULL);
+}
+
+static void make_title(struct holding *h)
+{
+    const char *what = h->mode == HF_PERMITS ? "permits of" : h->name_count > 1 ? "locks" : "lock";
+    int size = snprintf(h->title, sizeof h->title, "the %s \"%s\"", what, h->names[0]);
+    HF_ASSERT(size > 0 && (size_t)size < sizeof h->title);
+    if (h->name_count == 1) return;
+    int more = snprintf(h->title + size, sizeof h->title - (size_t)size, " and %d more",
+                        h->name_count - 1);
+    HF_ASSERT(more > 0 && (size_t)(size + more) < sizeof h->title);
 }
 
 static int tell_not_acquired(const struct cli *cli, const struct holding *h, int status)
 {
+    const char *some = h->name_count > 1 ? "some of " : "";
     switch (status) {
     case HF_EBUSY:
         return cli_fail(CLI_TRY_AGAIN,
-                        "the lock \"%s\" is held by another; try later, or wait for it "
-                        "with --wait MS",
-                        h->name);
+                        "others hold %s%s, or wait for it; try later, or wait with --wait MS", some,
+                        h->title);
     case HF_EWAITTIMEOUT:
         return cli_fail(CLI_TRY_AGAIN,
-                        "the lock \"%s\" was held by others for all of %" PRIu64
-                        " ms; try later, or wait longer",
-                        h->name, h->wait_ms);
+                        "others held %s%s for all of %" PRIu64 " ms; try later, or wait longer",
+                        some, h->title, h->wait_ms);
+    case HF_ELIMIT:
+        return cli_fail(CLI_TRY_AGAIN,
+                        "%s%s cannot be had now: a lock of that name is in use with another limit, "
+                        "or as a shared one; use one --limit everywhere",
+                        some, h->title);
     default: return cli_fail_status(cli, status, "acquire the lock");
     }
 }
@@ -65,15 +91,13 @@ static int tell_interrupted(const struct holding *h, int number, int status)
 {
     if (status == HF_ETIMEOUT) {
         return cli_fail(128 + number,
-                        "interrupted before the lock \"%s\" was acquired; nothing was run, but no "
-                        "server confirmed that the queue was left: that is so with the lease, in "
-                        "at most %" PRIu64 " ms",
-                        h->name, h->ttl_ms);
+                        "interrupted before %s came; nothing was run, but no server confirmed that "
+                        "the queue was left: that is so with the lease, in at most %" PRIu64 " ms",
+                        h->title, h->ttl_ms);
     }
     return cli_fail(128 + number,
-                    "interrupted before the lock \"%s\" was acquired; nothing was run, and the "
-                    "queue was left",
-                    h->name);
+                    "interrupted before %s came; nothing was run, and the queue was left",
+                    h->title);
 }
 
 static int tell_not_started(const struct args *args, int error)
@@ -105,33 +129,105 @@ static int run_held(const struct args *args, struct holding *h)
     int released = lost ? HF_OK : hf_lock_release(h->lock, &h->grant, NULL);
     if (result.error != 0) return tell_not_started(args, result.error);
     if (lost) {
-        return cli_fail(CLI_LOST,
-                        "the lease of the lock \"%s\" was lost, so \"%s\" was %s; find out "
-                        "how far it came before you run it again",
-                        h->name, args->command[0],
-                        result.stopped ? "stopped" : "not protected to its end");
+        return cli_fail(
+            CLI_LOST,
+            "the lease of %s was lost, so \"%s\" was %s; find out how far it came before "
+            "you run it again",
+            h->title, args->command[0], result.stopped ? "stopped" : "not protected to its end");
     }
     if (released != HF_OK) {
-        cli_warn("the lock \"%s\" was held to the end of the command, but no server confirmed its "
-                 "release (%s); it ends with its lease, in at most %" PRIu64 " ms",
-                 h->name, hf_status_name(released), h->ttl_ms);
+        cli_warn("the command ended under %s, but no server confirmed the release (%s): it comes "
+                 "with the end of the lease, in at most %" PRIu64 " ms",
+                 h->title, hf_status_name(released), h->ttl_ms);
     }
     return result.exit_code;
 }
 
-static int parse(struct cli *cli, const struct verb *verb, int argc, char **argv, struct args *args,
-                 struct holding *h)
+static int check_names(const struct verb *verb, const struct holding *h)
+{
+    for (int i = 0; i < h->name_count; i++) {
+        int rv = name_check(verb, h->names[i], 1);
+        if (rv != CLI_OK) return rv;
+        for (int k = 0; k < i; k++) {
+            if (strcmp(h->names[i], h->names[k]) != 0) continue;
+            return cli_fail(CLI_USAGE, "`%s` was given the name \"%s\" twice; name each once",
+                            verb->name, h->names[i]);
+        }
+    }
+    return CLI_OK;
+}
+
+static int take_names(const struct verb *verb, const struct args *args, struct holding *h)
+{
+    int rv = args_expect(verb, args, 1, NAMES_MAX, true);
+    if (rv != CLI_OK) return rv;
+    h->names = args->words;
+    h->name_count = args->word_count;
+    rv = check_names(verb, h);
+    if (rv == CLI_OK) make_title(h);
+    return rv;
+}
+
+static int parse_lock(struct cli *cli, const struct verb *verb, int argc, char **argv,
+                      struct args *args, struct holding *h)
+{
+    bool shared = false;
+    const struct arg_option options[] = {
+        {.name = "--ttl", .number = &h->ttl_ms, .min = TTL_MS_MIN, .max = TTL_MS_MAX},
+        {.name = "--wait", .number = &h->wait_ms, .max = WAIT_MS_MAX},
+        {.name = "--shared", .flag = &shared},
+    };
+    int rv = args_parse(cli, verb, argc, argv, options, HF_ARRAY_COUNT(options), args);
+    h->mode = shared ? HF_SHARED : HF_EXCLUSIVE;
+    return rv != CLI_OK || args->help ? rv : take_names(verb, args, h);
+}
+
+static int parse_permit(struct cli *cli, const struct verb *verb, int argc, char **argv,
+                        struct args *args, struct holding *h)
 {
     const struct arg_option options[] = {
         {.name = "--ttl", .number = &h->ttl_ms, .min = TTL_MS_MIN, .max = TTL_MS_MAX},
         {.name = "--wait", .number = &h->wait_ms, .max = WAIT_MS_MAX},
-        {.name = "--shared", .flag = &h->shared},
+        {.name = "--limit", .number = &h->limit, .min = 1, .max = PERMITS_MAX},
+        {.name = "--permits", .number = &h->permits, .min = 1, .max = PERMITS_MAX},
     };
+    h->mode = HF_PERMITS;
+    h->permits = 1;
     int rv = args_parse(cli, verb, argc, argv, options, HF_ARRAY_COUNT(options), args);
     if (rv != CLI_OK || args->help) return rv;
-    rv = args_expect(verb, args, 1, 1, true);
-    if (rv == CLI_OK) rv = name_check(verb, args->words[0], 1);
-    h->name = args->words[0];
+    rv = take_names(verb, args, h);
+    if (rv != CLI_OK) return rv;
+    if (h->limit == 0) {
+        return cli_fail(CLI_USAGE, "`permit` was not told how many there are; say --limit N");
+    }
+    if (h->permits > h->limit) {
+        return cli_fail(CLI_USAGE,
+                        "`permit` cannot ever get %" PRIu64 " permits of %" PRIu64
+                        "; ask for fewer, or raise --limit",
+                        h->permits, h->limit);
+    }
+    return CLI_OK;
+}
+
+static int run_holding(struct cli *cli, const struct args *args, struct holding *h)
+{
+    int rv = cli_open(cli, h->ttl_ms, 0, on_loss);
+    if (rv != CLI_OK) return rv;
+    int status = hf_lock_new(cli->client, &h->lock);
+    interrupt_begin(cli->client);
+    if (status == HF_OK) status = acquire(h, args->command[0], 0);
+    bool busy = status == HF_EBUSY || status == HF_EDELAYED;
+    if (busy && h->wait_ms > 0 && interrupt_signal() == 0) {
+        /* Not at first: that nobody is there shall be told soon. */
+        status = acquire(h, args->command[0], h->wait_ms);
+    }
+    int interrupted = interrupt_end();
+    if (interrupted != 0) {
+        rv = tell_interrupted(h, interrupted, status);
+    } else {
+        rv = status == HF_OK ? run_held(args, h) : tell_not_acquired(cli, h, status);
+    }
+    hf_lock_free(h->lock);
     return rv;
 }
 
@@ -139,35 +235,27 @@ static int run_lock(struct cli *cli, const struct verb *verb, int argc, char **a
 {
     struct holding h = {.ttl_ms = 10000};
     struct args args;
-    int rv = parse(cli, verb, argc, argv, &args, &h);
+    int rv = parse_lock(cli, verb, argc, argv, &args, &h);
     if (rv != CLI_OK) return rv;
-    if (args.help) return args_help(verb);
-    rv = cli_open(cli, h.ttl_ms, 0, on_loss);
-    if (rv != CLI_OK) return rv;
+    return args.help ? args_help(verb) : run_holding(cli, &args, &h);
+}
 
-    int status = hf_lock_new(cli->client, &h.lock);
-    interrupt_begin(cli->client);
-    if (status == HF_OK) status = acquire(&h, args.command[0], 0);
-    bool busy = status == HF_EBUSY || status == HF_EDELAYED;
-    if (busy && h.wait_ms > 0 && interrupt_signal() == 0) {
-        /* Not at first: that nobody is there shall be told soon. */
-        status = acquire(&h, args.command[0], h.wait_ms);
-    }
-    int interrupted = interrupt_end();
-    if (interrupted != 0) {
-        rv = tell_interrupted(&h, interrupted, status);
-    } else {
-        rv = status == HF_OK ? run_held(&args, &h) : tell_not_acquired(cli, &h, status);
-    }
-    hf_lock_free(h.lock);
-    return rv;
+static int run_permit(struct cli *cli, const struct verb *verb, int argc, char **argv)
+{
+    struct holding h = {.ttl_ms = 10000};
+    struct args args;
+    int rv = parse_permit(cli, verb, argc, argv, &args, &h);
+    if (rv != CLI_OK) return rv;
+    return args.help ? args_help(verb) : run_holding(cli, &args, &h);
 }
 
 const struct verb verb_lock = {
     .name = "lock",
-    .synopsis = "NAME [--ttl MS] [--wait MS] [--shared] -- COMMAND ...",
-    .summary = "run COMMAND while holding the lock NAME",
+    .synopsis = "NAME ... [--ttl MS] [--wait MS] [--shared] -- COMMAND ...",
+    .summary = "run COMMAND while holding the lock NAME, or several at once",
     .help =
+        "  NAME ...    up to 32 locks, all or nothing, under one token: in whatever order they\n"
+        "              are named, callers cannot deadlock\n"
         "  --ttl MS    the lease, 500 to 3,600,000, default 10,000; it is renewed while COMMAND\n"
         "              runs, and is how long others wait if this machine dies\n"
         "  --wait MS   wait so long, in order of arrival; default 0: try once. Interrupted while\n"
@@ -182,4 +270,20 @@ const struct verb verb_lock = {
         "COMMAND\n"
         "stopped; 75 not acquired; 69 no server answered; 127 no such command.\n",
     .run = run_lock,
+};
+
+const struct verb verb_permit = {
+    .name = "permit",
+    .synopsis = "NAME ... --limit N [--permits N] [--ttl MS] [--wait MS] -- COMMAND ...",
+    .summary = "run COMMAND while holding some of the N permits of NAME",
+    .help =
+        "  NAME ...     up to 32 names, of each the same permits, all or nothing\n"
+        "  --limit N    how many there are, 1 to 1,000,000: the same for all who use NAME, else "
+        "75\n"
+        "  --permits N  how many of them COMMAND takes, 1 to the limit, default 1\n"
+        "  --ttl MS, --wait MS, COMMAND and the exit codes are as of `holdfast help lock`: at "
+        "most\n"
+        "limit / permits commands run at once. Tokens tell the holders apart; they fence nobody,\n"
+        "as several are good at a time. `lock NAME` waits until all permits are back.\n",
+    .run = run_permit,
 };

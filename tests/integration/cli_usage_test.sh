@@ -12,8 +12,8 @@ one_sentence() { # on standard error, and nothing on standard output
     grep -q '^holdfast: .*\.$' "$tmp/err" || fail "no sentence: $(cat "$tmp/err")"
 }
 
-verbs=(status locks records record resolve reopen erase derive export sessions lock once bench
-    config audit freeze thaw frozen force)
+verbs=(status locks records record resolve reopen erase derive export sessions lock permit
+    once bench config audit freeze thaw frozen force)
 
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
@@ -99,6 +99,17 @@ lock name --ttl 499 -- true
 lock name --wait 86400001 -- true
 lock name --wait 1e3 -- true
 lock -- true
+lock a b a -- true
+lock 0 1 2 3 4 5 6 7 8 9 a b c d e f g h i j k l m n o p q r s t u v w -- true
+lock a --limit 2 -- true
+permit --limit 2 -- true
+permit a -- true
+permit a --limit 2
+permit a --limit 0 -- true
+permit a --limit 1000001 -- true
+permit a --limit 2 --permits 0 -- true
+permit a --limit 2 --permits 3 -- true
+permit a --limit 2 --shared -- true
 once k
 once k --retain 59999 -- true
 once k --fingerprint -- true
@@ -160,5 +171,6 @@ expect 69 holdfast --timeout 200 bench lock --seconds 1 --clients 1
 one_sentence
 grep -q 'no server could be reached' "$tmp/err" || fail "no reason: $(cat "$tmp/err")"
 expect 69 holdfast lock name --timeout=300 -- touch "$tmp/ran"
+expect 69 holdfast permit name --limit 2 --timeout=300 -- touch "$tmp/ran"
 expect 69 holdfast --timeout 300 once k -- touch "$tmp/ran"
 [ ! -e "$tmp/ran" ] || fail 'the command was run'

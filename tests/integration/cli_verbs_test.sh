@@ -61,6 +61,24 @@ claim 'shared holders hold together'
 expect 0 holdfast lock s --shared -- holdfast lock s --shared -- true
 expect 75 holdfast lock s --shared -- holdfast lock s -- true
 
+claim 'several locks are held all at once or not at all'
+expect 0 holdfast lock m2 m1 -- sh -c "holdfast --json locks m; ! holdfast lock m1 -- true &&
+    ! holdfast lock m0 m2 -- true && holdfast lock m0 -- true" 2> "$tmp/err2"
+same 'both under one token' '2 1' "$(json '" ".join([str(len(d["locks"])),
+    str(len({l["fencing_token"] for l in d["locks"]}))])')"
+expect 75 holdfast lock m1 -- holdfast lock m0 m1 -- touch "$tmp/never"
+grep -q 'others hold some of the locks "m0" and 1 more' "$tmp/err" || fail "told: $(cat "$tmp/err")"
+
+claim 'permits are given out up to the limit and no further'
+expect 0 holdfast permit p --limit 3 -- holdfast permit p --limit 3 --permits 2 -- true
+expect 75 holdfast permit p --limit 3 -- holdfast permit p --limit 3 --permits 3 -- touch \
+    "$tmp/never"
+grep -q 'others hold the permits of "p"' "$tmp/err" || fail "told: $(cat "$tmp/err")"
+expect 75 holdfast permit p --limit 3 -- holdfast permit p --limit 4 -- touch "$tmp/never"
+grep -q 'use one --limit everywhere' "$tmp/err" || fail "told: $(cat "$tmp/err")"
+expect 75 holdfast permit p --limit 3 -- holdfast lock p -- touch "$tmp/never"
+[ ! -e "$tmp/never" ] || fail 'a command ran without the lock'
+
 claim 'a signal for the command line is one for its command'
 background holdfast lock c -- sh -c "trap 'exit 9' TERM; touch $tmp/c; while :; do sleep 0.02; done"
 eventually 10 test -e "$tmp/c"

@@ -73,6 +73,8 @@ static void add_frame(struct attack *a)
     else
         envelope = fitting_envelope(a, op);
     if (envelope.session == atomic_load(&a->good->session)) envelope.session++;
+    /* Whoever may connect may freeze everybody, and the good client is to be served. */
+    if (op == OP_CODE_FREEZE) op = OP_CODE_THAW;
     if (op == OP_CODE_CLOSE && prng_below(&a->h.prng, 20) != 0) op = OP_CODE_STATUS;
     int rv = frame_write_request(&a->h.bytes, op, ++a->request_id, &envelope, &request);
     if (rv != HF_OK) a->h.bytes.size = before;
