@@ -200,7 +200,7 @@ static int visit_waiters(struct search *s, uint32_t waiter, struct place *place,
         if (walk.value.size != 16) rv = HF_ECORRUPT;
         uint64_t session = rv == HF_OK ? get_u64(walk.value.data) : 0;
         if (rv == HF_OK) rv = parked_get(s->m, session, get_u64(walk.value.data + 8), &p);
-        struct msg_acquire acquire;
+        struct msg_acquire acquire = {.limit = 0};
         if (rv == HF_OK) rv = parked_request(s->m, &p, &acquire);
         if (rv == HF_ENOTFOUND) rv = HF_ECORRUPT;
         if (rv == HF_OK && !is_one_of_many(acquire.limit))

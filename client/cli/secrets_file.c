@@ -84,7 +84,8 @@ static bool take_line(char *line, struct secrets_file *file)
     char *id = strtok_r(line, blanks, &rest);
     if (id == NULL || id[0] == '#') return true;
     char *hex = strtok_r(NULL, blanks, &rest);
-    if (hex == NULL || strtok_r(NULL, blanks, &rest) != NULL) return false;
+    char *more = hex != NULL ? strtok_r(NULL, blanks, &rest) : NULL;
+    if (hex == NULL || more != NULL) return false;
     size_t bytes = to_bytes(hex);
     if (bytes < 16 || strlen(id) > 64 || file->count == SECRETS_FILE_ITEMS_MAX) return false;
     for (size_t i = 0; i < file->count; i++) {

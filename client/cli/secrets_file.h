@@ -28,7 +28,8 @@ int secrets_file_read(const char *path, struct secrets_file *file);
 void secrets_file_close(struct secrets_file *file);
 
 /** As cli_open(), with the secrets of `path`; NULL: of $HOLDFAST_SECRETS, and if that is not set,
- * CLI_USAGE after a sentence. \param ttl_ms, timeout_ms, lost_cb as cli_open()'s. */
+ * CLI_USAGE after a sentence. \param ttl_ms as cli_open()'s. \param timeout_ms likewise.
+ * \param lost_cb likewise. */
 HF_MUST_USE
 int secrets_open(struct cli *cli, const char *path, uint64_t ttl_ms, uint64_t timeout_ms,
                  void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data));

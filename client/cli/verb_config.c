@@ -104,7 +104,7 @@ static int set(struct cli *cli, const char *name, uint64_t value, const uint64_t
         hf_config_set(cli->client, name, value, was, act->reason, act->operator_name, &request),
         &request);
     if (status == HF_OK) return CLI_OK;
-    if (status != HF_ECHANGED) return cli_fail_status(cli, status, "set it");
+    if (status != HF_ECHANGED || was == NULL) return cli_fail_status(cli, status, "set it");
     return cli_fail(CLI_MISMATCH,
                     "\"%s\" is not %" PRIu64 " any more, so nothing was changed; look at it with "
                     "`holdfast config get %s` and decide again",

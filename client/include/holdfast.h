@@ -383,7 +383,8 @@ HF_API HF_NODISCARD int hf_record_derive(const hf_record *record, const char *st
                                          char out[HF_DERIVED_BYTES]);
 
 /** The same for any record, to reconcile with a provider. \param secret_id as hf_record_line shows
- * it. \param key 1 to 255 bytes of UTF-8. \param step, out as above. \retval as above. */
+ * it. \param key 1 to 255 bytes of UTF-8. \param step as above. \param out as above. \retval as
+ * above. */
 HF_API HF_NODISCARD int hf_derive(const hf_client *client, const char *secret_id, const char *key,
                                   const char *step, char out[HF_DERIVED_BYTES]);
 
