@@ -64,11 +64,12 @@ static bool parse(const char *text, struct guard_record *r)
 
 static bool read_records(int fd, void (*each)(const struct guard_record *r, void *data), void *data)
 {
-    char text[RECORDS_AT_ONCE * GUARD_RECORD_BYTES];
+    char text[RECORDS_AT_ONCE * GUARD_RECORD_BYTES + 1];
     struct guard_record r;
     ssize_t got;
     off_t at = 0;
-    while ((got = pread(fd, text, sizeof text, at)) > 0) {
+    while ((got = pread(fd, text, sizeof text - 1, at)) > 0) {
+        text[got] = '\0'; /* what is searched has an end */
         if (got % GUARD_RECORD_BYTES != 0) return false;
         for (ssize_t i = 0; i < got; i += GUARD_RECORD_BYTES) {
             if (!parse(text + i, &r)) return false;
