@@ -200,8 +200,8 @@ static void write_peer_messages(struct corpus *c)
         {.type = MESSAGE_VOTE, .vote = {9, 4, true, false}},
         {.type = MESSAGE_VOTE_RESULT, .vote_result = {true, true, 3, 4}},
         {.type = MESSAGE_TIMEOUT_NOW, .timeout_now = {9, 4}},
-        {.type = MESSAGE_PING, .ping = {11, 12, 13}},
-        {.type = MESSAGE_PONG, .pong = {11, true}},
+        {.type = MESSAGE_PING, .ping = {11, 12, 13, 14, {15, 16}, true}},
+        {.type = MESSAGE_PONG, .pong = {11, true, 14, DIGEST_SAME}},
     };
     for (unsigned i = 0; i < HF_ARRAY_COUNT(messages); i++) {
         struct message m = messages[i];
