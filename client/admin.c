@@ -7,22 +7,6 @@
 
 enum { CONFIG_ARENA_BYTES = 64 * 1024, PAGE_ACTS = 200 };
 
-static const char *copy(char *to, struct slice text)
-{
-    HF_ASSERT(text.size <= NAME_BYTES_MAX); /* the decoder's promise */
-    if (text.size > 0) memcpy(to, text.data, text.size);
-    to[text.size] = '\0';
-    return to;
-}
-
-static const char *copy_reason(char *to, struct slice text)
-{
-    HF_ASSERT(text.size <= EVIDENCE_BYTES_MAX); /* likewise */
-    if (text.size > 0) memcpy(to, text.data, text.size);
-    to[text.size] = '\0';
-    return to;
-}
-
 /* ------------------------------------------------------------------ CONFIG_GET */
 
 static int show_settings(struct look *look)
@@ -35,13 +19,13 @@ static int show_settings(struct look *look)
         char name[NAME_BYTES_MAX + 1];
         char about[NAME_BYTES_MAX + 1];
         hf_setting setting = {
-            .name = copy(name, lines[i].name),
+            .name = look_copy(name, sizeof name, lines[i].name),
             .value = lines[i].value,
             .initial = lines[i].initial,
             .min = lines[i].min,
             .max = lines[i].max,
             .changes = lines[i].changes,
-            .about = copy(about, lines[i].about),
+            .about = look_copy(about, sizeof about, lines[i].about),
         };
         if (look->each.setting_cb(&setting, look->each_data) != 0) break;
     }
@@ -172,11 +156,11 @@ static int show_frozen(struct look *look)
         char operator_name[NAME_BYTES_MAX + 1];
         char reason[EVIDENCE_BYTES_MAX + 1];
         hf_frozen frozen = {
-            .prefix = copy(prefix, lines[i].prefix),
+            .prefix = look_copy(prefix, sizeof prefix, lines[i].prefix),
             .since_ms = lines[i].since_ms,
             .wall_ms = lines[i].wall_ms,
-            .operator_name = copy(operator_name, lines[i].operator_name),
-            .reason = copy_reason(reason, lines[i].reason),
+            .operator_name = look_copy(operator_name, sizeof operator_name, lines[i].operator_name),
+            .reason = look_copy(reason, sizeof reason, lines[i].reason),
         };
         if (look->each.frozen_cb(&frozen, look->each_data) != 0) break;
     }
@@ -264,15 +248,16 @@ static int show_act(const void *act_line, void *data)
         .at_ms = from->at_ms,
         .wall_ms = from->wall_ms,
         .session = from->session,
-        .client_name = copy(text.client_name, from->client_name),
-        .principal = copy(text.principal, from->principal),
-        .peer = copy(text.peer, from->peer),
-        .operator_name = copy(text.operator_name, from->operator_name),
+        .client_name = look_copy(text.client_name, sizeof text.client_name, from->client_name),
+        .principal = look_copy(text.principal, sizeof text.principal, from->principal),
+        .peer = look_copy(text.peer, sizeof text.peer, from->peer),
+        .operator_name =
+            look_copy(text.operator_name, sizeof text.operator_name, from->operator_name),
         .act = op != NULL ? op->name : "",
-        .name = copy(text.name, from->name),
-        .reason = copy_reason(text.reason, from->reason),
-        .before = copy(text.before, from->before),
-        .after = copy(text.after, from->after),
+        .name = look_copy(text.name, sizeof text.name, from->name),
+        .reason = look_copy(text.reason, sizeof text.reason, from->reason),
+        .before = look_copy(text.before, sizeof text.before, from->before),
+        .after = look_copy(text.after, sizeof text.after, from->after),
     };
     return look->each.act_cb(&act, look->each_data);
 }

@@ -144,22 +144,33 @@ int hf_client_open(const hf_options *options, hf_client **out)
 
 /* Nothing new is begun from here on. What can be undone is cancelled now, and CLOSE follows it;
  * what cannot (completions, releases) is before CLOSE on its way, and has its answer before. */
-static void close_session(hf_client *client)
+static int begin_close(hf_client *client, struct waiter *waiter)
 {
     static const struct msg_empty nothing;
     struct call *call;
-    if (shell_enter(client) != HF_OK) return;
+    int rv = shell_enter(client);
+    if (rv != HF_OK) return rv;
     client->core.closing = true;
     core_interrupt_undoable(&client->core, CORE_NEVER, shell_now(client));
-    if (client->core.session.phase == SESSION_NONE ||
-        core_call_new(&client->core, OP_CODE_CLOSE, &nothing, &call) != HF_OK) {
+    rv = client->core.session.phase == SESSION_NONE
+             ? HF_ESESSION
+             : core_call_new(&client->core, OP_CODE_CLOSE, &nothing, &call);
+    if (rv != HF_OK) {
         shell_leave(client);
-        return;
+        return rv;
     }
     call->fate = FATE_REPEAT;
-    int verdict = shell_run(client, call, 0);
-    verdict = shell_end(client, call, verdict, NULL);
-    (void)verdict; /* no answer: the session ends by its lease */
+    shell_submit(client, call, 0, &(struct ending){.done_cb = shell_wake, .data = waiter});
+    return HF_OK;
+}
+
+static void close_session(hf_client *client)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    HF_ASSERT(rv == HF_OK); /* hf_client_close() has looked */
+    rv = shell_sleep(&w, begin_close(client, &w));
+    (void)rv; /* no answer: the session ends by its lease */
 }
 
 /* Nobody waits any longer: whoever was not answered until now is told so. */

@@ -4,14 +4,6 @@
 
 enum { PAGE_ITEMS = 200, CHECK_ARENA_BYTES = 4096 };
 
-static const char *copy(char *to, struct slice text)
-{
-    HF_ASSERT(text.size <= NAME_BYTES_MAX); /* the decoder's promise */
-    if (text.size > 0) memcpy(to, text.data, text.size);
-    to[text.size] = '\0';
-    return to;
-}
-
 static int copy_prefix(struct look *look, const char *prefix, struct slice *out)
 {
     size_t size = strlen(prefix);
@@ -69,7 +61,7 @@ static int show_lock(const void *lock_line, void *data)
     struct look *look = data;
     struct look_text *text = &look->text;
     hf_lock_line line = {
-        .name = copy(text->name, from->name),
+        .name = look_copy(text->name, sizeof text->name, from->name),
         .mode = (int)from->mode,
         .holder_count = (uint32_t)from->holder_count,
         .queue_length = (uint32_t)from->queue_length,
@@ -77,8 +69,8 @@ static int show_lock(const void *lock_line, void *data)
         .since_ms = from->since_ms,
         .lease_left_ms = from->lease_left_ms,
         .delay_left_ms = from->delay_left_ms,
-        .client_name = copy(text->client_name, from->client_name),
-        .peer = copy(text->peer, from->peer),
+        .client_name = look_copy(text->client_name, sizeof text->client_name, from->client_name),
+        .peer = look_copy(text->peer, sizeof text->peer, from->peer),
     };
     return look->each.lock_cb(&line, look->each_data);
 }
@@ -190,7 +182,7 @@ static int show_record(const void *record_line, void *data)
     struct look *look = data;
     struct look_text *text = &look->text;
     hf_record_line line = {
-        .key = copy(text->name, from->key),
+        .key = look_copy(text->name, sizeof text->name, from->key),
         .state = state_words[from->state],
         .fencing_token = from->fencing_token,
         .attempt = (uint32_t)from->attempt,
@@ -198,10 +190,10 @@ static int show_record(const void *record_line, void *data)
         .since_ms = from->since_ms,
         .left_ms = from->left_ms,
         .external = (int)from->external,
-        .checkpoint = copy(text->checkpoint, from->checkpoint),
-        .client_name = copy(text->client_name, from->client_name),
-        .peer = copy(text->peer, from->peer),
-        .secret_id = copy(text->secret_id, from->secret_id),
+        .checkpoint = look_copy(text->checkpoint, sizeof text->checkpoint, from->checkpoint),
+        .client_name = look_copy(text->client_name, sizeof text->client_name, from->client_name),
+        .peer = look_copy(text->peer, sizeof text->peer, from->peer),
+        .secret_id = look_copy(text->secret_id, sizeof text->secret_id, from->secret_id),
         .outcome = state_words[from->outcome],
         .lapsed = from->lapsed != 0,
     };

@@ -8,6 +8,15 @@
 #include "client/raw.h"
 #include "client/shell.h"
 
+/** A NUL-terminated copy. \param room  of `to`, in bytes. \return `to`. */
+static inline const char *look_copy(char *to, size_t room, struct slice text)
+{
+    HF_ASSERT(text.size < room); /* the decoder's promise */
+    if (text.size > 0) memcpy(to, text.data, text.size);
+    to[text.size] = '\0';
+    return to;
+}
+
 /** NUL-terminated copies for one line. */
 struct look_text {
     char name[NAME_BYTES_MAX + 1];        /**< lock or key */

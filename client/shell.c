@@ -60,7 +60,7 @@ static void finish(hf_client *client, struct call *call, struct waiter **chain)
     waiter->status = status;
     waiter->next = *chain;
     *chain = waiter;
-    if (!waiter->keeps) core_detach(&client->core, call);
+    core_detach(&client->core, call);
 }
 
 void shell_leave(hf_client *client)
@@ -169,17 +169,12 @@ static bool is_io_thread(void)
     return io_thread == shell_fork_count() + 1;
 }
 
-static void init_waiter(struct waiter *waiter, bool keeps)
-{
-    *waiter = (struct waiter){.keeps = keeps};
-    int rv = sem_init(&waiter->sem, 0, 0);
-    HF_ASSERT(rv == 0);
-}
-
 int shell_may_sleep(struct waiter *waiter)
 {
     if (is_io_thread()) return HF_EINVAL;
-    init_waiter(waiter, false);
+    *waiter = (struct waiter){.status = HF_OK};
+    int rv = sem_init(&waiter->sem, 0, 0);
+    HF_ASSERT(rv == 0);
     return HF_OK;
 }
 
@@ -188,24 +183,4 @@ int shell_sleep(struct waiter *waiter, int begun)
     while (begun == HF_OK && sem_wait(&waiter->sem) != 0) HF_ASSERT(errno == EINTR);
     sem_destroy(&waiter->sem);
     return begun == HF_OK ? waiter->status : begun;
-}
-
-int shell_run(hf_client *client, struct call *call, uint64_t wait_ms)
-{
-    struct waiter waiter;
-    HF_ASSERT(!is_io_thread());
-    init_waiter(&waiter, true);
-    const struct ending to = {.done_cb = shell_wake, .data = &waiter};
-    shell_submit(client, call, wait_ms, &to);
-    int verdict = shell_sleep(&waiter, HF_OK);
-    pthread_mutex_lock(&client->lock);
-    return verdict;
-}
-
-int shell_end(hf_client *client, struct call *call, int verdict, hf_request *request)
-{
-    if (call->held && request != NULL) *request = (hf_request){client, call->id};
-    core_detach(&client->core, call);
-    pthread_mutex_unlock(&client->lock);
-    return verdict;
 }

@@ -43,7 +43,6 @@ struct hf_client {
 struct waiter {
     sem_t sem;           /**< posted once its call is finished */
     int status;          /**< then: what the call answers */
-    bool keeps;          /**< it looks at the call afterwards: shell_run() */
     struct waiter *next; /**< in the chain to be posted after the lock was left */
 };
 
@@ -97,17 +96,6 @@ int shell_may_sleep(struct waiter *waiter);
  * \param begun  HF_OK, or why it was not: then this returns it at once. \return what it answers. */
 HF_MUST_USE
 int shell_sleep(struct waiter *waiter, int begun);
-
-/** Submit a call and sleep until its verdict, at most wait_ms + the client's timeout_ms. Enters and
- * returns locked, for who looks at the call then; shell_end() it. Not on an I/O thread.
- * \return the verdict. */
-HF_MUST_USE
-int shell_run(hf_client *client, struct call *call, uint64_t wait_ms);
-
-/** Look at the call no more, and unlock. Fills `request` if its fate is to be held.
- * \return `verdict`. */
-HF_MUST_USE
-int shell_end(hf_client *client, struct call *call, int verdict, hf_request *request);
 
 /** This thread is a client's I/O thread. */
 void shell_be_io_thread(void);

@@ -1,31 +1,6 @@
 /* Calls that their callers want no more: what CANCEL ends, what it leaves alone, and what the
  * caller is told. */
-#include "base/status.h"
-#include "tests/unit/client/scripted.h"
-#include "tests/unit/cmocka_all.h"
-
-static struct script s;
-
-static int setup(void **state)
-{
-    (void)state;
-    script_open(&s, "a:1", 10000);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    script_close(&s);
-    return 0;
-}
-
-static struct request *first_acquire(struct call **call, enum call_fate fate)
-{
-    *call = script_acquire(&s, 0, 0, fate);
-    script_open_session(&s);
-    return script_expect(&s, OP_CODE_ACQUIRE);
-}
+#include "tests/unit/client/script_fixture.h"
 
 /* Grants a lock, and asks for its release so that the caller's time is up before anybody heard of
  * it. Returns the held call. */

@@ -1,25 +1,7 @@
 /* A server that lies, stammers or raves: the connection is left, calls are repeated on the next
  * one, and nothing of what it said is believed. */
 #include "base/prng.h"
-#include "base/status.h"
-#include "tests/unit/client/scripted.h"
-#include "tests/unit/cmocka_all.h"
-
-static struct script s;
-
-static int setup(void **state)
-{
-    (void)state;
-    script_open(&s, "a:1", 10000);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    script_close(&s);
-    return 0;
-}
+#include "tests/unit/client/script_fixture.h"
 
 /* The core left the connection; on the next one the call is answered as if nothing had been. */
 static void recovers(struct call *call, uint64_t epoch)

@@ -3,28 +3,10 @@
 #ifndef TESTS_UNIT_CLIENT_LEASE_FIXTURE_H
 #define TESTS_UNIT_CLIENT_LEASE_FIXTURE_H
 
-#include "base/status.h"
-#include "tests/unit/client/scripted.h"
-#include "tests/unit/cmocka_all.h"
-
-static struct script s;
+#include "tests/unit/client/script_fixture.h"
 
 /* ttl 10 s, drift 1 %, margin 20 ms */
 #define LEASE (9900 * MS - 20 * MS)
-
-static inline int setup(void **state)
-{
-    (void)state;
-    script_open(&s, "a:1", 10000);
-    return 0;
-}
-
-static inline int teardown(void **state)
-{
-    (void)state;
-    script_close(&s);
-    return 0;
-}
 
 /* Take lock "a" under `token`; the answer comes at once. */
 static inline struct grant_ref hold(uint64_t token)

@@ -1,24 +1,6 @@
 /* Which server the core talks to: redirects, pauses, a list walked without end, a silent connection
  * that is left. */
-#include "base/status.h"
-#include "tests/unit/client/scripted.h"
-#include "tests/unit/cmocka_all.h"
-
-static struct script s;
-
-static int setup(void **state)
-{
-    (void)state;
-    script_open(&s, "a:1", 10000);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    script_close(&s);
-    return 0;
-}
+#include "tests/unit/client/script_fixture.h"
 
 /* Another server leads, and is said to: the client goes there with the same request. */
 static void test_redirect_is_followed(void **state)

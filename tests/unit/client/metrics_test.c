@@ -1,24 +1,6 @@
 /* What a core counts: each call once by how it ended, each request by its sends, and how long
  * requests took that do not wait. */
-#include "base/status.h"
-#include "tests/unit/client/scripted.h"
-#include "tests/unit/cmocka_all.h"
-
-static struct script s;
-
-static int setup(void **state)
-{
-    (void)state;
-    script_open(&s, "a:1", 10000);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    script_close(&s);
-    return 0;
-}
+#include "tests/unit/client/script_fixture.h"
 
 /* One call of each ending is one in its own counter, and in no other. */
 static void test_call_is_counted_once_by_its_end(void **state)

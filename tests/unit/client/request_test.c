@@ -1,31 +1,6 @@
 /* Exactly once, seen from the client: the same number over every connection until an answer is
  * final, cancelled or held when the caller's time is up, and acknowledged only then. */
-#include "base/status.h"
-#include "tests/unit/client/scripted.h"
-#include "tests/unit/cmocka_all.h"
-
-static struct script s;
-
-static int setup(void **state)
-{
-    (void)state;
-    script_open(&s, "a:1", 10000);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    script_close(&s);
-    return 0;
-}
-
-static struct request *first_acquire(struct call **call, enum call_fate fate)
-{
-    *call = script_acquire(&s, 0, 0, fate);
-    script_open_session(&s);
-    return script_expect(&s, OP_CODE_ACQUIRE);
-}
+#include "tests/unit/client/script_fixture.h"
 
 static void resume_after_a_cut(void)
 {
