@@ -337,6 +337,17 @@ def check_statuses(tree):
             yield listed, line, f'{name} is {given.group(1)} in {STATUS_HEADER}, here {number}'
 
 
+def check_named_tests(tree):
+    """A test that a document names exists."""
+    code = [s.text for s in tree.sources if s.room == 'tests' and s.is_c]
+    tests = set(re.findall(r'^static void (test_\w+)\(', '\n'.join(code), re.M))
+    for source in tree.sources:
+        for line, text in enumerate(source.lines if source.room == 'docs' else [], 1):
+            for name in re.findall(r'`(test_\w+)`', text):
+                if name not in tests:
+                    yield source, line, f'there is no {name} in tests/: name what shows it now'
+
+
 # ---------------------------------------------------------------- assertions and jumps
 
 ASSERTING = re.compile(r'\b(HF_ASSERT|HF_UNREACHABLE|_Static_assert)\b|\bassert_\w+\(')
@@ -403,7 +414,7 @@ def check_names(source, tree):
 FILE_RULES = [check_arrows, check_doors, check_size, check_blanks, check_calls, check_words,
               check_head, check_line_comments, check_docs, check_results, check_public_header,
               check_assertions, check_jumps, check_typedefs, check_names]
-TREE_RULES = [check_one_uv_file_in_raft, check_statuses, check_density]
+TREE_RULES = [check_one_uv_file_in_raft, check_statuses, check_named_tests, check_density]
 SKIPPED = {'.git', 'build', '.cache', '__pycache__'}
 
 

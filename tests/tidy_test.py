@@ -145,6 +145,7 @@ PLANTED = [
     (HF_H, header(DOC + 'HF_API HF_NODISCARD int hf_go(void);\n'), 'hf_go: list each status'),
     (STATUS_H, header('int a;\n'), 'HF_EBUSY is not in'),
     (STATUS_H, header('enum { HF_EBUSY = -2 };\n'), 'HF_EBUSY is -2'),
+    ('docs/a.md', 'As `test_of_nothing` shows.\n', 'there is no test_of_nothing'),
     ('raft/a.c', body(LONG), 'no HF_ASSERT'),
     ('storage/a.c', body(12).replace('\n}', '\n}\n') * 12, 'storage/ has 0 assertions'),
     ('base/a.c', HEAD + 'void f(void)\n{\nagain:\n    goto again;\n}\n', 'only forwards'),

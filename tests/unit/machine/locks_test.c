@@ -96,6 +96,27 @@ static void test_reentrance_counts_and_release_counts_down(void **state)
     assert_int_equal(holders_of(f, "a"), 0);
 }
 
+/* 65,535 acquisitions of one grant at most; the one that is refused changes nothing. */
+static void test_reentrance_is_bounded(void **state)
+{
+    struct fixture *f = *state;
+    f->unchecked = true;
+    uint64_t s = open_session(f, "s", 3600000);
+    struct want again = {.name = "a", .owner = 1, .reentrant = 1};
+    uint64_t token = acquire_ok(f, s, 1, again);
+    for (uint64_t i = 2; i <= REENTRANCE_MAX; i++) {
+        add_acquire(f, s, i, again);
+        if (i % 512 == 0) apply_entry(f);
+    }
+    apply_entry(f);
+    struct msg_info_reply info = info_of(f, "a");
+    assert_int_equal(info.holders.count, 1);
+    assert_int_equal(((const struct holder_info *)info.holders.items)->count, REENTRANCE_MAX);
+    assert_int_equal(acquire(f, s, REENTRANCE_MAX + 1, again)->status, HF_EQUOTA);
+    assert_int_equal(release(f, s, REENTRANCE_MAX + 2, "a", token, 1), HF_OK);
+    assert_int_equal(acquire(f, s, REENTRANCE_MAX + 3, again)->status, HF_OK);
+}
+
 /* A release by the wrong owner or session, of an old token, of a free lock or of a token that was
  * never issued has no effect and is no success. */
 static void test_a_release_that_is_not_the_owners_has_no_effect(void **state)
@@ -441,6 +462,32 @@ static void test_a_session_has_a_quota_of_names(void **state)
     assert_int_equal(counts.session_count, 0);
 }
 
+/* A lock has at most 16,384 waiters; whoever asks then is refused, and nobody else. */
+static void test_a_lock_has_a_quota_of_waiters(void **state)
+{
+    struct fixture *f = *state;
+    f->unchecked = true;
+    uint64_t holder = open_session(f, "holder", 3600000);
+    uint64_t token = acquire_ok(f, holder, 1, A1);
+    uint64_t sessions[5];
+    char name[16];
+    for (unsigned i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, "s%u", i);
+        sessions[i] = open_session(f, name, 3600000);
+    }
+    struct want want = {.name = "a", .wait_ms = 3600000};
+    for (uint64_t i = 0; i < LOCK_WAITERS_MAX; i++) {
+        want.owner = i / 4 + 1;
+        add_acquire(f, sessions[i % 4], i / 4 + 1, want);
+        if (i % 512 == 511) apply_entry(f);
+    }
+    assert_int_equal(queue_of(f, "a"), LOCK_WAITERS_MAX);
+    want.owner = 1;
+    assert_int_equal(acquire(f, sessions[4], 1, want)->status, HF_EQUOTA);
+    assert_int_equal(release(f, holder, 2, "a", token, 1), HF_OK); /* the first one's turn */
+    assert_int_equal(acquire_status(f, sessions[4], 2, want), ACQUIRE_WAITS);
+}
+
 /* At most 1,024 grants a serving; the rest at once, in the next entry. */
 static void test_a_serving_is_bounded_and_goes_on(void **state)
 {
@@ -506,6 +553,7 @@ int main(void)
         LOCK_TEST(test_tokens_rise_over_names_and_deletions),
         LOCK_TEST(test_two_owners_of_a_session_exclude_each_other),
         LOCK_TEST(test_reentrance_counts_and_release_counts_down),
+        LOCK_TEST(test_reentrance_is_bounded),
         LOCK_TEST(test_a_release_that_is_not_the_owners_has_no_effect),
         LOCK_TEST(test_waiters_are_served_first_in_first_out),
         LOCK_TEST(test_nobody_passes_an_older_waiter),
@@ -521,6 +569,7 @@ int main(void)
         LOCK_TEST(test_info_shows_holder_and_queue),
         LOCK_TEST(test_list_pages_by_prefix),
         LOCK_TEST(test_a_session_has_a_quota_of_names),
+        LOCK_TEST(test_a_lock_has_a_quota_of_waiters),
         LOCK_TEST(test_a_serving_is_bounded_and_goes_on),
         LOCK_TEST(test_a_delay_that_a_full_sweep_puts_off_still_serves),
     };
