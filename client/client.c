@@ -83,6 +83,7 @@ static int configure(const hf_options *options, struct core_config *config, char
         .breaker_after_ms = options->breaker_after_ms,
         .breaker_open_ms = options->breaker_open_ms,
         .retries_per_s = options->retries_per_s,
+        .stale_reads = options->stale_reads != 0,
         .progress_ms = options->progress_ms,
         .random_cb = draw,
     };

@@ -248,6 +248,8 @@ static int write_call(struct core *c, struct call *call, uint64_t now_ns)
         fill_envelope(c, &envelope, ranges);
         envelope.seq = call->seq;
     }
+    bool looks = (call->op->traits & OP_READ) != 0 && call->op->code != OP_CODE_CHECK;
+    envelope.stale_ok = c->config.stale_reads && looks;
     uint64_t id = core_draw_id(c, ID_CALL, index);
     int rv = core_write(c, call->op->code, id, &envelope, buffer_slice(&call->body));
     if (rv != HF_OK) return rv;

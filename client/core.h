@@ -60,6 +60,7 @@ struct core_config {
     uint64_t breaker_after_ms; /**< as struct breaker's after_ms; 0 = off */
     uint64_t breaker_open_ms;  /**< as its open_ms */
     uint32_t retries_per_s;    /**< as struct budget's per_s; 0 = no limit */
+    bool stale_reads;          /**< reads say stale_ok */
     uint64_t progress_ms; /**< renew no more after so long without core_progress(); 0 = always */
     void (*random_cb)(void *out, size_t bytes, void *data); /**< secrets and owner ids */
     void *random_data;                                      /**< handed to it */

@@ -144,6 +144,9 @@ int envelope_check(uint16_t code, const struct client_envelope *e, const char **
     if ((info->traits & OP_NUMBERED) == 0 && e->seq != 0) {
         return refuse(sentence, "this op has no request number: seq must be 0");
     }
+    if (e->stale_ok != 0 && (info->traits & OP_READ) == 0) {
+        return refuse(sentence, "stale_ok is for reads");
+    }
     if ((info->traits & OP_SESSION) != 0) {
         if (e->session == 0) return refuse(sentence, "this op wants a session");
         return check_ranges(e, sentence);

@@ -15,19 +15,24 @@
     F(T, U64, last, 1, UINT64_MAX)  /* last one, >= first (checked by envelope_check) */
 CODEC_STRUCT(ack_range, ACK_RANGE_FIELDS)
 
-/* What a client says of itself with a request; all zero for a request without a session. */
-#define CLIENT_ENVELOPE_FIELDS(T, F, L)                                                  \
+#define SESSION_ENVELOPE_FIELDS(T, F, L)                                                 \
     F(T, U64, session, 0, UINT64_MAX)                /* 0 = none */                      \
     F(T, U64, seq, 0, UINT64_MAX)                    /* 0 = an op without a number */    \
     F(T, U64, ack, 0, UINT64_MAX)                    /* all seqs <= ack are answered */  \
     L(T, ack_range, ack_ranges, 0, ACK_RANGES_MAX)   /* answered above it, rising */     \
     F(T, U64, renews, 0, 1)                          /* 1: this op renews the session */ \
     F(T, STR, traceparent, 0, TRACEPARENT_BYTES_MAX) /* W3C trace context, or empty */
+
+/* What a client says of itself with a request; all zero for one without a session, but for the last
+ * two. */
+#define CLIENT_ENVELOPE_FIELDS(T, F, L) \
+    SESSION_ENVELOPE_FIELDS(T, F, L)    \
+    F(T, U64, stale_ok, 0, 1) /* 1: any server may answer this read, as far as it has come */
 CODEC_STRUCT(client_envelope, CLIENT_ENVELOPE_FIELDS)
 
 /* The same as it stands in the log, with what the server knows of the caller. */
 #define ENVELOPE_FIELDS(T, F, L)                                                            \
-    CLIENT_ENVELOPE_FIELDS(T, F, L)                                                         \
+    SESSION_ENVELOPE_FIELDS(T, F, L)                                                        \
     F(T, STR, principal, 0, NAME_BYTES_MAX) /* "anonymous" until there is authentication */ \
     F(T, STR, peer, 0, ADDRESS_BYTES_MAX)   /* the caller's address */                      \
     F(T, U64, acl_revision, 0, UINT64_MAX)  /* access control as it was at the door */

@@ -158,7 +158,8 @@ static int dispatch(struct door *d, struct door_connection *c, const struct requ
     c->unanswered++;
     if (too_much) return replica_turn_away(d->replica, now, &caller, HF_ETOOBUSY);
     if ((traits & OP_READ) != 0)
-        return replica_read(d->replica, now, &caller, q->body, q->frame.body);
+        return replica_read(d->replica, now, &caller, q->body, q->frame.body,
+                            q->envelope.stale_ok != 0);
     if (caller.session != 0 && caller.op != OP_CODE_RESUME) bind(d, c, caller.session);
     return replica_write(d->replica, now, &caller, &q->envelope, slice_of(c->peer), q->frame.body);
 }

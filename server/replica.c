@@ -230,6 +230,7 @@ int replica_open(const struct replica_config *config, struct replica_now now,
     r->now = now;
     list_init(&r->reads);
     list_init(&r->pages);
+    list_init(&r->stale_pages);
     list_init(&r->seeking);
     snprintf(r->client_address, sizeof r->client_address, "%s", config->client_address);
 
@@ -247,6 +248,7 @@ void replica_close(struct replica *r)
     if (r == NULL) return;
     LIST_FOR_SAFE(link, &r->reads) free(HF_CONTAINER_OF(link, struct waiting_read, link));
     LIST_FOR_SAFE(link, &r->pages) free(HF_CONTAINER_OF(link, struct waiting_read, link));
+    LIST_FOR_SAFE(link, &r->stale_pages) free(HF_CONTAINER_OF(link, struct waiting_read, link));
     replica_seeking_close(r);
     driver_free(r->driver);
     machine_close(r->machine);
@@ -386,6 +388,7 @@ uint64_t replica_next_wake(const struct replica *r)
     wake_ms = earlier(wake_ms, replica_space_when(r));
     wake_ms = earlier(wake_ms, replica_members_when(r));
     wake_ms = earlier(wake_ms, replica_seeking_when(r));
+    if (!list_empty(&r->stale_pages)) return r->now.elapsed_ms;
     if (!r->leads) return wake_ms;
     if (page_is_due(r)) return r->now.elapsed_ms;
     uint64_t leader_ms = leader_wake(r);

@@ -139,10 +139,11 @@ int replica_turn_away(struct replica *r, struct replica_now now,
 
 /** Take an op with OP_READ; answered through ports.reply, at once or when the machine is there.
  * \param body  the request as encoded, checked at the door; copied if it has to wait.
- * \param request  the same, decoded; borrowed for the call. \retval faults only. */
+ * \param request  the same, decoded; borrowed for the call.
+ * \param stale_ok  answer from what is applied here, whoever leads. \retval faults only. */
 HF_MUST_USE
 int replica_read(struct replica *r, struct replica_now now, const struct replica_caller *caller,
-                 const void *request, struct slice body);
+                 const void *request, struct slice body, bool stale_ok);
 
 enum { REPLICA_MEMBERS_MAX = 64 };
 

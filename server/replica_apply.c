@@ -166,8 +166,8 @@ static bool walks(const struct replica_caller *caller)
     return (op_find(caller->op)->traits & OP_PAGES) != 0;
 }
 
-static int queue_read(struct replica *r, const struct replica_caller *caller, struct slice body,
-                      uint64_t index)
+static int queue_read(struct replica *r, struct list *reads, const struct replica_caller *caller,
+                      struct slice body, uint64_t index)
 {
     bool full = r->read_count >= r->limits.reads_max || HF_BUGGIFY(FULL_READS);
     if (full) return replica_refuse(r, caller, HF_ETOOBUSY);
@@ -176,26 +176,29 @@ static int queue_read(struct replica *r, const struct replica_caller *caller, st
     *read = (struct waiting_read){
         .caller = *caller,
         .index = index,
-        .round = rounds_join(&r->rounds),
+        .round = reads != &r->stale_pages ? rounds_join(&r->rounds) : 0,
         .body_bytes = body.size,
     };
     memcpy(read->body, body.data, body.size);
-    list_push_back(walks(caller) ? &r->pages : &r->reads, &read->link);
+    list_push_back(reads, &read->link);
     r->read_count++;
     return HF_OK;
 }
 
 int replica_read(struct replica *r, struct replica_now now, const struct replica_caller *caller,
-                 const void *request, struct slice body)
+                 const void *request, struct slice body, bool stale_ok)
 {
     HF_ASSERT((op_find(caller->op)->traits & OP_READ) != 0);
     r->now = now;
     if (r->stopping) return replica_refuse(r, caller, HF_ESHUTDOWN);
+    if (stale_ok && walks(caller)) return queue_read(r, &r->stale_pages, caller, body, 0);
+    if (stale_ok) return answer_read(r, caller, request);
     if (driver_state(r->driver) != DRIVER_LEADER) return replica_refuse(r, caller, HF_ENOTLEADER);
-    if (!r->leads) return queue_read(r, caller, body, 0);
+    struct list *reads = walks(caller) ? &r->pages : &r->reads;
+    if (!r->leads) return queue_read(r, reads, caller, body, 0);
     uint64_t index = driver_commit_index(r->driver);
     bool at_once = r->alone && r->applied_index >= index && !walks(caller);
-    return at_once ? answer_read(r, caller, request) : queue_read(r, caller, body, index);
+    return at_once ? answer_read(r, caller, request) : queue_read(r, reads, caller, body, index);
 }
 
 static int serve_one(struct replica *r, const struct waiting_read *read)
@@ -207,6 +210,25 @@ static int serve_one(struct replica *r, const struct waiting_read *read)
     int rv = codec_decode(type, slice_make(read->body, read->body_bytes), &r->arena, request);
     if (rv != HF_OK) return HF_EINTERNAL; /* it was decoded when it came */
     return answer_read(r, &read->caller, request);
+}
+
+static void drop_read(struct replica *r, struct waiting_read *read)
+{
+    list_remove(&read->link);
+    free(read);
+    r->read_count--;
+}
+
+static int serve_stale_pages(struct replica *r)
+{
+    int rv = HF_OK;
+    while (rv == HF_OK && r->pages_left > 0 && !list_empty(&r->stale_pages)) {
+        struct waiting_read *read = HF_CONTAINER_OF(r->stale_pages.next, struct waiting_read, link);
+        rv = serve_one(r, read);
+        drop_read(r, read);
+        r->pages_left--;
+    }
+    return rv;
 }
 
 /* Serve the front of a list: all that may be answered, or at most *left of them. */
@@ -222,9 +244,7 @@ static int serve_list(struct replica *r, struct list *reads, uint32_t *left)
         if (planted(READ_UNCONFIRMED)) waits = r->applied_index < read->index;
         if (leads && (waits || *left == 0)) return HF_OK;
         int rv = leads ? serve_one(r, read) : replica_refuse(r, &read->caller, HF_ENOTLEADER);
-        list_remove(&read->link);
-        free(read);
-        r->read_count--;
+        drop_read(r, read);
         *left -= leads;
         if (rv != HF_OK) return rv;
     }
@@ -235,5 +255,6 @@ int replica_serve_reads(struct replica *r)
 {
     uint32_t all = UINT32_MAX;
     int rv = serve_list(r, &r->reads, &all);
-    return rv == HF_OK ? serve_list(r, &r->pages, &r->pages_left) : rv;
+    if (rv == HF_OK) rv = serve_list(r, &r->pages, &r->pages_left);
+    return rv == HF_OK ? serve_stale_pages(r) : rv;
 }

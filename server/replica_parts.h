@@ -59,7 +59,8 @@ struct replica {
     struct pending_table pending; /**< unanswered */
     struct list reads;            /**< of struct waiting_read, oldest first */
     struct list pages;            /**< likewise: those with OP_PAGES, some a pass */
-    uint32_t read_count;          /**< in `reads` and `pages` */
+    struct list stale_pages;      /**< likewise: those that ask nobody who leads */
+    uint32_t read_count;          /**< in these three */
     struct list seeking;          /**< of struct seeking: they wait until a leader is known */
     uint32_t seeking_count;       /**< in it */
     uint32_t pages_left;          /**< to be served before the next pass */

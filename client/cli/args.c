@@ -105,6 +105,7 @@ int args_parse(struct cli *cli, const struct verb *verb, int argc, char **argv,
     const struct arg_option everywhere[] = {
         {.name = "--servers", .text = &cli->servers},
         {.name = "--json", .flag = &cli->json},
+        {.name = "--stale", .flag = &cli->stale},
         {.name = "--timeout", .number = &cli->timeout_ms, .min = 1, .max = 3600000},
         {.name = "--help", .flag = &args->help},
     };

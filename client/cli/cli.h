@@ -33,6 +33,7 @@ enum cli_exit {
 struct cli {
     const char *servers; /**< --servers, else HOLDFAST_SERVERS, else the default; borrowed */
     bool json;           /**< --json: for programs */
+    bool stale;          /**< --stale: any server may answer what only looks */
     uint64_t timeout_ms; /**< --timeout: for a call beyond its wait; 0 = the verb's default */
     const struct secrets_file *secrets; /**< for cli_open(), by secrets_open(); else NULL */
     hf_client *client;                  /**< opened by cli_open(), closed by main(); NULL before */

@@ -33,6 +33,8 @@ static const char help_tail[] =
     "  --timeout MS              how long a server may take to answer, beyond --wait; default "
     "10,000,\n"
     "                            for the verbs that only look 5,000\n"
+    "  --stale                   lists and looks: let any server answer, as far as it has come,\n"
+    "                            also while no majority runs; what is shown may be past\n"
     "  --help, --version\n"
     "\n"
     "$HOLDFAST_HISTORY, for tests of a cluster: append what is asked and answered to that file.\n"
@@ -145,6 +147,7 @@ int cli_open(struct cli *cli, uint64_t ttl_ms, uint64_t timeout_ms,
     hf_options_init(&options);
     options.servers = cli->servers;
     options.lost_cb = lost_cb;
+    options.stale_reads = cli->stale;
     const char *history = getenv("HOLDFAST_HISTORY");
     if (history != NULL && history[0] != '\0') options.history_path = history;
     if (cli->secrets != NULL) {

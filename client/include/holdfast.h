@@ -83,6 +83,10 @@ typedef struct hf_options {
         breaker_open_ms; /**< Meanwhile admit one call so often; 1 to 3,600,000, default 1,000. */
     uint32_t retries_per_s; /**< How many requests of new work are repeated a second once 2,048
                                were; default 100, 0 = no limit. */
+    int stale_reads; /**< 1: any server answers this client's looks and lists at once, as far as it
+                          has come itself, also where no majority runs; what they show may be past.
+                          hf_lock_check() is no such look. Default 0: what was answered before a
+                          call is in its answer. */
     uint64_t progress_ms; /**< Renew only while hf_client_progress() is called at least so often; at
                                most 86,400,000; default 0 = renew as long as the process runs. */
     void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data); /**< Called on the I/O

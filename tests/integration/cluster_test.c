@@ -308,6 +308,50 @@ static void test_member_that_lost_its_directory_is_kept_out(void **state)
     assert_int_equal(server_process_stop(s), 0);
 }
 
+static int note_holder(const hf_lock_line *line, void *data)
+{
+    *(uint64_t *)data = line->fencing_token;
+    return 0;
+}
+
+/* Two of three are dead: the third cannot know whether it is up to date, and answers those alone
+ * who say that they do not mind. */
+static void test_lone_survivor_answers_stale_reads_alone(void **state)
+{
+    (void)state;
+    unsigned survivor = other_than(cluster_process_leader(&cluster));
+    hf_client *client = open_client(cluster.addresses);
+    uint64_t token = take(client, "stale/a");
+    assert_true(cluster_process_agree(&cluster));
+    for (unsigned i = 0; i < CLUSTER_PROCESSES; i++)
+        if (i != survivor) server_process_kill(&cluster.servers[i]);
+
+    hf_client *looker;
+    hf_options options;
+    hf_options_init(&options);
+    options.servers = cluster.addresses;
+    options.timeout_ms = 1500;
+    for (options.stale_reads = 0; options.stale_reads <= 1; options.stale_reads++) {
+        bool stale = options.stale_reads != 0;
+        uint64_t listed = 0;
+        uint64_t shown = 0;
+        int verdict;
+        assert_int_equal(hf_client_open(&options, &looker), HF_OK);
+        int rv = hf_lock_list(looker, "stale/", note_holder, &listed);
+        assert_int_equal(rv == HF_OK, stale);
+        rv = hf_lock_info(looker, "stale/a", note_holder, &shown);
+        assert_int_equal(rv == HF_OK, stale);
+        assert_int_equal(listed, stale ? token : 0);
+        assert_int_equal(shown, stale ? token : 0);
+        rv = hf_lock_check(looker, "stale/a", token, &verdict, NULL);
+        assert_int_not_equal(rv, HF_OK); /* no such look: it must not be past */
+        hf_client_close(looker);
+    }
+    assert_int_equal(run_cli(cluster.addresses, "locks --stale"), 0);
+    assert_true(cluster_process_start(&cluster));
+    close_client(client);
+}
+
 /* A second server under a member's number, from a directory of its own and on other addresses, is
  * refused by those who know the first: nothing changes for them. */
 static void test_second_server_under_a_members_number_is_refused(void **state)
@@ -351,6 +395,7 @@ int main(void)
         CLUSTER_TEST(test_acknowledged_state_survives_the_death_of_all),
         CLUSTER_TEST(test_member_that_lost_its_directory_is_kept_out),
         CLUSTER_TEST(test_second_server_under_a_members_number_is_refused),
+        CLUSTER_TEST(test_lone_survivor_answers_stale_reads_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,7 +207,7 @@ static void test_other_requests_hold_what_they_say(void **state)
 
     struct msg_empty empty = {0};
     assert_request(OP_CODE_CLOSE, &empty, HF_OK);
-    assert_request(99, &empty, HF_EBADREQUEST);
+    assert_request(127, &empty, HF_EBADREQUEST);
 }
 
 /* ------------------------------------------------------------------ envelopes */
@@ -254,6 +254,20 @@ static void test_without_a_session_there_is_nothing_to_acknowledge(void **state)
     assert_envelope(OP_CODE_LIST, &e, HF_EBADREQUEST);
 }
 
+/* What any server may answer is a read. */
+static void test_only_reads_may_be_stale(void **state)
+{
+    (void)state;
+    for (uint16_t code = 0; code <= OP_CODE_MAX; code++) {
+        const struct op_info *info = op_find(code);
+        unsigned traits = info != NULL ? info->traits : 0;
+        struct client_envelope e = {.stale_ok = 1};
+        e.session = (traits & OP_SESSION) != 0;
+        e.seq = (traits & OP_NUMBERED) != 0;
+        assert_envelope(code, &e, (traits & OP_READ) != 0 ? HF_OK : HF_EBADREQUEST);
+    }
+}
+
 /* Ranges rise, none touches ack from below, none is upside down; the greatest seq may end one. */
 static void test_ack_ranges_rise_above_ack(void **state)
 {
@@ -292,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_other_requests_hold_what_they_say),
         cmocka_unit_test(test_session_and_seq_stand_where_they_belong),
         cmocka_unit_test(test_without_a_session_there_is_nothing_to_acknowledge),
+        cmocka_unit_test(test_only_reads_may_be_stale),
         cmocka_unit_test(test_ack_ranges_rise_above_ack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

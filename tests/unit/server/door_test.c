@@ -31,7 +31,7 @@ static void expect_complaint(struct client *c, uint64_t request_id, const char *
 static void send_raw(struct client *c, uint16_t op, uint64_t request_id, const void *body,
                      size_t body_size)
 {
-    static const uint8_t envelope[] = {0x96, 0, 0, 0, 0x90, 0, 0xa0};
+    static const uint8_t envelope[] = {0x97, 0, 0, 0, 0x90, 0, 0xa0, 0};
     uint8_t frame[1024];
     size_t size = FRAME_HEADER_BYTES + sizeof envelope + body_size;
     assert_true(size <= sizeof frame);
@@ -137,7 +137,7 @@ static void test_bad_requests_are_answered_and_survived(void **state)
     static const uint8_t number[] = {0x91, 0x01};
     struct client c;
     client_connect(&c, w);
-    send_raw(&c, 99, 71, empty, sizeof empty);
+    send_raw(&c, 127, 71, empty, sizeof empty);
     expect_complaint(&c, 71, "no such op");
     send_raw(&c, OP_CODE_OPEN, 72, number, sizeof number);
     expect_complaint(&c, 72, "body");
