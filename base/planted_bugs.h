@@ -162,6 +162,11 @@
     BUG(64, FROZEN_SERVED,                                                                         \
         "queues under a frozen prefix are served: what an administrator stopped goes on")          \
     BUG(65, FORCE_BEFORE_KNOWN,                                                                    \
-        "a lock that was forced is granted on before its holder knows: two believe in it")
+        "a lock that was forced is granted on before its holder knows: two believe in it")         \
+    BUG(66, REVOKE_FORGOTTEN,                                                                      \
+        "the end of a REVOKE's grace is forgotten: who does not give the lock back keeps it")      \
+    BUG(67, REVOKE_NOT_WAITED,                                                                     \
+        "a grant whose grace is over is forced without waiting until its holder knows: two "       \
+        "believe in the lock")
 
 #endif

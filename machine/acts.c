@@ -7,35 +7,55 @@
 
 enum { LINE_BYTES = 120 }; /* of a line in an answer, without its texts; about */
 
-int act_keep(struct machine *m, const struct op_context *ctx, const struct act *act)
+int act_keep_of(struct machine *m, const struct act_origin *origin, const struct act *act)
 {
-    HF_ASSERT(m->session_id == ctx->envelope->session);
+    HF_ASSERT(origin->session != 0);
     HF_ASSERT(strlen(act->before) < ACT_TEXT_BYTES && strlen(act->after) < ACT_TEXT_BYTES);
     HF_ASSERT(m->meta.act_counter < UINT64_MAX);
-    struct row_session_info info;
-    int rv = session_info_get(m, m->session_id, &info);
-    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
     uint64_t number = ++m->meta.act_counter;
     m->meta_changed = true;
     struct row_act row = {
         .at_ms = state_now(m),
         .wall_ms = m->meta.wall_ms,
-        .session = m->session_id,
-        .client_name = info.name,
-        .principal = ctx->envelope->principal,
-        .peer = ctx->envelope->peer,
+        .session = origin->session,
+        .client_name = origin->client_name,
+        .principal = origin->principal,
+        .peer = origin->peer,
         .operator_name = act->operator_name,
-        .op = ctx->op,
+        .op = origin->op,
         .name = act->name,
         .reason = act->reason,
         .before = slice_of(act->before),
         .after = slice_of(act->after),
     };
     struct row_key key = row_key_u64(number);
-    rv = state_put(m, TABLE_ACTS, row_key_slice(&key), &row_act_type, &row);
+    int rv = state_put(m, TABLE_ACTS, row_key_slice(&key), &row_act_type, &row);
     if (rv != HF_OK || number <= ACTS_KEPT_MAX) return rv;
     key = row_key_u64(number - ACTS_KEPT_MAX);
     return state_del(m, TABLE_ACTS, row_key_slice(&key));
+}
+
+int act_origin_of(struct machine *m, const struct op_context *ctx, struct act_origin *origin)
+{
+    HF_ASSERT(m->session_id == ctx->envelope->session);
+    struct row_session_info info;
+    int rv = session_info_get(m, m->session_id, &info);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+    *origin = (struct act_origin){
+        .session = m->session_id,
+        .client_name = info.name,
+        .principal = ctx->envelope->principal,
+        .peer = ctx->envelope->peer,
+        .op = ctx->op,
+    };
+    return HF_OK;
+}
+
+int act_keep(struct machine *m, const struct op_context *ctx, const struct act *act)
+{
+    struct act_origin origin;
+    int rv = act_origin_of(m, ctx, &origin);
+    return rv == HF_OK ? act_keep_of(m, &origin, act) : rv;
 }
 
 static int show_act(struct machine *m, uint64_t number, struct act_line *line, size_t *bytes)

@@ -20,9 +20,26 @@ struct act {
     const char *after;          /**< likewise */
 };
 
+/** Whose act it is. All borrowed. */
+struct act_origin {
+    uint64_t session;         /**< through which it was done */
+    struct slice client_name; /**< the session's name then */
+    struct slice principal;   /**< as its op's envelope told */
+    struct slice peer;        /**< likewise */
+    uint16_t op;              /**< enum op_code */
+};
+
+/** The origin of the op that is being applied. \param origin Out: in scratch, and the op's. */
+HF_MUST_USE
+int act_origin_of(struct machine *m, const struct op_context *ctx, struct act_origin *origin);
+
 /** Keep an act of the op that is being applied. */
 HF_MUST_USE
 int act_keep(struct machine *m, const struct op_context *ctx, const struct act *act);
+
+/** Keep what became of an earlier act. */
+HF_MUST_USE
+int act_keep_of(struct machine *m, const struct act_origin *origin, const struct act *act);
 
 /** AUDIT; see struct op_owner. */
 HF_MUST_USE

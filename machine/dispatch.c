@@ -11,6 +11,7 @@
 #include "machine/reads.h"
 #include "machine/record.h"
 #include "machine/replies.h"
+#include "machine/revoke.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
 
@@ -53,6 +54,7 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_THAW] = {.apply = thaw_apply},
     [OP_CODE_FROZEN_LIST] = {.read = read_frozen},
     [OP_CODE_FORCE] = {.apply = force_apply},
+    [OP_CODE_REVOKE] = {.apply = revoke_apply},
 };
 
 static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {
@@ -67,6 +69,7 @@ static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {
     [DEADLINE_SERVE] = {SWEEP_REST, serve_due},
     [DEADLINE_THAW] = {SWEEP_REST, thaw_due},
     [DEADLINE_FORCED] = {SWEEP_REST, force_due},
+    [DEADLINE_REVOKE] = {SWEEP_GRANTS, revoke_due},
 };
 
 const struct op_owner *op_owner_find(uint16_t op)

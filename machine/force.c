@@ -76,6 +76,20 @@ int force_due(struct machine *m, struct slice id)
     return force_is_known(m, get_u64(id.data), get_u64(id.data + 8));
 }
 
+int force_grant(struct machine *m, uint64_t token, const struct row_grant *grant, bool waits)
+{
+    struct row_session draft;
+    struct row_session *s;
+    int rv = session_get(m, grant->session, &draft, &s);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+    uint64_t until_ms = s->expires_ms;
+    HF_ASSERT(s->ended == 0);
+    if (until_ms <= state_now(m) || planted(FORCE_BEFORE_KNOWN)) waits = false;
+    /* First taken, then freed: a lock that were idle in between would forget its limit. */
+    if (waits) rv = keep_units(m, token, grant, until_ms);
+    return rv == HF_OK ? grant_end(m, token, grant, END_FORCED) : rv;
+}
+
 /* ------------------------------------------------------------------ FORCE */
 
 static int note(struct machine *m, const struct op_context *ctx, const struct msg_force *force,
@@ -107,17 +121,10 @@ int force_apply(struct machine *m, const struct op_context *ctx, const void *req
     if (state_token_is_future(m, token))
         return reply_complain(out, ctx->op, "this fencing token was never issued");
     struct row_grant grant;
-    struct row_session draft;
-    struct row_session *s;
     int rv = grant_get(m, token, &grant);
     if (rv == HF_ENOTFOUND || (rv == HF_OK && !grant_has_name(&grant, force->name)))
         return reply_set(out, ctx->op, HF_ESTALE, NULL);
-    if (rv == HF_OK) rv = session_get(m, grant.session, &draft, &s);
-    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
-    uint64_t until_ms = s->expires_ms;
-    bool waits = force->now == 0 && until_ms > state_now(m) && !planted(FORCE_BEFORE_KNOWN);
-    rv = grant_end(m, token, &grant, END_FORCED);
-    if (rv == HF_OK && waits) rv = keep_units(m, token, &grant, until_ms);
+    if (rv == HF_OK) rv = force_grant(m, token, &grant, force->now == 0);
     if (rv == HF_OK) rv = note(m, ctx, force, &grant);
     return rv == HF_OK ? reply_set(out, ctx->op, HF_OK, NULL) : rv;
 }

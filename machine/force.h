@@ -13,6 +13,11 @@
 HF_MUST_USE
 int force_is_known(struct machine *m, uint64_t session, uint64_t token);
 
+/** End a grant by force. \param waits  its units stay taken until its holder knows, or its
+ * session's lease, as it stands now, is over; else nobody is waited for. */
+HF_MUST_USE
+int force_grant(struct machine *m, uint64_t token, const struct row_grant *grant, bool waits);
+
 /** DEADLINE_FORCED. */
 HF_MUST_USE
 int force_due(struct machine *m, struct slice id);

@@ -6,6 +6,7 @@
 #include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/lock_history.h"
+#include "machine/revoke.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
 
@@ -228,6 +229,7 @@ int grant_end(struct machine *m, uint64_t token, const struct row_grant *grant,
         m->meta.token_counter -= 1;
         m->meta_changed = true;
     }
+    if (rv == HF_OK) rv = revoke_over(m, token, grant, reason);
     if (rv == HF_OK && (reason == END_HOLD_MAX || reason == END_FORCED))
         rv = session_lose(m, grant->session, token, reason);
     return rv == HF_OK ? free_locks(m, token, grant, reason) : rv;
@@ -241,8 +243,9 @@ static int end_listed(struct machine *m, uint64_t token)
     int rv = grant_get(m, token, &grant);
     if (rv == HF_OK) rv = session_get(m, grant.session, &draft, &s);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
-    HF_ASSERT(s->ended != 0 || grant.hold_until_ms <= state_now(m));
-    return grant_end(m, token, &grant, s->ended != 0 ? (enum end_reason)s->ended : END_HOLD_MAX);
+    if (s->ended != 0) return grant_end(m, token, &grant, (enum end_reason)s->ended);
+    bool held_long = grant.hold_until_ms != 0 && grant.hold_until_ms <= state_now(m);
+    return held_long ? grant_end(m, token, &grant, END_HOLD_MAX) : revoke_force(m, token, &grant);
 }
 
 int grants_end_listed(struct machine *m)

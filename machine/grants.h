@@ -74,8 +74,8 @@ HF_MUST_USE
 int grant_end(struct machine *m, uint64_t token, const struct row_grant *grant,
               enum end_reason reason);
 
-/** End all of m->ending, in token order: those of ended sessions for the session's reason, the
- * others for hold_max. */
+/** End all of m->ending, in token order: those of ended sessions for the session's reason, then
+ * those held for hold_max, the others by force: they were asked back, and their grace is over. */
 HF_MUST_USE
 int grants_end_listed(struct machine *m);
 

@@ -87,6 +87,7 @@ static int look_at_deadline(struct audit *a, struct slice key, struct slice valu
     case DEADLINE_RETENTION: return audit_has(a, TABLE_RECORDS, id, "deadline of a record");
     case DEADLINE_TOMBSTONE: return audit_has(a, TABLE_TOMBSTONES, id, "deadline of a tombstone");
     case DEADLINE_FORCED: return audit_has(a, TABLE_FORCED, id, "deadline of a forced grant");
+    case DEADLINE_REVOKE: return audit_has(a, TABLE_REVOKES, id, "deadline of a grace");
     case DEADLINE_SERVE:
     case DEADLINE_THAW: return HF_OK; /* of queues that may be gone meanwhile */
     }

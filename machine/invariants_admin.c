@@ -1,10 +1,11 @@
-/* Invariants of what administrators keep: settings, what was done, frozen
- * prefixes, forced grants. */
+/* Invariants of what administrators keep: settings, what was done, frozen prefixes, grants that
+ * were forced or are asked back. */
 #include <inttypes.h>
 
 #include "machine/acts.h"
 #include "machine/audit.h"
 #include "machine/freeze.h"
+#include "machine/grants.h"
 #include "machine/lock.h"
 #include "machine/settings.h"
 
@@ -126,11 +127,30 @@ static int check_forced(struct audit *a)
     return rv;
 }
 
+/* A grant that is asked back is there, and will be looked at when its grace ends. */
+static int look_at_revoke(struct audit *a, struct slice key, struct slice value)
+{
+    struct row_revoke row;
+    struct row_grant grant;
+    uint64_t token = row_key_last(key);
+    int rv = state_decode(a->m, &row_revoke_type, value, &row);
+    if (rv == HF_OK) rv = grant_get(a->m, token, &grant);
+    if (rv == HF_ENOTFOUND ||
+        (rv == HF_OK && (grant.session != get_u64(key.data) || !grant_has_name(&grant, row.name))))
+        return audit_fail(a, "token %" PRIu64 " is asked back, and is no such grant", token);
+    if (rv != HF_OK) return rv;
+    if (row.overdue == 0) return audit_has_deadline(a, row.until_ms, DEADLINE_REVOKE, key);
+    if (row.then != REVOKE_THEN_ALARM || row.until_ms > state_now(a->m))
+        return audit_fail(a, "token %" PRIu64 " is overdue before its time", token);
+    return HF_OK;
+}
+
 int audit_admin(struct audit *a)
 {
     int rv = check_acts(a);
     if (rv == HF_OK) rv = check_frozen(a);
     if (rv == HF_OK) rv = check_forced(a);
+    if (rv == HF_OK) rv = audit_rows(a, TABLE_REVOKES, NULL, look_at_revoke);
     for (unsigned i = 0; rv == HF_OK && i < SETTING_COUNT; i++)
         rv = check_setting(a, (enum setting)i);
     return rv;

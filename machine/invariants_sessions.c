@@ -22,6 +22,7 @@ static int check_counts(struct audit *a, uint64_t session, const struct row_sess
 {
     int rv = expect_count(a, session, TABLE_BOUND, s->attempt_count, "attempts");
     if (rv == HF_OK) rv = expect_count(a, session, TABLE_LOSSES, s->loss_count, "losses");
+    if (rv == HF_OK) rv = expect_count(a, session, TABLE_REVOKES, s->asked_count, "grants asked");
     if (rv == HF_OK) rv = expect_count(a, session, TABLE_REPLIES, s->unacked_count, "replies");
     return rv;
 }
@@ -121,7 +122,7 @@ static int check_life(struct audit *a, uint64_t session, const struct row_sessio
             return audit_fail(a, "session %" PRIu64 " expires before its deadline row", session);
         return audit_has_deadline(a, s->deadline_ms, DEADLINE_SESSION, row_key_slice(&id));
     }
-    if (s->grant_count + s->waiter_count + s->attempt_count + s->loss_count != 0)
+    if (s->grant_count + s->waiter_count + s->attempt_count + s->loss_count + s->asked_count != 0)
         return audit_fail(a, "session %" PRIu64 " ended and still has something", session);
     return audit_has_deadline(a, s->deadline_ms, DEADLINE_FORGET, row_key_slice(&id));
 }
@@ -178,7 +179,7 @@ int audit_sessions(struct audit *a)
 {
     static const enum machine_table parts[] = {
         TABLE_SESSION_INFO,   TABLE_REPLIES, TABLE_PARKED, TABLE_OWNERS,
-        TABLE_SESSION_GRANTS, TABLE_LOSSES,  TABLE_BOUND,
+        TABLE_SESSION_GRANTS, TABLE_LOSSES,  TABLE_BOUND,  TABLE_REVOKES,
     };
     int rv = audit_rows(a, TABLE_SESSIONS, NULL, look_at_session);
     for (size_t i = 0; rv == HF_OK && i < HF_ARRAY_COUNT(parts); i++)

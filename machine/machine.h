@@ -39,6 +39,9 @@ struct machine_sink {
     void (*parked_cb)(uint32_t position, void *data);
     /** A parked request is answered: by this entry's sweep, or by one of its ops. */
     void (*woken_cb)(uint64_t session, uint64_t seq, const struct machine_reply *reply, void *data);
+    /** A grant of this lock was asked back (REVOKE, then alarm), its grace is over, and it is held
+     * still. \param name  borrowed until the callback returns. */
+    void (*overdue_cb)(struct slice name, void *data);
     void *data; /**< handed to all */
 };
 

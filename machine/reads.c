@@ -6,6 +6,7 @@
 #include "machine/freeze.h"
 #include "machine/grants.h"
 #include "machine/lock_history.h"
+#include "machine/revoke.h"
 #include "machine/sessions.h"
 
 /* ------------------------------------------------------------------ pages */
@@ -106,6 +107,9 @@ static int show_holder(struct machine *m, uint64_t token, uint64_t elapsed_ms,
         .traceparent = grant.traceparent,
         .name_count = grant.names.count,
     };
+    uint64_t until_ms = 0;
+    if (s.asked_count > 0) rv = revoke_look(m, grant.session, token, &shown.asked, &until_ms);
+    shown.asked_left_ms = read_left(m, until_ms, elapsed_ms);
     if (rv == HF_OK) rv = read_keep(m, &shown.client_name);
     if (rv == HF_OK) rv = read_keep(m, &shown.peer);
     if (rv == HF_OK) rv = read_keep(m, &shown.meta);

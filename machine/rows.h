@@ -49,7 +49,8 @@ enum machine_table {
     TABLE_ACTS = 24,           /**< number -> row_act: what administrators did */
     TABLE_FROZEN = 25,         /**< 0, prefix -> row_frozen */
     TABLE_FORCED = 26,         /**< session, token -> row_forced: a grant whose units stay taken */
-    TABLE_END = 27,
+    TABLE_REVOKES = 27,        /**< session, token -> row_revoke: a grant that is asked back */
+    TABLE_END = 28,
 };
 _Static_assert((int)TABLE_END <= 32, "the store's tables are numbered 0 to 31");
 
@@ -66,7 +67,8 @@ enum deadline_kind {
     DEADLINE_SERVE = 9,     /**< a serving that reached its limit goes on; id: table, name */
     DEADLINE_THAW = 10,     /**< queues to serve after a THAW; id: table, prefix's bytes, name */
     DEADLINE_FORCED = 11,   /**< a forced grant is not waited for any more; id: session, token */
-    DEADLINE_KIND_MAX = 11,
+    DEADLINE_REVOKE = 12,   /**< the grace of a REVOKE ends; id: session, token */
+    DEADLINE_KIND_MAX = 12,
 };
 
 enum {
@@ -105,6 +107,7 @@ CODEC_STRUCT(row_meta, ROW_META_FIELDS)
     F(T, U64, waiter_count, 0, UINT32_MAX)              /* names waited for */                \
     F(T, U64, attempt_count, 0, UINT32_MAX)             /* attempts bound to it */            \
     F(T, U64, loss_count, 0, UINT32_MAX)                /* losses not acknowledged */         \
+    F(T, U64, asked_count, 0, UINT32_MAX)               /* grants asked back */               \
     F(T, U64, ended, 0, END_REASON_MAX)                 /* enum end_reason; 0 = alive */      \
     F(T, U64, ended_ms, 0, TIME_MS_MAX)                 /* cluster time */
 CODEC_STRUCT(row_session, ROW_SESSION_FIELDS)
@@ -285,10 +288,25 @@ CODEC_STRUCT(row_frozen, ROW_FROZEN_FIELDS)
     F(T, U64, until_ms, 0, TIME_MS_MAX)
 CODEC_STRUCT(row_forced, ROW_FORCED_FIELDS)
 
+/* Who asked is kept for the act that tells what became of it. */
+#define ROW_REVOKE_FIELDS(T, F, L)                                     \
+    F(T, STR, name, 1, NAME_BYTES_MAX)   /* of its locks, as told */   \
+    F(T, U64, then, 0, REVOKE_THEN_MAX)  /* enum revoke_then */        \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)  /* asked back */              \
+    F(T, U64, until_ms, 0, TIME_MS_MAX)  /* the grace's end */         \
+    F(T, U64, overdue, 0, 1)             /* the alarm was given */     \
+    F(T, U64, by_session, 1, UINT64_MAX) /* who asked, as row_act's */ \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX)                          \
+    F(T, STR, principal, 0, NAME_BYTES_MAX)                            \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                              \
+    F(T, STR, operator_name, 0, NAME_BYTES_MAX)                        \
+    F(T, STR, reason, 0, EVIDENCE_BYTES_MAX)
+CODEC_STRUCT(row_revoke, ROW_REVOKE_FIELDS)
+
 /* Every row: TYPE(struct, FIELDS, version). */
 #define HF_ROWS(TYPE)                                  \
     TYPE(row_meta, ROW_META_FIELDS, 2)                 \
-    TYPE(row_session, ROW_SESSION_FIELDS, 1)           \
+    TYPE(row_session, ROW_SESSION_FIELDS, 2)           \
     TYPE(row_session_info, ROW_SESSION_INFO_FIELDS, 1) \
     TYPE(row_reply, ROW_REPLY_FIELDS, 1)               \
     TYPE(row_parked, ROW_PARKED_FIELDS, 1)             \
@@ -301,7 +319,8 @@ CODEC_STRUCT(row_forced, ROW_FORCED_FIELDS)
     TYPE(row_setting, ROW_SETTING_FIELDS, 1)           \
     TYPE(row_act, ROW_ACT_FIELDS, 1)                   \
     TYPE(row_frozen, ROW_FROZEN_FIELDS, 1)             \
-    TYPE(row_forced, ROW_FORCED_FIELDS, 1)
+    TYPE(row_forced, ROW_FORCED_FIELDS, 1)             \
+    TYPE(row_revoke, ROW_REVOKE_FIELDS, 1)
 
 /* ------------------------------------------------------------------ keys */
 

@@ -10,6 +10,7 @@
 #include "machine/deadlines.h"
 #include "machine/grants.h"
 #include "machine/replies.h"
+#include "machine/revoke.h"
 #include "machine/sessions.h"
 
 /* ------------------------------------------------------------------ OPEN */
@@ -139,8 +140,10 @@ static int tell_kept(struct machine *m, uint16_t op, struct reply_out *out)
     HF_ASSERT(s->hold_count <= SESSION_NAMES_MAX);
     struct msg_keep_reply reply = {.ttl_ms = s->ttl_ms};
     struct lost_item lost[LOSSES_MAX];
+    struct left_item asked[ASKED_MAX];
     int rv = HF_OK;
     if (s->loss_count > 0) rv = list_losses(m, m->session_id, lost, &reply);
+    if (rv == HF_OK && s->asked_count > 0) rv = revoke_list(m, m->session_id, asked, &reply.asked);
     if (rv == HF_OK && s->hold_count > 0) {
         struct left_item *holds = arena_take(&m->keep, s->hold_count * sizeof *holds);
         if (holds == NULL) return HF_ENOMEM;

@@ -208,7 +208,7 @@ int session_forget_due(struct machine *m, struct slice id)
     if (rv == HF_OK) rv = session_info_get(m, session, &info);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
     HF_ASSERT(s.ended != 0);
-    HF_ASSERT(s.grant_count == 0 && s.attempt_count == 0);
+    HF_ASSERT(s.grant_count == 0 && s.attempt_count == 0 && s.asked_count == 0);
 
     rv = replies_forget(m, session);
     if (rv == HF_OK) rv = state_del(m, TABLE_SECRETS, info.secret_hash);

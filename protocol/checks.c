@@ -95,6 +95,14 @@ static int check_force(const struct msg_force *force, const char **sentence)
     return HF_OK;
 }
 
+static int check_revoke(const struct msg_revoke *revoke, const char **sentence)
+{
+    if (revoke->reason.size < FORCE_REASON_BYTES_MIN) {
+        return refuse(sentence, "a reason to ask a grant back has 8 bytes at least");
+    }
+    return HF_OK;
+}
+
 int op_check(uint16_t code, const void *request, const char **sentence)
 {
     HF_ASSERT(request != NULL);
@@ -107,6 +115,7 @@ int op_check(uint16_t code, const void *request, const char **sentence)
     case OP_CODE_COMPLETE: return check_complete(request, sentence);
     case OP_CODE_RESOLVE: return check_resolve(request, sentence);
     case OP_CODE_FORCE: return check_force(request, sentence);
+    case OP_CODE_REVOKE: return check_revoke(request, sentence);
     default: break;
     }
     if (op_find(code) == NULL) return refuse(sentence, "no such op");

@@ -34,6 +34,7 @@ enum {
     NAMES_MAX = 32,                /* of one ACQUIRE */
     ACK_RANGES_MAX = 32,           /* answered seqs above `ack` */
     LOSSES_MAX = 64,               /* losses told or acknowledged in one KEEP */
+    ASKED_MAX = 64,                /* tokens asked back that one KEEP tells */
     BUSY_HOLDERS_MAX = 8,          /* shown in BUSY */
     ALREADY_NAMES_BYTES_MAX = 960, /* of the names shown in ALREADY_HELD */
     DEADLOCK_OWNERS_MAX = 16,      /* shown in DEADLOCK */
@@ -63,6 +64,7 @@ enum {
     LEASE_MS_MIN = 500,
     LEASE_MS_MAX = 86400000,
     HOLD_MS_MAX = 86400000,
+    GRACE_MS_MAX = 86400000, /* of a REVOKE */
     SESSION_TOMBSTONE_MS = 600000,
     LOST_LOCK_KEPT_MS = 600000, /* a free lock's row after an involuntary loss */
 };

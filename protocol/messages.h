@@ -178,11 +178,11 @@ CODEC_STRUCT(msg_hello_reply, HELLO_REPLY_FIELDS)
     F(T, U64, ttl_ms, TTL_MS_MIN, TTL_MS_MAX)
 CODEC_STRUCT(msg_open_reply, OPEN_REPLY_FIELDS)
 
-#define KEEP_REPLY_FIELDS(T, F, L)                                                                \
-    F(T, U64, ttl_ms, TTL_MS_MIN, TTL_MS_MAX)                                                     \
-    L(T, lost_item, lost, 0, LOSSES_MAX)         /* not yet acknowledged, oldest first */         \
-    F(T, U64, more, 0, 1)                        /* more losses: this answer moves no deadline */ \
-    L(T, left_item, asked, 0, LOSSES_MAX)        /* tokens asked back, time left */               \
+#define KEEP_REPLY_FIELDS(T, F, L)                                                          \
+    F(T, U64, ttl_ms, TTL_MS_MIN, TTL_MS_MAX)                                               \
+    L(T, lost_item, lost, 0, LOSSES_MAX) /* not yet acknowledged, oldest first */           \
+    F(T, U64, more, 0, 1)                /* more losses: this answer moves no deadline */   \
+    L(T, left_item, asked, 0, ASKED_MAX) /* tokens asked back, time left; the next first */ \
     L(T, left_item, holds, 0, SESSION_NAMES_MAX) /* hold time left of grants with hold_max */
 CODEC_STRUCT(msg_keep_reply, KEEP_REPLY_FIELDS)
 

@@ -8,6 +8,7 @@
 
 #include "protocol/codec.h"
 #include "protocol/limits.h"
+#include "protocol/words.h"
 
 /* ------------------------------------------------------------------ parts */
 
@@ -84,6 +85,15 @@ CODEC_STRUCT(msg_freeze, FREEZE_FIELDS)
     ACT_FIELDS(T, F, L)
 CODEC_STRUCT(msg_force, FORCE_FIELDS)
 
+/* The same of its reason. */
+#define REVOKE_FIELDS(T, F, L)                                                            \
+    F(T, STR, name, 1, NAME_BYTES_MAX)         /* any of its locks */                     \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1) /* the current one, as seen */             \
+    F(T, U64, grace_ms, 1, GRACE_MS_MAX)       /* for its holder to give it back */       \
+    F(T, U64, then, 0, REVOKE_THEN_MAX)        /* enum revoke_then: at the end of that */ \
+    ACT_FIELDS(T, F, L)
+CODEC_STRUCT(msg_revoke, REVOKE_FIELDS)
+
 /* ------------------------------------------------------------------ answers */
 
 #define CONFIG_SET_REPLY_FIELDS(T, F, L)                        \
@@ -112,6 +122,7 @@ CODEC_STRUCT(msg_frozen_reply, FROZEN_REPLY_FIELDS)
     TYPE(msg_audit, AUDIT_FIELDS)                       \
     TYPE(msg_freeze, FREEZE_FIELDS)                     \
     TYPE(msg_force, FORCE_FIELDS)                       \
+    TYPE(msg_revoke, REVOKE_FIELDS)                     \
     TYPE(msg_config_set_reply, CONFIG_SET_REPLY_FIELDS) \
     TYPE(msg_config_reply, CONFIG_REPLY_FIELDS)         \
     TYPE(msg_audit_reply, AUDIT_REPLY_FIELDS)           \

@@ -61,7 +61,8 @@ enum op_traits {
     OP(95, FREEZE, msg_freeze, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)         \
     OP(96, THAW, msg_freeze, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
     OP(97, FROZEN_LIST, msg_empty, msg_frozen_reply, OP_READ)                                      \
-    OP(98, FORCE, msg_force, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)
+    OP(98, FORCE, msg_force, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
+    OP(99, REVOKE, msg_revoke, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)
 
 #define HF_OP_CODE(code, NAME, request, answer, traits) OP_CODE_##NAME = code,
 enum op_code { HF_OPS(HF_OP_CODE) OP_CODE_MAX = 127 };

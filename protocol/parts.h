@@ -62,17 +62,19 @@ CODEC_STRUCT(owner_item, OWNER_ITEM_FIELDS)
     F(T, U64, permits, 0, PERMITS_MAX) /* units taken under MODE_PERMITS, else 0 */
 CODEC_STRUCT(holder, HOLDER_FIELDS)
 
-#define HOLDER_INFO_FIELDS(T, F, L)                                           \
-    HOLDER_FIELDS(T, F, L)                                                    \
-    F(T, U64, count, 1, REENTRANCE_MAX)       /* reentrant acquisitions */    \
-    F(T, U64, since_ms, 0, TIME_MS_MAX)       /* cluster time of the grant */ \
-    F(T, U64, lease_left_ms, 0, TIME_MS_MAX)  /* a hint */                    \
-    F(T, U64, hold_left_ms, 0, TIME_MS_MAX)   /* 0 = no hold_max */           \
-    F(T, STR, client_name, 0, NAME_BYTES_MAX) /* the session's */             \
-    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                                     \
-    F(T, BIN, meta, 0, META_BYTES_MAX)                                        \
-    F(T, STR, traceparent, 0, TRACEPARENT_BYTES_MAX)                          \
-    F(T, U64, name_count, 1, NAMES_MAX) /* locks under this token, this one too */
+#define HOLDER_INFO_FIELDS(T, F, L)                                                     \
+    HOLDER_FIELDS(T, F, L)                                                              \
+    F(T, U64, count, 1, REENTRANCE_MAX)       /* reentrant acquisitions */              \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)       /* cluster time of the grant */           \
+    F(T, U64, lease_left_ms, 0, TIME_MS_MAX)  /* a hint */                              \
+    F(T, U64, hold_left_ms, 0, TIME_MS_MAX)   /* 0 = no hold_max */                     \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX) /* the session's */                       \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                                               \
+    F(T, BIN, meta, 0, META_BYTES_MAX)                                                  \
+    F(T, STR, traceparent, 0, TRACEPARENT_BYTES_MAX)                                    \
+    F(T, U64, name_count, 1, NAMES_MAX)      /* locks under this token, this one too */ \
+    F(T, U64, asked, 0, ASKED_BACK_MAX)      /* enum asked_back */                      \
+    F(T, U64, asked_left_ms, 0, TIME_MS_MAX) /* of the grace */
 CODEC_STRUCT(holder_info, HOLDER_INFO_FIELDS)
 
 #define WAITER_INFO_FIELDS(T, F, L)           \

@@ -33,6 +33,21 @@ enum end_reason {
     END_REASON_MAX = 7,
 };
 
+/** What REVOKE does at the end of its grace. */
+enum revoke_then {
+    REVOKE_THEN_FORCE = 0, /**< FORCE, which waits until the holder knows */
+    REVOKE_THEN_ALARM = 1, /**< the grant stays, and is told as overdue */
+    REVOKE_THEN_MAX = 1,
+};
+
+/** Whether a grant was asked back. */
+enum asked_back {
+    ASKED_NOT = 0,
+    ASKED_BACK = 1,    /**< its grace runs */
+    ASKED_OVERDUE = 2, /**< its grace is over, and it is still held */
+    ASKED_BACK_MAX = 2,
+};
+
 enum check_verdict { CHECK_VALID = 0, CHECK_STALE = 1, CHECK_FREE = 2 };
 
 enum record_state {

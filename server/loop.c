@@ -37,6 +37,19 @@ static void wake_loop(void *data)
 
 /* ------------------------------------------------------------------ log lines */
 
+/* A line for the last of them; each is in the audit. */
+static void tell_overdue(struct loop *l, uint64_t count)
+{
+    struct buffer name;
+    buffer_init(&name, 8 * NAME_BYTES_MAX); /* a byte is six at most, escaped */
+    loop_must(codec_json_text(&name, replica_overdue(l->replica)), "a log line");
+    log_warn("a lock was asked back, and is held though its grace is over; see holdfast audit",
+             "lock=%.*s alarms=%" PRIu64, (int)name.size, (const char *)name.data,
+             count - l->overdue_count);
+    buffer_close(&name);
+    l->overdue_count = count;
+}
+
 static void tell_changes(struct loop *l)
 {
     static const char *const roles[] = {"none", "follower", "candidate", "leader"};
@@ -46,6 +59,7 @@ static void tell_changes(struct loop *l)
         log_warn("the loop was stopped or stalled; leases stand still for a moment",
                  "stalls=%" PRIu64, counts->stall_count);
     }
+    if (counts->overdue_count != l->overdue_count) tell_overdue(l, counts->overdue_count);
     const char *shortage = replica_shortage(l->replica);
     if (shortage != l->shortage) {
         l->shortage = shortage;

@@ -46,6 +46,7 @@ struct loop {
     struct clock clock;                   /**< the kernel's */
     struct stopping stopping;             /**< begun by a signal */
     uint64_t stall_count;                 /**< stalls logged so far */
+    uint64_t overdue_count;               /**< alarms of REVOKE, likewise */
     enum driver_state role;               /**< as last logged */
     uint64_t leader;                      /**< likewise: its id, 0 = none */
     const char *shortage;                 /**< of space, as last logged; static */

@@ -425,6 +425,11 @@ bool replica_is_alone(const struct replica *r)
     return r->alone;
 }
 
+struct slice replica_overdue(const struct replica *r)
+{
+    return slice_make(r->overdue, r->overdue_bytes);
+}
+
 const struct replica_counts *replica_count(const struct replica *r)
 {
     return &r->counts;

@@ -217,8 +217,12 @@ struct replica_counts {
     uint64_t op_count;         /**< ops in them */
     uint64_t checkpoint_count; /**< generations handed to the store */
     uint64_t refused_count;    /**< requests refused for load or space */
+    uint64_t overdue_count;    /**< graces that ended in an alarm while this server led */
 };
 const struct replica_counts *replica_count(const struct replica *r);
+
+/** The lock of the last of those alarms; borrowed until the next pass, empty if there was none. */
+struct slice replica_overdue(const struct replica *r);
 
 /** True if the configuration names no other server. */
 bool replica_is_alone(const struct replica *r);

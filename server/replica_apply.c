@@ -83,6 +83,17 @@ static void take_woken(uint64_t session, uint64_t seq, const struct machine_repl
     pending_end(&r->pending, request);
 }
 
+/* Said by the server that leads, once for the cluster; the audit has it on every server. */
+static void take_overdue(struct slice name, void *data)
+{
+    struct replica *r = ((struct outcome *)data)->replica;
+    if (!r->leads) return;
+    HF_ASSERT(name.size <= sizeof r->overdue);
+    memcpy(r->overdue, name.data, name.size);
+    r->overdue_bytes = name.size;
+    r->counts.overdue_count++;
+}
+
 /* The batch that this entry was, if it was one of ours; earlier ones are applied already. */
 static struct batch *batch_of_entry(struct replica *r, const struct log_entry *entry)
 {
@@ -99,6 +110,7 @@ static int apply_command(struct replica *r, const struct log_entry *entry)
         .reply_cb = take_reply,
         .parked_cb = take_parked,
         .woken_cb = take_woken,
+        .overdue_cb = take_overdue,
         .data = &outcome,
     };
     r->applying = batch;

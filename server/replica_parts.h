@@ -110,6 +110,8 @@ struct replica {
     bool paused;                  /**< the apply port said HF_ETOOBUSY */
 
     struct replica_counts counts;  /**< for log lines */
+    char overdue[NAME_BYTES_MAX];  /**< lock of the last grant that was not given back in time */
+    size_t overdue_bytes;          /**< of it */
     uint8_t digest[HASH128_BYTES]; /**< what the last STATUS showed */
 };
 

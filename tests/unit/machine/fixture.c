@@ -56,6 +56,13 @@ static void take_woken(uint64_t session, uint64_t seq, const struct machine_repl
     take_body(f, answer, reply);
 }
 
+static void take_overdue(struct slice name, void *data)
+{
+    struct fixture *f = data;
+    assert_true(name.size >= 1);
+    f->overdue_count++;
+}
+
 int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -125,7 +132,13 @@ static void apply_more(struct fixture *f)
     }
     f->op_count = 0;
     entry_close(&f->entry, f->flags, f->now_ms, f->wall_ms);
-    struct machine_sink sink = {take_reply, take_parked, take_woken, f};
+    struct machine_sink sink = {
+        .reply_cb = take_reply,
+        .parked_cb = take_parked,
+        .woken_cb = take_woken,
+        .overdue_cb = take_overdue,
+        .data = f,
+    };
     assert_int_equal(machine_apply(f->m, buffer_slice(&f->entry), &sink), HF_OK);
     check(f);
     if (f->twin == NULL) return;

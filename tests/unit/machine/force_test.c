@@ -203,6 +203,21 @@ static void test_permits_and_several_names_are_forced_as_a_whole(void **state)
     acquire_ok(f, admin, 5, one);
 }
 
+/* Units that stay taken are in use: nobody comes with another limit meanwhile. */
+static void test_a_forced_lock_keeps_its_limit(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t holder = open_session(f, "holder", TTL_MS);
+    uint64_t admin = open_session(f, "admin", LONG_TTL_MS);
+    struct want some = {.name = "p", .owner = 1, .mode = MODE_PERMITS, .permits = 3, .limit = 4};
+    uint64_t token = acquire_ok(f, holder, 1, some);
+    assert_int_equal(force(f, admin, 1, "p", token), HF_OK);
+    some.limit = 8;
+    assert_int_equal(acquire_status(f, admin, 2, some), HF_ELIMIT);
+    assert_int_equal(keep_acking(f, holder, token), HF_OK);
+    acquire_ok(f, admin, 3, some);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +230,7 @@ int main(void)
         TEST(test_only_the_current_token_is_forced),
         TEST(test_a_forced_sharer_keeps_only_exclusive_ones_out),
         TEST(test_permits_and_several_names_are_forced_as_a_whole),
+        TEST(test_a_forced_lock_keeps_its_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

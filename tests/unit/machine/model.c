@@ -120,6 +120,7 @@ static void grant(struct model *m, struct model_user user)
     user.count = 1;
     user.until_ms = user.hold_ms != 0 ? m->now_ms + user.hold_ms : 0;
     user.token = 0;
+    user.asked_ms = 0;
     use_limit(m, &user);
     HF_ASSERT(m->grant_count < MODEL_GRANTS_MAX);
     m->grants[m->grant_count++] = user;
@@ -276,6 +277,39 @@ static bool is_deadlock(const struct model *m, const struct model_user *want)
     return path;
 }
 
+static void force(struct model *m, unsigned grant_at, bool now)
+{
+    struct model_user user = m->grants[grant_at];
+    uint64_t until_ms = 0;
+    for (unsigned i = 0; i < MODEL_SESSIONS; i++) {
+        if (m->sessions[i].id == user.session) until_ms = m->sessions[i].expires_ms;
+    }
+    lose(m, grant_at);
+    for (unsigned lock = 0; lock < MODEL_LOCKS && !now && until_ms > m->now_ms; lock++) {
+        if (!has(&user, lock)) continue;
+        HF_ASSERT(m->delay_count < MODEL_DELAYS_MAX);
+        m->delays[m->delay_count++] = (struct model_delay){
+            .lock = lock,
+            .mode = user.mode,
+            .units = user.permits,
+            .until_ms = until_ms,
+            .session = user.session,
+            .token = user.token,
+        };
+    }
+}
+
+/* Who was asked back, and has not given the grant back in time. */
+static void end_graces(struct model *m)
+{
+    for (unsigned i = m->grant_count; i-- > 0;) {
+        struct model_user *user = &m->grants[i];
+        if (user->asked_ms == 0 || user->asked_ms > m->now_ms) continue;
+        user->overdue = true;
+        if (!user->alarm) force(m, i, false);
+    }
+}
+
 /* ------------------------------------------------------------------ the outside */
 
 void model_advance(struct model *m, uint64_t now_ms)
@@ -291,6 +325,7 @@ void model_advance(struct model *m, uint64_t now_ms)
         s->id = 0;
     }
     drop_grants(m, 0, true);
+    end_graces(m);
     for (unsigned i = m->delay_count; i-- > 0;) {
         if (m->delays[i].until_ms <= now_ms) m->delays[i] = m->delays[--m->delay_count];
     }
@@ -433,25 +468,16 @@ void model_freeze(struct model *m, unsigned frozen)
 
 void model_force(struct model *m, unsigned grant_at, bool now)
 {
-    struct model_user user = m->grants[grant_at];
-    uint64_t until_ms = 0;
-    for (unsigned i = 0; i < MODEL_SESSIONS; i++) {
-        if (m->sessions[i].id == user.session) until_ms = m->sessions[i].expires_ms;
-    }
-    lose(m, grant_at);
-    for (unsigned lock = 0; lock < MODEL_LOCKS && !now && until_ms > m->now_ms; lock++) {
-        if (!has(&user, lock)) continue;
-        HF_ASSERT(m->delay_count < MODEL_DELAYS_MAX);
-        m->delays[m->delay_count++] = (struct model_delay){
-            .lock = lock,
-            .mode = user.mode,
-            .units = user.permits,
-            .until_ms = until_ms,
-            .session = user.session,
-            .token = user.token,
-        };
-    }
+    force(m, grant_at, now);
     serve(m);
+}
+
+void model_revoke(struct model *m, unsigned grant_at, uint64_t until_ms, bool alarm)
+{
+    HF_ASSERT(until_ms > m->now_ms);
+    m->grants[grant_at].asked_ms = until_ms;
+    m->grants[grant_at].alarm = alarm;
+    m->grants[grant_at].overdue = false;
 }
 
 void model_acknowledge(struct model *m, uint64_t session, uint64_t token)

@@ -32,6 +32,9 @@ struct model_user {
     uint64_t hold_ms;  /**< hold_max asked for */
     uint64_t delay_ms; /**< lock-delay asked for */
     uint64_t token;    /**< of a holder, as the machine told; 0 = not told yet */
+    uint64_t asked_ms; /**< end of the grace of a holder that is asked back; 0 = it is not */
+    bool alarm;        /**< it stays then */
+    bool overdue;      /**< and its grace is over */
 };
 
 /** Units of a lock that stay taken after a loss, or until a forced holder knows. */
@@ -93,6 +96,9 @@ void model_freeze(struct model *m, unsigned frozen);
 /** The grant is ended by force: the locks stay taken until its session acknowledges it, ends, or
  * its lease as it is now is over; not if `now`. */
 void model_force(struct model *m, unsigned grant, bool now);
+
+/** The grant is asked back: at `until_ms` it is forced, or overdue if `alarm`. */
+void model_revoke(struct model *m, unsigned grant, uint64_t until_ms, bool alarm);
 
 /** A session has heard of the loss of this token. */
 void model_acknowledge(struct model *m, uint64_t session, uint64_t token);

@@ -5,65 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/prng.h"
 #include "base/status.h"
 #include "storage/store_memory.h"
-#include "tests/unit/cmocka_all.h"
-#include "tests/unit/machine/fixture.h"
-#include "tests/unit/machine/model.h"
+#include "tests/unit/machine/random_world.h"
 
-enum { ROUNDS = 1500, SEEDS = 6, LOG_MAX = 4000, OPS_AN_ENTRY_MAX = 4, SENT_MAX = 24 };
+enum { ROUNDS = 1500, SEEDS = 6 };
 
 static const char *const lock_names[MODEL_LOCKS] = {"a", "a/b", "b", "c"};
-
-/* A request that was sent, for retries. */
-struct sent {
-    uint64_t session;  /* 0 = none */
-    uint64_t seq;      /* its number */
-    struct want want;  /* an ACQUIRE */
-    bool answered;     /* else it waits */
-    int status;        /* of the answer */
-    uint8_t body[256]; /* its bytes */
-    size_t body_bytes; /* of them */
-};
-
-/* What an op of this entry must answer. */
-struct expected {
-    int status;        /* or MODEL_PARKED */
-    struct sent *sent; /* an ACQUIRE's */
-    bool is_retry;     /* of an earlier one */
-};
-
-struct world {
-    unsigned frozen; /* bit i: prefix i of do_freeze() */
-    struct fixture *f;
-    struct model model;
-    struct prng prng;
-    uint64_t seqs[MODEL_SESSIONS]; /* last seq used */
-    struct sent sent[SENT_MAX];
-    struct expected expected[OPS_AN_ENTRY_MAX];
-    uint32_t op_count;
-    unsigned opened;            /* sessions so far: names their secrets */
-    struct buffer log[LOG_MAX]; /* all entries since the last checkpoint */
-    unsigned log_count;
-    uint64_t index; /* of the last entry */
-    uint64_t seed;
-};
-
-static uint64_t below(struct world *w, uint64_t bound)
-{
-    return prng_below(&w->prng, bound);
-}
-
-static struct envelope envelope_for(uint64_t session, uint64_t seq)
-{
-    return (struct envelope){.session = session, .seq = seq, .renews = 1};
-}
-
-static void renew(struct model_session *s, uint64_t now_ms)
-{
-    s->expires_ms = now_ms + s->ttl_ms;
-}
 
 /* ------------------------------------------------------------------ after an entry */
 
@@ -112,6 +60,15 @@ static void check_answer(struct world *w, const struct answer *answer)
     if (e->sent != NULL && e->sent->seq != 0) remember_answer(e->sent, answer);
 }
 
+/* Whether it is asked back, and until when. */
+static void compare_asked(struct world *w, const struct model_user *g, const struct holder_info *h)
+{
+    uint64_t now_ms = w->f->now_ms;
+    uint64_t asked = g->asked_ms == 0 ? ASKED_NOT : g->overdue ? ASKED_OVERDUE : ASKED_BACK;
+    assert_int_equal(h->asked, asked);
+    assert_int_equal(h->asked_left_ms, g->asked_ms > now_ms ? g->asked_ms - now_ms : 0);
+}
+
 /* The machine's holders of a lock are the model's; a token that it tells is taken over. */
 static void compare_holders(struct world *w, unsigned lock, const struct msg_info_reply *reply)
 {
@@ -131,6 +88,7 @@ static void compare_holders(struct world *w, unsigned lock, const struct msg_inf
         assert_int_equal(holders[at].permits, g->permits);
         assert_int_equal(holders[at].count, g->count);
         if (g->token != 0) assert_int_equal(g->token, holders[at].fencing_token);
+        compare_asked(w, g, &holders[at]);
         g->token = holders[at].fencing_token;
         /* Tokens of a lock rise in the order of its grants. */
         assert_true(g->token > token_before);
@@ -196,7 +154,7 @@ static void finish_entry(struct world *w)
 
 /* ------------------------------------------------------------------ ops */
 
-static struct expected *expect(struct world *w, int status)
+struct expected *random_expect(struct world *w, int status)
 {
     struct expected *e = &w->expected[w->op_count++];
     *e = (struct expected){.status = status};
@@ -258,7 +216,7 @@ static void do_acquire(struct world *w, unsigned session)
         .delay_ms = want.delay_ms,
     };
     int status = model_acquire(&w->model, &user, want.wait_ms, want.reentrant == 1);
-    struct expected *e = expect(w, status);
+    struct expected *e = random_expect(w, status);
     e->sent = &w->sent[below(w, SENT_MAX)];
     for (uint32_t i = 0; i + 1 < w->op_count; i++) {
         if (w->expected[i].sent == e->sent) e->sent = NULL; /* its place is taken */
@@ -277,7 +235,7 @@ static void do_retry(struct world *w, unsigned session)
         for (uint32_t k = 0; k < w->op_count; k++) {
             if (w->expected[k].sent == &w->sent[i]) return; /* it is in this very entry */
         }
-        struct expected *e = expect(w, HF_OK);
+        struct expected *e = random_expect(w, HF_OK);
         e->sent = &w->sent[i];
         e->is_retry = true;
         add_acquire(w->f, s->id, w->sent[i].seq, w->sent[i].want);
@@ -287,7 +245,7 @@ static void do_retry(struct world *w, unsigned session)
 }
 
 /* A grant of this session whose token the machine has told. */
-static bool find_held(struct world *w, uint64_t session, unsigned *at)
+bool random_find_held(struct world *w, uint64_t session, unsigned *at)
 {
     unsigned count = w->model.grant_count;
     unsigned start = count > 0 ? (unsigned)below(w, count) : 0;
@@ -300,7 +258,7 @@ static bool find_held(struct world *w, uint64_t session, unsigned *at)
 }
 
 /* One of a grant's names, whichever. */
-static const char *draw_name_of(struct world *w, const struct model_user *user)
+const char *random_name_of(struct world *w, const struct model_user *user)
 {
     unsigned lock = (unsigned)below(w, MODEL_LOCKS);
     while ((user->names >> lock & 1) == 0) lock = (lock + 1) % MODEL_LOCKS;
@@ -311,16 +269,16 @@ static void do_release(struct world *w, unsigned session)
 {
     struct model_session *s = &w->model.sessions[session];
     unsigned at;
-    if (w->op_count != 0 || !find_held(w, s->id, &at)) return;
+    if (w->op_count != 0 || !random_find_held(w, s->id, &at)) return;
     const struct model_user *held = &w->model.grants[at];
     bool wrong = below(w, 5) == 0;
     struct msg_release request = {
-        .name = below(w, 2) == 0 ? slice_of(draw_name_of(w, held)) : (struct slice){0},
+        .name = below(w, 2) == 0 ? slice_of(random_name_of(w, held)) : (struct slice){0},
         .fencing_token = held->token,
         .owner = wrong ? held->owner + 100 : held->owner,
     };
     struct envelope envelope = envelope_for(s->id, ++w->seqs[session]);
-    expect(w, wrong ? HF_ENOTOWNER : HF_OK);
+    random_expect(w, wrong ? HF_ENOTOWNER : HF_OK);
     if (!wrong) model_release(&w->model, at);
     add_op(w->f, OP_CODE_RELEASE, &envelope, &request);
     renew(s, w->f->now_ms);
@@ -330,17 +288,17 @@ static void do_change_mode(struct world *w, unsigned session)
 {
     struct model_session *s = &w->model.sessions[session];
     unsigned at;
-    if (w->op_count != 0 || !find_held(w, s->id, &at)) return;
+    if (w->op_count != 0 || !random_find_held(w, s->id, &at)) return;
     const struct model_user *held = &w->model.grants[at];
     struct msg_change_mode request = {.fencing_token = held->token, .owner = held->owner};
-    if (below(w, 2) == 0) request.name = slice_of(draw_name_of(w, held));
+    if (below(w, 2) == 0) request.name = slice_of(random_name_of(w, held));
     struct envelope envelope = envelope_for(s->id, ++w->seqs[session]);
     bool down = below(w, 2) == 0;
     bool wrong = below(w, 10) == 0;
     if (wrong) request.owner += 100;
-    expect(w, wrong  ? HF_ENOTOWNER
-              : down ? model_downgrade(&w->model, at)
-                     : model_upgrade(&w->model, at));
+    random_expect(w, wrong  ? HF_ENOTOWNER
+                     : down ? model_downgrade(&w->model, at)
+                            : model_upgrade(&w->model, at));
     add_op(w->f, down ? OP_CODE_DOWNGRADE : OP_CODE_UPGRADE, &envelope, &request);
     renew(s, w->f->now_ms);
 }
@@ -349,11 +307,11 @@ static void do_abandon(struct world *w, unsigned session)
 {
     struct model_session *s = &w->model.sessions[session];
     unsigned at;
-    if (w->op_count != 0 || !find_held(w, s->id, &at)) return;
+    if (w->op_count != 0 || !random_find_held(w, s->id, &at)) return;
     struct msg_abandon request = {.fencing_token = w->model.grants[at].token};
     struct envelope envelope = envelope_for(s->id, 0);
     model_abandon(&w->model, at);
-    expect(w, HF_OK);
+    random_expect(w, HF_OK);
     add_op(w->f, OP_CODE_ABANDON, &envelope, &request);
     renew(s, w->f->now_ms);
 }
@@ -366,7 +324,7 @@ static void do_cancel(struct world *w, unsigned session)
     struct msg_cancel request = {.target_seq = seq};
     struct envelope envelope = envelope_for(s->id, 0);
     model_cancel(&w->model, s->id, seq);
-    expect(w, HF_OK);
+    random_expect(w, HF_OK);
     add_op(w->f, OP_CODE_CANCEL, &envelope, &request);
     renew(s, w->f->now_ms);
 }
@@ -382,7 +340,7 @@ static void do_keep(struct world *w, unsigned session)
     }
     if (token != 0 && below(w, 2) == 0) request.losses_acked = (struct codec_u64s){&token, 1};
     struct envelope envelope = envelope_for(s->id, 0);
-    expect(w, HF_OK);
+    random_expect(w, HF_OK);
     add_op(w->f, OP_CODE_KEEP, &envelope, &request);
     if (request.losses_acked.count > 0) model_acknowledge(&w->model, s->id, token);
     renew(s, w->f->now_ms);
@@ -393,57 +351,9 @@ static void do_close(struct world *w, unsigned session)
     struct model_session *s = &w->model.sessions[session];
     struct msg_empty request = {0};
     struct envelope envelope = envelope_for(s->id, ++w->seqs[session]);
-    expect(w, HF_OK);
+    random_expect(w, HF_OK);
     add_op(w->f, OP_CODE_CLOSE, &envelope, &request);
     model_close(&w->model, session);
-}
-
-/* An administrator takes anybody's grant away. */
-static void do_force(struct world *w, unsigned session)
-{
-    struct model_session *s = &w->model.sessions[session];
-    uint64_t holder = w->model.sessions[below(w, MODEL_SESSIONS)].id;
-    unsigned at;
-    if (w->op_count != 0 || holder == 0 || !find_held(w, holder, &at)) return;
-    const struct model_user *held = &w->model.grants[at];
-    struct msg_force request = {
-        .name = slice_of(draw_name_of(w, held)),
-        .fencing_token = held->token,
-        .now = below(w, 4) == 0,
-        .reason = slice_of("by chance"),
-        .operator_name = slice_of("dice"),
-    };
-    struct envelope envelope = envelope_for(s->id, ++w->seqs[session]);
-    expect(w, HF_OK);
-    renew(s, w->f->now_ms); /* before: the holder may be the one who forces */
-    model_force(&w->model, at, request.now == 1);
-    add_op(w->f, OP_CODE_FORCE, &envelope, &request);
-}
-
-/* Freeze one of a few prefixes, or thaw it; locks under two of them stay frozen. */
-static void do_freeze(struct world *w, unsigned session)
-{
-    static const char *const prefixes[] = {"", "a", "a/", "b"};
-    static const unsigned covers[] = {15, 3, 2, 4}; /* of lock_names, as bits */
-    struct model_session *s = &w->model.sessions[session];
-    unsigned at = (unsigned)below(w, HF_ARRAY_COUNT(prefixes));
-    bool frozen = (w->frozen >> at & 1) != 0;
-    if (!frozen && below(w, 2) == 0) return; /* thaws come more often */
-    struct msg_freeze request = {
-        .prefix = slice_of(prefixes[at]),
-        .reason = slice_of("chance"),
-        .operator_name = slice_of("dice"),
-    };
-    struct envelope envelope = envelope_for(s->id, ++w->seqs[session]);
-    expect(w, HF_OK);
-    add_op(w->f, frozen ? OP_CODE_THAW : OP_CODE_FREEZE, &envelope, &request);
-    w->frozen ^= 1U << at;
-    unsigned bits = 0;
-    for (unsigned i = 0; i < HF_ARRAY_COUNT(prefixes); i++) {
-        if ((w->frozen >> i & 1) != 0) bits |= covers[i];
-    }
-    model_freeze(&w->model, bits);
-    renew(s, w->f->now_ms);
 }
 
 static void do_something(struct world *w)
@@ -461,14 +371,16 @@ static void do_something(struct world *w)
         do_retry(w, session);
     } else if (dice < 82) {
         do_cancel(w, session);
-    } else if (dice < 88) {
+    } else if (dice < 86) {
         do_abandon(w, session);
+    } else if (dice < 88) {
+        random_revoke(w, session);
     } else if (dice < 95) {
         do_keep(w, session);
     } else if (dice < 97) {
-        do_freeze(w, session);
+        random_freeze(w, session);
     } else if (dice < 99) {
-        do_force(w, session);
+        random_force(w, session);
     } else {
         do_close(w, session);
     }

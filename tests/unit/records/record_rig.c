@@ -152,7 +152,12 @@ static void tape(struct rig *r)
 
 static void apply(struct rig *r)
 {
-    const struct machine_sink sink = {on_reply, on_parked, on_woken, r};
+    const struct machine_sink sink = {
+        .reply_cb = on_reply,
+        .parked_cb = on_parked,
+        .woken_cb = on_woken,
+        .data = r,
+    };
     const struct machine_sink twin_sink = {.reply_cb = on_twin_reply, .data = r};
     entry_close(&r->entry, 0, r->now_ms, r->wall_ms);
     r->last = (struct answer){0};
