@@ -194,11 +194,11 @@ static void test_sixteenth_bad_request_closes(void **state)
     struct client c;
     client_connect(&c, w);
     for (uint64_t i = 1; i < DOOR_COMPLAINTS_MAX; i++) {
-        send_raw(&c, 99, i, empty, sizeof empty);
+        send_raw(&c, 127, i, empty, sizeof empty);
         expect_complaint(&c, i, "no such op");
     }
     assert_false(c.connection.closing);
-    send_raw(&c, 99, 99, empty, sizeof empty);
+    send_raw(&c, 127, 99, empty, sizeof empty);
     expect_complaint(&c, 99, "no such op");
     assert_true(c.connection.closing);
     client_close(&c);
