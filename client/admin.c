@@ -262,18 +262,13 @@ static int show_act(const void *act_line, void *data)
     return look->each.act_cb(&act, look->each_data);
 }
 
-static int show_acts(struct look *look)
-{
-    return raw_pages_show(&look->ask.pages, &look->reply, &look->arena);
-}
-
 static int make_audit_list(hf_client *client, uint64_t since,
                            int (*each_cb)(const hf_act *act, void *data), void *data,
                            struct look **out)
 {
     const struct msg_audit audit = {.cursor = since, .count_max = PAGE_ACTS};
     if (each_cb == NULL) return HF_EINVAL;
-    int rv = look_new(client, OP_CODE_AUDIT, RAW_ARENA_BYTES, show_acts, out);
+    int rv = look_new(client, OP_CODE_AUDIT, RAW_ARENA_BYTES, look_show_page, out);
     if (rv != HF_OK) return rv;
     raw_pages_init(&(*out)->ask.pages, OP_CODE_AUDIT, &audit, show_act, *out);
     (*out)->each.act_cb = each_cb;

@@ -1,10 +1,12 @@
 /* Reads as the public header offers them: asked, decoded and shown, page after page where there are
- * several. look.c knows what each asks and shows; look.h's functions run it, on the caller's thread
- * (blocking) or on the I/O thread. One struct a read, freed when it has ended. */
+ * several. look_lock.c, look_record.c and admin.c know what each asks and shows; look.h's functions
+ * run it, on the caller's thread (blocking) or on the I/O thread. One struct a read, freed when it
+ * has ended. */
 #ifndef CLIENT_LOOK_H
 #define CLIENT_LOOK_H
 
 #include "client/include/holdfast_admin.h"
+#include "client/include/holdfast_lock.h"
 #include "client/raw.h"
 #include "client/shell.h"
 
@@ -44,10 +46,12 @@ struct look {
         struct msg_record_get get;
         struct msg_config_get config; /**< CONFIG_GET */
         struct raw_pages pages;
-    } ask;                           /**< what is asked, by op */
-    char prefix[NAME_BYTES_MAX + 1]; /**< of a list, for all of its pages */
+    } ask;                                /**< what is asked, by op */
+    char prefix[NAME_BYTES_MAX + 1];      /**< of a list, for all of its pages */
+    char client_name[NAME_BYTES_MAX + 1]; /**< LIST: likewise */
     union {
         int (*lock_cb)(const hf_lock_line *line, void *data);     /**< LIST, INFO */
+        void (*view_cb)(const hf_lock_view *view, void *data);    /**< INFO, whole */
         int (*record_cb)(const hf_record_line *line, void *data); /**< RECORD_LIST, RECORD_GET */
         int (*setting_cb)(const hf_setting *setting, void *data); /**< CONFIG_GET */
         int (*act_cb)(const hf_act *act, void *data);             /**< AUDIT */
@@ -61,6 +65,13 @@ struct look {
 
 #define LOOK_ID (UINT64_C(1) << 63)
 
+enum { LOOK_PAGE_ITEMS = 200 }; /**< asked for at once */
+
+/** Keep a text of a list's request for all of its pages. \param text  NULL = empty.
+ * \param out  Out: the copy. \retval HF_EINVAL it is too long. */
+HF_MUST_USE
+int look_keep(char to[NAME_BYTES_MAX + 1], const char *text, struct slice *out);
+
 /** Make one. \param arena_bytes  room for an answer, copied and decoded. \retval HF_ENOMEM */
 HF_MUST_USE
 int look_new(hf_client *client, uint16_t op, size_t arena_bytes, int (*show_cb)(struct look *look),
@@ -69,6 +80,10 @@ int look_new(hf_client *client, uint16_t op, size_t arena_bytes, int (*show_cb)(
 /** Free it, as its making failed. \return `why`. */
 HF_MUST_USE
 int look_drop(struct look *look, int why);
+
+/** The show_cb of lists that are read page by page. */
+HF_MUST_USE
+int look_show_page(struct look *look);
 
 /** Run it to its end on this thread, and free it. \param made  what look_new() and the rest of its
  * making returned: if that was not HF_OK, `look` is not looked at. */

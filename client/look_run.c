@@ -23,6 +23,16 @@ int look_new(hf_client *client, uint16_t op, size_t arena_bytes, int (*show_cb)(
     return HF_OK;
 }
 
+int look_keep(char to[NAME_BYTES_MAX + 1], const char *text, struct slice *out)
+{
+    size_t size = text != NULL ? strlen(text) : 0;
+    if (size > NAME_BYTES_MAX) return HF_EINVAL;
+    if (size > 0) memcpy(to, text, size);
+    to[size] = '\0';
+    *out = slice_make(to, size);
+    return HF_OK;
+}
+
 static void free_look(struct look *look)
 {
     buffer_close(&look->reply);
@@ -35,6 +45,11 @@ int look_drop(struct look *look, int why)
     HF_ASSERT(why != HF_OK);
     free_look(look);
     return why;
+}
+
+int look_show_page(struct look *look)
+{
+    return raw_pages_show(&look->ask.pages, &look->reply, &look->arena);
 }
 
 /* A list's request stands where a single read's does not. */

@@ -248,7 +248,8 @@ CODEC_STRUCT(msg_check_reply, CHECK_REPLY_FIELDS)
     F(T, U64, last_reason, 0, END_REASON_MAX) /* of the last involuntary loss; 0 = none */   \
     F(T, U64, last_at_ms, 0, TIME_MS_MAX)                                                    \
     L(T, transition_item, transitions, 0, LOCK_TRANSITIONS_MAX) /* the last, oldest first */ \
-    F(T, U64, frozen, 0, 1)                                     /* as lock_line's */
+    F(T, U64, frozen, 0, 1)                                     /* as lock_line's */         \
+    F(T, U64, now_ms, 0, TIME_MS_MAX) /* cluster time, for the ages of what is shown */
 CODEC_STRUCT(msg_info_reply, INFO_REPLY_FIELDS)
 
 #define LIST_REPLY_FIELDS(T, F, L)            \

@@ -42,6 +42,13 @@ const char *word_of_reason(uint64_t reason)
     return pick(reasons, HF_ARRAY_COUNT(reasons), reason);
 }
 
+const char *word_of_transition(uint64_t what)
+{
+    static const char *const words[] = {"?", "granted", "ended", "downgraded", "upgraded"};
+    _Static_assert(HF_ARRAY_COUNT(words) == TRANSITION_MAX + 1, "a word a transition");
+    return pick(words, HF_ARRAY_COUNT(words), what);
+}
+
 const char *word_of_mark(uint64_t mark)
 {
     static const char *const words[] = {"none", "once", "derived"};

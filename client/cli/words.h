@@ -21,6 +21,9 @@ int state_of_word(const char *word);
 /** "released", "expired", ...; "" for 0. \param reason  enum end_reason. */
 const char *word_of_reason(uint64_t reason);
 
+/** "granted", "ended", "downgraded", "upgraded". \param what  enum lock_transition. */
+const char *word_of_transition(uint64_t what);
+
 /** "none", "once", "derived". \param mark  enum external_mark. */
 const char *word_of_mark(uint64_t mark);
 

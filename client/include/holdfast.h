@@ -496,6 +496,10 @@ typedef struct hf_lock_line {
     uint64_t since_ms;       /**< Cluster time of that grant. */
     uint64_t lease_left_ms;  /**< A hint. */
     uint64_t delay_left_ms;  /**< Lock-delay still running. */
+    uint32_t limit;          /**< How many permits there are; 0 = not in use as HF_PERMITS. */
+    uint32_t units_taken;    /**< Permits, else holders. */
+    uint32_t units_delayed;  /**< Permits of lost holders that are not back yet. */
+    int frozen;              /**< 1: an administrator froze it: nothing is granted. */
     const char *client_name; /**< The holder's session's name. */
     const char *peer;        /**< The holder's address. */
 } hf_lock_line;
@@ -520,13 +524,14 @@ typedef struct hf_record_line {
 
 /** Show every lock whose name begins with `prefix` ("" = all), in order; reads page after page,
  * each linearizable by itself. Blocks. \param each_cb called on this thread; non-0 stops.
- * \retval as hf_lock_acquire() for what nothing came of. */
+ * \retval as hf_lock_acquire() for what nothing came of. holdfast_lock.h has a list with filters.
+ */
 HF_API HF_NODISCARD int hf_lock_list(hf_client *client, const char *prefix,
                                      int (*each_cb)(const hf_lock_line *line, void *data),
                                      void *data);
 
 /** Show one lock. \param name 1 to 255 bytes of UTF-8. \retval HF_ENOTFOUND it is free, and nothing
- * is remembered of it. */
+ * is remembered of it. hf_lock_look() of holdfast_lock.h shows all holders, the queue, the past. */
 HF_API HF_NODISCARD int hf_lock_info(hf_client *client, const char *name,
                                      int (*each_cb)(const hf_lock_line *line, void *data),
                                      void *data);

@@ -1,4 +1,5 @@
-/* holdfast_lock.h: more of locks: several names at once, and changing between exclusive and shared.
+/* holdfast_lock.h: more of locks: several names at once, changing between exclusive and shared, and
+ * looking closely.
  *
  * SEVERAL NAMES
  *   Who needs several locks asks for all of them in one call: all or nothing, under one fencing
@@ -89,6 +90,139 @@ HF_API HF_NODISCARD int hf_lock_upgrade(hf_lock *lock, const hf_grant *grant, hf
 HF_API HF_NODISCARD int hf_lock_upgrade_async(hf_lock *lock, const hf_grant *grant,
                                               hf_request *request, hf_done_cb done_cb, void *data,
                                               hf_call *call);
+
+/* ================================================================== looking closely */
+
+enum hf_lock_state { HF_LOCK_HELD = 1, HF_LOCK_WAITED = 2, HF_LOCK_DELAYED = 4 };
+
+/** Which locks to list. Zero it = all of them; what is set must all be true. */
+typedef struct hf_lock_filter {
+    const char *prefix;      /**< Of the name, at most 255 bytes; NULL or "" = any. */
+    int states;              /**< enum hf_lock_state, or-ed: all of them; 0 = any. */
+    int modes;               /**< 1 << enum hf_mode, or-ed: held in one of them; 0 = any. */
+    uint64_t session;        /**< Held by this session: hf_client_session(); 0 = any. */
+    const char *client_name; /**< Held by a session of exactly this name; NULL or "" = any. */
+    uint64_t older_than_ms;  /**< Held for at least so long; 0 = any. */
+} hf_lock_filter;
+
+/** As hf_lock_list(), of those that a filter lets pass. What is asked of the holder (session,
+ * client_name, older_than_ms) has to fit one and the same holder, who is the one that is shown; of
+ * a lock with more than 1,000 holders the first 1,000 are looked at. Blocks.
+ * \param filter  borrowed until return; NULL = all.
+ * \param each_cb called on this thread; non-0 stops.
+ * \retval HF_EINVAL a text is longer than 255 bytes, or states or modes has other bits.
+ * \retval as hf_lock_acquire() for what nothing came of. */
+HF_API HF_NODISCARD int hf_lock_list_with(hf_client *client, const hf_lock_filter *filter,
+                                          int (*each_cb)(const hf_lock_line *line, void *data),
+                                          void *data);
+
+/** As hf_lock_list_with(); each_cb as in hf_lock_list_async(). */
+HF_API HF_NODISCARD int
+hf_lock_list_with_async(hf_client *client, const hf_lock_filter *filter,
+                        int (*each_cb)(const hf_lock_line *line, void *data), void *each_data,
+                        hf_done_cb done_cb, void *data, hf_call *call);
+
+/** Why a grant ended; also hf_loss.reason. */
+enum hf_end {
+    HF_END_RELEASED = 1,  /**< by its owner */
+    HF_END_EXPIRED = 2,   /**< its session's lease ran out */
+    HF_END_CLOSED = 3,    /**< its session was closed */
+    HF_END_ABANDONED = 4, /**< given back by a client that had declared it lost */
+    HF_END_HOLD_MAX = 5,  /**< held as long as it may */
+    HF_END_FORCED = 6,    /**< by an administrator */
+    HF_END_RESTORED = 7   /**< the state was restored from a snapshot */
+};
+
+/** Who holds a lock. */
+typedef struct hf_holder {
+    uint64_t session;       /**< hf_client_session() of its client. */
+    uint64_t owner;         /**< The handle, in that session. */
+    uint64_t fencing_token; /**< The grant. */
+    int mode;               /**< enum hf_mode. */
+    uint32_t permits;       /**< HF_PERMITS: how many of them; else 0. */
+} hf_holder;
+
+/** The same with all that is known of the grant. */
+typedef struct hf_holder_view {
+    hf_holder who;           /**< Who, under which token. */
+    uint32_t count;          /**< How often it was acquired (reentrant). */
+    uint32_t name_count;     /**< Locks under this token, this one among them. */
+    uint64_t since_ms;       /**< Cluster time of the grant; how long ago: now_ms - since_ms. */
+    uint64_t lease_left_ms;  /**< Of the session's lease; a hint. */
+    uint64_t hold_left_ms;   /**< Of hold_max_ms; 0 = none was asked for. */
+    const char *client_name; /**< The session's name. */
+    const char *peer;        /**< Its address. */
+    const void *meta;        /**< As given with the acquire. */
+    size_t meta_bytes;       /**< Its length. */
+    const char *traceparent; /**< W3C trace context of the acquire, or "". */
+} hf_holder_view;
+
+/** Who waits for a lock. */
+typedef struct hf_waiter_view {
+    uint64_t session;        /**< As of a holder. */
+    uint64_t owner;          /**< Likewise. */
+    int mode;                /**< enum hf_mode. */
+    uint32_t permits;        /**< HF_PERMITS: how many it wants; else 0. */
+    uint32_t name_count;     /**< Locks that it waits for at once, this one among them. */
+    uint64_t since_ms;       /**< Cluster time when it began to wait. */
+    uint64_t wait_left_ms;   /**< Until its wait times out. */
+    const char *client_name; /**< The session's name. */
+    const char *peer;        /**< Its address. */
+} hf_waiter_view;
+
+enum hf_transition_kind {
+    HF_TRANSITION_GRANTED = 1,
+    HF_TRANSITION_ENDED = 2,      /**< `reason` says why */
+    HF_TRANSITION_DOWNGRADED = 3, /**< from exclusive to shared */
+    HF_TRANSITION_UPGRADED = 4    /**< from shared to exclusive */
+};
+
+/** Something that happened to a lock. */
+typedef struct hf_transition {
+    uint64_t at_ms;         /**< Cluster time. */
+    int kind;               /**< enum hf_transition_kind. */
+    int reason;             /**< HF_TRANSITION_ENDED: enum hf_end; else 0. */
+    uint64_t fencing_token; /**< Of the grant. */
+    uint64_t session;       /**< Of its owner. */
+    uint64_t owner;         /**< Likewise. */
+} hf_transition;
+
+/** All that is known of a lock. Everything in it is borrowed during the callback. */
+typedef struct hf_lock_view {
+    const char *name;                 /**< The lock's. */
+    uint64_t now_ms;                  /**< Cluster time when it was read. */
+    int frozen;                       /**< 1: an administrator froze it: nothing is granted. */
+    uint32_t limit;                   /**< How many permits there are; 0 = not HF_PERMITS. */
+    uint32_t units_taken;             /**< Permits, else holders. */
+    uint32_t units_delayed;           /**< Permits of lost holders that are not back yet. */
+    uint64_t delay_left_ms;           /**< Closed so long by lock-delay, or as a grant was forced
+                                           and its holder may still believe in it; 0 = not. */
+    int last_loss;                    /**< How the last grant was lost: enum hf_end; 0 = none. */
+    uint64_t last_loss_at_ms;         /**< Cluster time of that. */
+    uint32_t holder_count;            /**< All of them. */
+    const hf_holder_view *holders;    /**< The first, in the order of their tokens. */
+    uint32_t holders_shown;           /**< Of them, at most 1,000. */
+    uint32_t queue_length;            /**< All waiters. */
+    const hf_waiter_view *waiters;    /**< The first, in the order of service. */
+    uint32_t waiters_shown;           /**< Of them, at most 1,000. */
+    const hf_transition *transitions; /**< The last, oldest first; gone once nobody uses it. */
+    uint32_t transition_count;        /**< Of them, at most 8. */
+} hf_lock_view;
+
+/** Show all that is known of one lock, as of one moment: linearizable. Blocks. A lock that nobody
+ * uses is a free one: HF_OK.
+ * \param name    1 to 255 bytes of UTF-8.
+ * \param show_cb called once, on this thread.
+ * \retval as hf_lock_acquire() for what nothing came of. */
+HF_API HF_NODISCARD int hf_lock_look(hf_client *client, const char *name,
+                                     void (*show_cb)(const hf_lock_view *view, void *data),
+                                     void *data);
+
+/** As hf_lock_look(). \param show_cb called on the I/O thread, under the rules of done_cb. */
+HF_API HF_NODISCARD int hf_lock_look_async(hf_client *client, const char *name,
+                                           void (*show_cb)(const hf_lock_view *view, void *data),
+                                           void *show_data, hf_done_cb done_cb, void *data,
+                                           hf_call *call);
 
 #ifdef __cplusplus
 }

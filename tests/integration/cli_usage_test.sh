@@ -48,6 +48,10 @@ unknown
 status more
 locks a b
 locks --queue
+locks --mode none
+locks --session 0
+locks --client
+locks a --queue --held
 records --state NONSENSE
 records --older-than -1
 record

@@ -57,6 +57,44 @@ wait "$holder" "$first" "$second" || fail 'one of the three failed'
 same 'the order' 'first second' "$(tr '\n' ' ' < "$tmp/order" | sed 's/ $//')"
 [ ! -e "$tmp/never" ] || fail 'a command ran without the lock'
 
+claim 'a lock is shown with its permits, its grants of several names, its queue and its past'
+background holdfast permit look/p look/q --limit 5 --permits 2 -- sh -c \
+    "touch $tmp/look; while [ ! -e $tmp/look_go ]; do sleep 0.02; done"
+holder=$started
+eventually 10 test -e "$tmp/look"
+background holdfast lock look/p --wait 60000 -- true
+first=$started
+eventually 10 sh -c 'holdfast --json locks look/p --queue | grep -q "\"queue_length\": 1"'
+expect 0 holdfast locks look/p --queue
+grep -q '^permits: 2 of 5 taken$' "$tmp/out" || fail "shown as: $(output)"
+grep -q '2 permits, 2 names' "$tmp/out" || fail "shown as: $(output)"
+grep -q ' granted ' "$tmp/out" || fail "shown as: $(output)"
+expect 0 holdfast --json locks look/p --queue
+same 'the document' "5 2 2 2 True exclusive granted True" "$(json '" ".join(str(x) for x in [
+    d["limit"], d["units_taken"], d["holders"][0]["permits"], d["holders"][0]["names"],
+    d["queue"][0]["since_ms"] <= d["now_ms"], d["queue"][0]["mode"], d["transitions"][0]["what"],
+    d["transitions"][0]["fencing_token"] == d["holders"][0]["fencing_token"]])')"
+session=$(json 'd["holders"][0]["session"]')
+client=$(json 'd["holders"][0]["client_name"]')
+
+claim 'a list of locks is filtered by state, mode and holder'
+names() { awk 'NR > 1 { print $1 }' "$tmp/out" | tr '\n' ' '; }
+expect 0 holdfast locks look/ --held --mode Permits
+same 'the permits' 'look/p look/q ' "$(names)"
+grep -q ' 2/5 ' "$tmp/out" || fail "shown as: $(output)"
+expect 0 holdfast locks look/ --waited
+same 'what is waited for' 'look/p ' "$(names)"
+expect 0 holdfast locks --session "$session" --client "$client"
+same 'what it holds' 'look/p look/q ' "$(names)"
+for filter in '--mode exclusive' '--delayed' '--client nobody' '--session 999999' \
+    '--older-than 3600000'; do
+    # shellcheck disable=SC2086 # the words are split on purpose
+    expect 0 holdfast locks look/ $filter
+    same "locks with $filter" '' "$(names)"
+done
+touch "$tmp/look_go"
+wait "$holder" "$first" || fail 'one of the two failed'
+
 claim 'shared holders hold together'
 expect 0 holdfast lock s --shared -- holdfast lock s --shared -- true
 expect 75 holdfast lock s --shared -- holdfast lock s -- true

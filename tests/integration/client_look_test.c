@@ -1,4 +1,7 @@
 /* The library against a real holdfastd: what lists see. */
+#include "client/include/holdfast_lock.h"
+
+#include <poll.h>
 #include <pthread.h>
 
 #include "tests/integration/client_fixture.h"
@@ -55,6 +58,144 @@ static void test_lists_are_read_to_their_end(void **state)
     hf_client_close(client);
 }
 
+struct names {
+    char text[64]; /* of the lines, each behind a blank */
+    hf_lock_line last;
+};
+
+static int note_name(const hf_lock_line *line, void *data)
+{
+    struct names *names = data;
+    size_t size = strlen(names->text);
+    (void)snprintf(names->text + size, sizeof names->text - size, " %s", line->name);
+    names->last = *line;
+    return 0;
+}
+
+static struct names listed(hf_client *client, const hf_lock_filter *filter)
+{
+    struct names names = {.text = ""};
+    must(hf_lock_list_with(client, filter, note_name, &names));
+    return names;
+}
+
+/* Each filter lets what it names pass, and nothing else. */
+static void test_locks_are_listed_through_filters(void **state)
+{
+    (void)state;
+    hf_client *one = open_client(server.port, 10000, 10000);
+    hf_client *two = open_client(server.port, 10000, 10000);
+    hf_lock *locks[2];
+    hf_grant grant;
+    const hf_acquire permits = {.mode = HF_PERMITS, .permits = 2, .limit = 7};
+    const hf_acquire shared = {.mode = HF_SHARED};
+    must(hf_lock_new(one, &locks[0]));
+    must(hf_lock_new(two, &locks[1]));
+    must(hf_lock_acquire(locks[0], "f/a", 0, &grant, NULL));
+    must(hf_lock_acquire_with(locks[0], "f/b", &permits, &grant, NULL));
+    must(hf_lock_acquire_with(locks[1], "f/c", &shared, &grant, NULL));
+
+    assert_string_equal(listed(one, NULL).text, " f/a f/b f/c");
+    const hf_lock_filter held = {.prefix = "f/", .states = HF_LOCK_HELD};
+    assert_string_equal(listed(one, &held).text, " f/a f/b f/c");
+    const hf_lock_filter waited = {.states = HF_LOCK_HELD | HF_LOCK_WAITED};
+    assert_string_equal(listed(one, &waited).text, "");
+    const hf_lock_filter modes = {.modes = 1 << HF_PERMITS};
+    struct names names = listed(one, &modes);
+    assert_string_equal(names.text, " f/b");
+    assert_int_equal(names.last.limit, 7);
+    assert_int_equal(names.last.units_taken, 2);
+    assert_int_equal(names.last.frozen, 0);
+    const hf_lock_filter session = {.session = hf_client_session(two)};
+    assert_string_equal(listed(one, &session).text, " f/c");
+    const hf_lock_filter nobody = {.client_name = "nobody"};
+    assert_string_equal(listed(one, &nobody).text, "");
+    const hf_lock_filter old = {.older_than_ms = 3600000};
+    assert_string_equal(listed(one, &old).text, "");
+    const hf_lock_filter wrong = {.states = 8};
+    assert_int_equal(hf_lock_list_with(one, &wrong, note_name, &names), HF_EINVAL);
+    for (int i = 0; i < 2; i++) hf_lock_free(locks[i]);
+    hf_client_close(two);
+    hf_client_close(one);
+}
+
+struct seen {
+    hf_lock_view view;
+    hf_holder_view holder; /* the first */
+    hf_waiter_view waiter; /* the first */
+    hf_transition last;
+    char client_name[256]; /* the first holder's */
+    char meta[16];         /* likewise */
+    int times;
+};
+
+static void note_view(const hf_lock_view *view, void *data)
+{
+    struct seen *seen = data;
+    seen->view = *view;
+    seen->times += 1;
+    assert_string_equal(view->name, "v");
+    if (view->waiters_shown > 0) seen->waiter = view->waiters[0];
+    if (view->transition_count > 0) seen->last = view->transitions[view->transition_count - 1];
+    if (view->holders_shown == 0) return;
+    seen->holder = view->holders[0];
+    assert_true(seen->holder.meta_bytes < sizeof seen->meta);
+    memcpy(seen->meta, seen->holder.meta, seen->holder.meta_bytes);
+    (void)snprintf(seen->client_name, sizeof seen->client_name, "%s", seen->holder.client_name);
+}
+
+static void ignore_end(int status, void *data)
+{
+    (void)status;
+    *(_Atomic int *)data = 1;
+}
+
+/* A lock is shown whole: who holds it, who waits, and what happened last. */
+static void test_lock_is_shown_with_holders_queue_and_past(void **state)
+{
+    (void)state;
+    hf_client *client = open_client(server.port, 10000, 10000);
+    hf_lock *holder;
+    hf_lock *waiter;
+    hf_grant grant;
+    hf_grant next;
+    struct seen seen = {.times = 0};
+    static const char *const both[] = {"v", "w"};
+    const hf_acquire how = {.meta = "hello", .meta_bytes = 5};
+    _Atomic int ended = 0;
+    must(hf_lock_look(client, "v", note_view, &seen));
+    assert_int_equal(seen.times, 1);
+    assert_int_equal(seen.view.holder_count + seen.view.transition_count, 0);
+    must(hf_lock_new(client, &holder));
+    must(hf_lock_new(client, &waiter));
+    must(hf_lock_acquire_many(holder, both, 2, &how, &grant, NULL));
+    must(hf_lock_acquire_async(waiter, "v", 60000, &next, NULL, ignore_end, &ended, NULL));
+    for (int i = 0; i < 1000 && seen.view.queue_length == 0; i++) {
+        must(hf_lock_look(client, "v", note_view, &seen));
+        (void)poll(NULL, 0, 10);
+    }
+    assert_int_equal(seen.view.queue_length, 1);
+    assert_int_equal(seen.waiter.session, hf_client_session(client));
+    assert_true(seen.waiter.wait_left_ms <= 60000);
+    assert_true(seen.waiter.since_ms >= seen.holder.since_ms);
+    assert_true(seen.view.now_ms >= seen.waiter.since_ms);
+    assert_int_equal(seen.holder.who.fencing_token, grant.fencing_token);
+    assert_int_equal(seen.holder.who.session, hf_client_session(client));
+    assert_int_equal(seen.holder.name_count, 2);
+    assert_string_equal(seen.meta, "hello");
+    assert_true(seen.client_name[0] != '\0');
+    assert_int_equal(seen.last.kind, HF_TRANSITION_GRANTED);
+    must(hf_lock_release(holder, &grant, NULL));
+    must(hf_lock_look(client, "v", note_view, &seen));
+    assert_int_equal(seen.view.transition_count, 3);
+    assert_int_equal(seen.last.kind, HF_TRANSITION_GRANTED);
+    assert_int_equal(seen.last.owner, seen.waiter.owner);
+    for (int i = 0; i < 1000 && ended == 0; i++) (void)poll(NULL, 0, 10);
+    hf_lock_free(waiter);
+    hf_lock_free(holder);
+    hf_client_close(client);
+}
+
 enum { DONE_RECORDS = 5000, FILLERS = 20 };
 
 static _Atomic int next_key, filled;
@@ -104,6 +245,8 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_lists_are_read_to_their_end),
+        CASE(test_locks_are_listed_through_filters),
+        CASE(test_lock_is_shown_with_holders_queue_and_past),
         CASE(test_filter_finds_what_lies_behind_thousands),
     };
     return cmocka_run_group_tests_name("client_look", tests, NULL, NULL);

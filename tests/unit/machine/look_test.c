@@ -43,6 +43,7 @@ static void test_the_first_grant_is_its_own_history(void **state)
     assert_int_equal(item.fencing_token, token);
     assert_int_equal(item.session, s);
     assert_int_equal(item.owner, 1);
+    assert_int_equal(info_of(f, "a").now_ms - at_ms, 1000); /* how long ago */
     assert_int_equal(store_count(f->store, TABLE_LOCK_HISTORY), 0);
     assert_int_equal(release(f, s, 2, "a", token, 1), HF_OK);
     assert_int_equal(info_of(f, "a").transitions.count, 0);
