@@ -5,11 +5,13 @@
 
 #include <stdlib.h>
 
+#include "client/lock_refusal.h"
 #include "client/shell.h"
 
 struct hf_lock {
-    hf_client *client;      /**< its client */
-    _Atomic uint64_t owner; /**< 0 = to be drawn */
+    hf_client *client;            /**< its client */
+    _Atomic uint64_t owner;       /**< 0 = to be drawn */
+    struct lock_refusal *refusal; /**< of the last acquire; owned; NULL = there never was one */
 };
 
 static struct grant_ref ref_of(const hf_grant *grant)
@@ -67,6 +69,7 @@ void hf_lock_free(hf_lock *lock)
         }
         shell_leave(client);
     }
+    free(lock->refusal);
     free(lock);
 }
 
@@ -77,6 +80,8 @@ static int take(struct call *call, int verdict)
     hf_grant *grant = call->output;
     if (verdict != HF_OK) {
         if (!call->over) lock->owner = 0; /* spent */
+        lock_refusal_take(&lock->refusal, verdict, buffer_slice(&call->reply),
+                          &lock->client->core.arena);
         return verdict;
     }
     if (call->cancelling) return verdict; /* nothing of it stays */
@@ -145,11 +150,13 @@ int hf_lock_acquire_many_async(hf_lock *lock, const char *const *names, size_t n
     struct call *made;
     rv = shell_begin(client, OP_CODE_ACQUIRE, &acquire, &made);
     if (rv != HF_OK) return rv;
+    lock_refusal_forget(lock->refusal);
     made->fate = request != NULL ? FATE_HOLD : FATE_CANCEL;
     made->owner = owner;
     made->hold_ms = how->hold_max_ms;
     made->output = grant;
     made->handle = lock;
+    made->wants_reply = true; /* beside a refusal */
     made->take_cb = take;
     shell_submit(client, made, how->wait_ms, &(struct ending){done_cb, data, request, call});
     return HF_OK;
@@ -195,6 +202,12 @@ int hf_lock_acquire(hf_lock *lock, const char *name, uint64_t wait_ms, hf_grant 
 {
     hf_acquire how = {.wait_ms = wait_ms};
     return hf_lock_acquire_with(lock, name, &how, grant, request);
+}
+
+const hf_refusal *hf_lock_refusal(const hf_lock *lock)
+{
+    if (lock == NULL || lock->refusal == NULL) return NULL;
+    return lock->refusal->shown.status != HF_OK ? &lock->refusal->shown : NULL;
 }
 
 int hf_lock_cancel(hf_lock *lock)

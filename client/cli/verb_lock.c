@@ -10,6 +10,7 @@
 
 #include "client/cli/args.h"
 #include "client/cli/interrupt.h"
+#include "client/cli/refusal.h"
 #include "client/cli/run_command.h"
 #include "client/cli/words.h"
 
@@ -69,11 +70,22 @@ static void make_title(struct holding *h)
 static int tell_not_acquired(const struct cli *cli, const struct holding *h, int status)
 {
     const char *some = h->name_count > 1 ? "some of " : "";
+    char why[REFUSAL_BYTES];
+    refusal_text(hf_lock_refusal(h->lock), why);
     switch (status) {
     case HF_EBUSY:
         return cli_fail(CLI_TRY_AGAIN,
-                        "others hold %s%s, or wait for it; try later, or wait with --wait MS", some,
-                        h->title);
+                        "others hold %s%s, or wait for it%s; try later, or wait with --wait MS",
+                        some, h->title, why);
+    case HF_EDELAYED:
+        return cli_fail(CLI_TRY_AGAIN,
+                        "the last holder of %s%s was lost, and its lock-delay runs%s; try later, "
+                        "or wait with --wait MS",
+                        some, h->title, why);
+    case HF_EDEADLOCK:
+        return cli_fail(CLI_TRY_AGAIN,
+                        "to wait for %s%s would be a deadlock%s; let one of them release first",
+                        some, h->title, why);
     case HF_EWAITTIMEOUT:
         return cli_fail(CLI_TRY_AGAIN,
                         "others held %s%s for all of %" PRIu64 " ms; try later, or wait longer",

@@ -1,5 +1,5 @@
-/* holdfast_lock.h: more of locks: several names at once, changing between exclusive and shared, and
- * looking closely.
+/* holdfast_lock.h: more of locks: several names at once, changing between exclusive and shared, why
+ * an acquire was refused, and looking closely.
  *
  * SEVERAL NAMES
  *   Who needs several locks asks for all of them in one call: all or nothing, under one fencing
@@ -50,6 +50,60 @@ HF_API HF_NODISCARD int hf_lock_acquire_many_async(hf_lock *lock, const char *co
                                                    size_t name_count, const hf_acquire *how,
                                                    hf_grant *grant, hf_request *request,
                                                    hf_done_cb done_cb, void *data, hf_call *call);
+
+/* ================================================================== why it was refused */
+
+/** An owner: a handle of a client. */
+typedef struct hf_owner {
+    uint64_t session; /**< hf_client_session() of its client. */
+    uint64_t owner;   /**< The handle, in that session. */
+} hf_owner;
+
+/** Who holds a lock. */
+typedef struct hf_holder {
+    uint64_t session;       /**< hf_client_session() of its client. */
+    uint64_t owner;         /**< The handle, in that session. */
+    uint64_t fencing_token; /**< The grant. */
+    int mode;               /**< enum hf_mode. */
+    uint32_t permits;       /**< HF_PERMITS: how many of them; else 0. */
+} hf_holder;
+
+enum { HF_REFUSAL_HOLDERS_MAX = 8, HF_REFUSAL_OWNERS_MAX = 16 };
+
+/** What a server said beside the refusal of an acquire, when it refused. What does not belong to
+ * `status` is 0. */
+typedef struct hf_refusal {
+    int status; /**< HF_EBUSY, HF_EDELAYED, HF_EDEADLOCK or HF_EALREADY. */
+
+    /* HF_EBUSY, of several names: of the first that could not be had */
+    uint32_t holder_count;                     /**< All holders; 0 = it is only waited for. */
+    uint32_t holders_shown;                    /**< Of them, the first. */
+    hf_holder holders[HF_REFUSAL_HOLDERS_MAX]; /**< In the order of their tokens. */
+    uint32_t queue_length;                     /**< Who waits. */
+    uint64_t lease_left_ms;                    /**< The longest of the holders' shown; a hint. */
+    uint32_t limit;         /**< How many permits there are; 0 = not HF_PERMITS. */
+    uint32_t units_taken;   /**< Permits, else holders. */
+    uint32_t units_delayed; /**< Permits of lost holders that are not back yet. */
+
+    uint64_t delay_left_ms; /**< HF_EDELAYED: how long the lock-delay still runs. */
+
+    /* HF_EDEADLOCK: each waits for the next one, and the last for the first, who is this handle */
+    uint32_t cycle_length;                 /**< Owners in the cycle, 2 or more. */
+    uint32_t cycle_shown;                  /**< Of them, the first. */
+    hf_owner cycle[HF_REFUSAL_OWNERS_MAX]; /**< In the order of waiting. */
+
+    /* HF_EALREADY: the grant under which this handle holds some of the names */
+    uint64_t fencing_token;          /**< Its token. */
+    int mode;                        /**< enum hf_mode. */
+    uint32_t permits;                /**< HF_PERMITS: how many; else 0. */
+    uint32_t name_count;             /**< How many of the wanted it holds, and the answer told. */
+    const char *names[HF_NAMES_MAX]; /**< Them. */
+} hf_refusal;
+
+/** Why the last acquire on this handle was refused. Local; no acquire of it may be under way.
+ * \return borrowed until the next acquire on this handle is sent, or hf_lock_free(); NULL if the
+ * last one that was sent ended with none of those four statuses, or nothing more is known. */
+HF_API const hf_refusal *hf_lock_refusal(const hf_lock *lock);
 
 /** Let others share what this grant holds exclusively, in all of its names. Blocks. The grant, its
  * token and its lease stay; who waits to share is served. Of a shared grant: HF_OK, nothing
@@ -133,16 +187,7 @@ enum hf_end {
     HF_END_RESTORED = 7   /**< the state was restored from a snapshot */
 };
 
-/** Who holds a lock. */
-typedef struct hf_holder {
-    uint64_t session;       /**< hf_client_session() of its client. */
-    uint64_t owner;         /**< The handle, in that session. */
-    uint64_t fencing_token; /**< The grant. */
-    int mode;               /**< enum hf_mode. */
-    uint32_t permits;       /**< HF_PERMITS: how many of them; else 0. */
-} hf_holder;
-
-/** The same with all that is known of the grant. */
+/** A holder with all that is known of the grant. */
 typedef struct hf_holder_view {
     hf_holder who;           /**< Who, under which token. */
     uint32_t count;          /**< How often it was acquired (reentrant). */

@@ -42,6 +42,8 @@ background holdfast lock b -- sh -c "touch $tmp/held; while [ ! -e $tmp/go ]; do
 holder=$started
 eventually 10 test -e "$tmp/held"
 expect 75 holdfast lock b -- touch "$tmp/never"
+grep -q 'session [0-9]* holds it under token [0-9]*, .* of its lease left, 0 waiting' \
+    "$tmp/err" || fail "told: $(cat "$tmp/err")"
 expect 75 holdfast lock b --wait 100 -- touch "$tmp/never"
 expect 75 holdfast lock b --shared -- touch "$tmp/never"
 background holdfast lock b --wait 60000 -- sh -c "echo first >> $tmp/order"

@@ -162,11 +162,53 @@ static void test_deadlock_of_single_locks_is_named(void **state)
     assert_int_equal(pthread_create(&thread, NULL, wait_for, &w), 0);
     wait_until_queued("x");
     assert_int_equal(hf_lock_acquire(locks[0], "y", 60000, &none, NULL), HF_EDEADLOCK);
+    const hf_refusal *why = hf_lock_refusal(locks[0]);
+    assert_non_null(why);
+    assert_int_equal(why->status, HF_EDEADLOCK);
+    assert_int_equal(why->cycle_length, 2);
+    assert_int_equal(why->cycle_shown, 2);
+    assert_int_equal(why->cycle[0].session, hf_client_session(clients[0]));
+    assert_int_equal(why->cycle[1].session, hf_client_session(clients[1]));
     must(hf_lock_release(locks[0], &x, NULL));
     pthread_join(thread, NULL);
     must(w.status);
     must(hf_lock_release(locks[1], &w.grant, NULL));
     must(hf_lock_release(locks[1], &y, NULL));
+}
+
+/* Who is refused learns who holds what it wanted, and what it holds itself; the next acquire that
+ * is sent forgets that. */
+static void test_refusal_says_who_holds_what(void **state)
+{
+    (void)state;
+    static const char *const both[] = {"r", "t"};
+    hf_grant grant;
+    hf_grant other;
+    assert_null(hf_lock_refusal(locks[0]));
+    assert_null(hf_lock_refusal(NULL));
+    must(hf_lock_acquire_many(locks[0], both, 2, NULL, &grant, NULL));
+    assert_int_equal(hf_lock_acquire(locks[1], "t", 0, &other, NULL), HF_EBUSY);
+    const hf_refusal *why = hf_lock_refusal(locks[1]);
+    assert_non_null(why);
+    assert_int_equal(why->status, HF_EBUSY);
+    assert_int_equal(why->holder_count, 1);
+    assert_int_equal(why->holders[0].session, hf_client_session(clients[0]));
+    assert_int_equal(why->holders[0].fencing_token, grant.fencing_token);
+    assert_true(why->lease_left_ms > 0);
+    assert_int_equal(hf_lock_acquire(locks[1], "t", 1, &other, NULL), HF_EWAITTIMEOUT);
+    assert_null(hf_lock_refusal(locks[1]));
+    static const char *const three[] = {"q", "r", "t"};
+    assert_int_equal(hf_lock_acquire_many(locks[0], three, 3, NULL, &other, NULL), HF_EALREADY);
+    why = hf_lock_refusal(locks[0]);
+    assert_non_null(why);
+    assert_int_equal(why->fencing_token, grant.fencing_token);
+    assert_int_equal(why->name_count, 2);
+    assert_string_equal(why->names[0], "r");
+    assert_string_equal(why->names[1], "t");
+    must(hf_lock_release(locks[0], &grant, NULL));
+    must(hf_lock_acquire(locks[0], "t", 0, &grant, NULL));
+    assert_null(hf_lock_refusal(locks[0]));
+    must(hf_lock_release(locks[0], &grant, NULL));
 }
 
 /* A writer goes on as a reader under its token; beside another reader it cannot go back. */
@@ -204,6 +246,7 @@ int main(void)
         CASE(test_several_names_are_all_or_nothing),
         CASE(test_opposite_orders_do_not_deadlock),
         CASE(test_deadlock_of_single_locks_is_named),
+        CASE(test_refusal_says_who_holds_what),
         CASE(test_downgrade_lets_readers_in_and_upgrade_wants_to_be_alone),
     };
     return cmocka_run_group_tests_name("client_lock", tests, NULL, NULL);
