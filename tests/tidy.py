@@ -43,7 +43,8 @@ DOORS = [
     (r'openssl/.*', ('base/hash.c',), 0),
     (r'xxhash\.h', ('base/hash.c',), 0),
     (r'sqlite3\.h', ('examples/',), 0),
-    (r'microhttpd\.h', ('server/',), 0),
+    (r'microhttpd\.h', ('server/', 'examples/'), 0),
+    (r'libpq-fe\.h', ('examples/',), 0),
     (r'jansson\.h', ('jepsen/',), 0),
 ]
 UV_FILES_IN_RAFT_MAX = 1

@@ -1,4 +1,5 @@
-#include "examples/payment/ledger.h"
+/* The ledger in SQLite. */
+#include "examples/payment/ledger_sqlite.h"
 
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -6,6 +7,10 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+
+struct ledger {
+    sqlite3 *db; /* owned */
+};
 
 enum { BUSY_MS = 20000, THINKING_US = 500 };
 
@@ -22,18 +27,18 @@ static const char claim_guard[] = "INSERT INTO holdfast_guard(resource, token) V
                                   "ON CONFLICT (resource) DO UPDATE SET token = excluded.token "
                                   "WHERE holdfast_guard.token <= excluded.token";
 
-static void fail(struct sqlite3 *db, const char *what)
+static void fail(sqlite3 *db, const char *what)
 {
     fprintf(stderr, "ledger: cannot %s: %s\n", what, db != NULL ? sqlite3_errmsg(db) : "no memory");
     exit(1);
 }
 
-static void run(struct sqlite3 *db, const char *sql)
+static void run(sqlite3 *db, const char *sql)
 {
     if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) fail(db, sql);
 }
 
-static sqlite3_stmt *prepare(struct sqlite3 *db, const char *sql)
+static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
 {
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK) fail(db, sql);
@@ -41,7 +46,7 @@ static sqlite3_stmt *prepare(struct sqlite3 *db, const char *sql)
 }
 
 /* Run a prepared statement that returns no row. */
-static void finish(struct sqlite3 *db, sqlite3_stmt *statement)
+static void finish(sqlite3 *db, sqlite3_stmt *statement)
 {
     if (sqlite3_step(statement) != SQLITE_DONE) fail(db, sqlite3_sql(statement));
     sqlite3_finalize(statement);
@@ -54,22 +59,30 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-struct sqlite3 *ledger_open(const char *path)
+struct ledger *ledger_open(const char *where)
 {
-    struct sqlite3 *db = NULL;
-    if (sqlite3_open(path, &db) != SQLITE_OK) fail(db, "open the ledger");
-    (void)sqlite3_busy_timeout(db, BUSY_MS);
-    run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
-    return db;
+    struct ledger *ledger = calloc(1, sizeof *ledger);
+    if (ledger == NULL) fail(NULL, "open the ledger");
+    if (sqlite3_open(where, &ledger->db) != SQLITE_OK) fail(ledger->db, "open the ledger");
+    (void)sqlite3_busy_timeout(ledger->db, BUSY_MS);
+    run(ledger->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+    return ledger;
 }
 
-void ledger_close(struct sqlite3 *db)
+void ledger_close(struct ledger *ledger)
 {
-    (void)sqlite3_close(db);
+    (void)sqlite3_close(ledger->db);
+    free(ledger);
 }
 
-void ledger_make(struct sqlite3 *db)
+void ledger_run(struct ledger *ledger, const char *sql)
 {
+    run(ledger->db, sql);
+}
+
+void ledger_make(struct ledger *ledger)
+{
+    sqlite3 *db = ledger->db;
     run(db, "BEGIN IMMEDIATE");
     run(db, schema);
     for (int i = 0; i < ACCOUNTS; i++) {
@@ -83,7 +96,7 @@ void ledger_make(struct sqlite3 *db)
     run(db, "COMMIT");
 }
 
-int64_t ledger_number(struct sqlite3 *db, const char *query, const char *parameter)
+static int64_t number_of(sqlite3 *db, const char *query, const char *parameter)
 {
     sqlite3_stmt *s = prepare(db, query);
     if (parameter != NULL) (void)sqlite3_bind_text(s, 1, parameter, -1, SQLITE_STATIC);
@@ -93,17 +106,22 @@ int64_t ledger_number(struct sqlite3 *db, const char *query, const char *paramet
     return number;
 }
 
-int64_t ledger_sum(struct sqlite3 *db)
+int64_t ledger_number(struct ledger *ledger, const char *query, const char *parameter)
 {
-    return ledger_number(db, "SELECT sum(cents) FROM accounts", NULL);
+    return number_of(ledger->db, query, parameter);
 }
 
-static int64_t balance_of(struct sqlite3 *db, const char *account)
+int64_t ledger_sum(struct ledger *ledger)
 {
-    return ledger_number(db, "SELECT cents FROM accounts WHERE id = ?1", account);
+    return number_of(ledger->db, "SELECT sum(cents) FROM accounts", NULL);
 }
 
-static void set_balance(struct sqlite3 *db, const char *account, int64_t cents)
+static int64_t balance_of(sqlite3 *db, const char *account)
+{
+    return number_of(db, "SELECT cents FROM accounts WHERE id = ?1", account);
+}
+
+static void set_balance(sqlite3 *db, const char *account, int64_t cents)
 {
     sqlite3_stmt *s = prepare(db, "UPDATE accounts SET cents = ?2 WHERE id = ?1");
     (void)sqlite3_bind_text(s, 1, account, -1, SQLITE_STATIC);
@@ -111,7 +129,7 @@ static void set_balance(struct sqlite3 *db, const char *account, int64_t cents)
     finish(db, s);
 }
 
-static void book(struct sqlite3 *db, const struct payment *p, const char *receipt)
+static void book(sqlite3 *db, const struct payment *p, const char *receipt)
 {
     sqlite3_stmt *s = prepare(db, "UPDATE accounts SET cents = cents + ?1 WHERE id = 'shop'");
     (void)sqlite3_bind_int64(s, 1, p->cents);
@@ -126,7 +144,7 @@ static void book(struct sqlite3 *db, const struct payment *p, const char *receip
 }
 
 /* Claim the account for `token`, in the transaction under way. \return 0 if it is fenced off. */
-static int claim(struct sqlite3 *db, const struct payment *p, uint64_t token)
+static int claim(sqlite3 *db, const struct payment *p, uint64_t token)
 {
     sqlite3_stmt *s = prepare(db, claim_guard);
     (void)sqlite3_bind_text(s, 1, p->account, -1, SQLITE_STATIC);
@@ -135,8 +153,10 @@ static int claim(struct sqlite3 *db, const struct payment *p, uint64_t token)
     return sqlite3_changes(db) == 1;
 }
 
-enum moved ledger_move(struct sqlite3 *db, const struct payment *p, uint64_t token, char *receipt)
+enum moved ledger_move(struct ledger *ledger, const struct payment *p, uint64_t token,
+                       char *receipt)
 {
+    sqlite3 *db = ledger->db;
     run(db, "BEGIN IMMEDIATE");
     if (!claim(db, p, token)) {
         run(db, "ROLLBACK");
@@ -155,8 +175,9 @@ enum moved ledger_move(struct sqlite3 *db, const struct payment *p, uint64_t tok
     return MOVED;
 }
 
-int ledger_ask(struct sqlite3 *db, const struct payment *p, uint64_t token, char *receipt)
+int ledger_ask(struct ledger *ledger, const struct payment *p, uint64_t token, char *receipt)
 {
+    sqlite3 *db = ledger->db;
     int booked = 0;
     run(db, "BEGIN IMMEDIATE");
     if (!claim(db, p, token)) {
@@ -174,8 +195,9 @@ int ledger_ask(struct sqlite3 *db, const struct payment *p, uint64_t token, char
     return booked;
 }
 
-void ledger_move_naively(struct sqlite3 *db, const struct payment *p)
+void ledger_move_naively(struct ledger *ledger, const struct payment *p)
 {
+    sqlite3 *db = ledger->db;
     int64_t cents = balance_of(db, p->account);
     (void)usleep(THINKING_US); /* checks, a log line, a call to another service: time passes */
     run(db, "BEGIN IMMEDIATE");

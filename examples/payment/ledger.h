@@ -1,7 +1,8 @@
-/* The ledger: accounts and the transfers that changed them, in SQLite. It stands for whatever moves
- * money in your house, so it promises little: nothing here keeps a payment from being booked twice
- * (there is no unique constraint on the payment's id). What it does have is the guard of
- * docs/contract.md, section 5: one row a resource with the greatest fencing token that it has seen.
+/* The ledger: accounts and the transfers that changed them, in SQLite (ledger.c) or in PostgreSQL
+ * (examples/postgres/ledger.c). It stands for whatever moves money in your house, so it promises
+ * little: nothing here keeps a payment from being booked twice (there is no unique constraint on
+ * the payment's id). What it does have is the guard of docs/contract.md, section 5: one row a
+ * resource with the greatest fencing token that it has seen.
  *
  * ledger_move() claims the guard first, then reads, then writes, all in one transaction, so that a
  * holder whose lock was lost meanwhile cannot slip in behind a newer one. */
@@ -10,9 +11,9 @@
 
 #include <stdint.h>
 
-struct sqlite3;
+struct ledger; /**< a connection to it; one thread at a time */
 
-enum { TEXT_BYTES = 64, RECEIPT_BYTES = 160, ACCOUNTS = 60, CENTS_AT_START = 1000000 };
+enum { TEXT_BYTES = 64, RECEIPT_BYTES = 160 };
 
 /** One request: take `cents` from `account` and give them to the shop, under the payment's id. */
 struct payment {
@@ -28,33 +29,26 @@ enum moved {
     MOVED_NOT_FUNDS,  /**< the account holds too little; nothing changed */
 };
 
-/** Open the ledger's file. Ends the process with a sentence if that fails. \return owned:
- * ledger_close() it. */
-struct sqlite3 *ledger_open(const char *path);
+/** Open the ledger. This and all below end the process with a sentence if the database fails.
+ * \param where  a file; in PostgreSQL what libpq connects to ("host=... dbname=...").
+ * \return owned: ledger_close() it. */
+struct ledger *ledger_open(const char *where);
 
 /** Close it. */
-void ledger_close(struct sqlite3 *db);
-
-/** Make the tables and the accounts. */
-void ledger_make(struct sqlite3 *db);
+void ledger_close(struct ledger *ledger);
 
 /** Move the money, if `token` is not older than one that has been here for this account.
  * \param receipt  Out, RECEIPT_BYTES: written only with MOVED. */
-enum moved ledger_move(struct sqlite3 *db, const struct payment *p, uint64_t token, char *receipt);
+enum moved ledger_move(struct ledger *ledger, const struct payment *p, uint64_t token,
+                       char *receipt);
 
 /** Ask whether a payment was booked, and fence off whoever held the account before `token`: what
  * this says stays true, since a late writer is refused from now on.
  * \param receipt  Out, RECEIPT_BYTES: written if it was. \return 1 booked, 0 not, -1 fenced off. */
-int ledger_ask(struct sqlite3 *db, const struct payment *p, uint64_t token, char *receipt);
+int ledger_ask(struct ledger *ledger, const struct payment *p, uint64_t token, char *receipt);
 
 /** Move the money as one does who thinks that nothing happens twice or at the same time: read the
  * balance, compute, write it back. */
-void ledger_move_naively(struct sqlite3 *db, const struct payment *p);
-
-/** Sum of all balances, in cents. */
-int64_t ledger_sum(struct sqlite3 *db);
-
-/** One number from a query that gives one row, with an optional text parameter (NULL = none). */
-int64_t ledger_number(struct sqlite3 *db, const char *query, const char *parameter);
+void ledger_move_naively(struct ledger *ledger, const struct payment *p);
 
 #endif

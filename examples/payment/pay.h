@@ -18,7 +18,7 @@ struct mishaps {
 
 struct payer {
     hf_client *client;      /**< the session with the cluster */
-    struct sqlite3 *ledger; /**< where the money is */
+    struct ledger *ledger;  /**< where the money is */
     struct mishaps mishaps; /**< for the demonstration */
     int moves;              /**< tried so far */
     int fenced;             /**< writes that the guard refused */

@@ -14,9 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "examples/payment/ledger.h"
-
-#include <sqlite3.h>
+#include "examples/payment/ledger_sqlite.h"
 
 enum {
     REQUESTS = 2000,
@@ -89,12 +87,12 @@ struct tally {
     int wrong;      /* receipts that are not the ledger's */
 };
 
-static int64_t ask(struct sqlite3 *db, const char *query)
+static int64_t ask(struct ledger *db, const char *query)
 {
     return ledger_number(db, query, NULL);
 }
 
-static void count_answer(struct sqlite3 *db, struct tally *t, char *line)
+static void count_answer(struct ledger *db, struct tally *t, char *line)
 {
     char *rest = NULL;
     (void)strtok_r(line, " \n", &rest); /* "answer" */
@@ -113,7 +111,7 @@ static void count_answer(struct sqlite3 *db, struct tally *t, char *line)
         ledger_number(db, "SELECT count(*) FROM transfers WHERE receipt = ?1", receipt) != 1;
 }
 
-static void count_results(struct sqlite3 *db, struct tally *t, const char *path)
+static void count_results(struct ledger *db, struct tally *t, const char *path)
 {
     char line[LINE_BYTES];
     FILE *file = fopen(path, "r");
@@ -128,18 +126,14 @@ static void count_results(struct sqlite3 *db, struct tally *t, const char *path)
 }
 
 /* The distinct payments that were asked for, with the first amount asked, against the ledger. */
-static int64_t count_not_once(struct sqlite3 *db, const char *requests)
+static int64_t count_not_once(struct ledger *db, const char *requests)
 {
     char line[LINE_BYTES];
     FILE *file = fopen(requests, "r");
     if (file == NULL) return -1;
     (void)ask(db, "SELECT 1"); /* the temporary table is this connection's own */
-    if (sqlite3_exec(db,
-                     "CREATE TEMP TABLE asked(payment TEXT PRIMARY KEY, account TEXT, cents "
-                     "INTEGER); BEGIN",
-                     NULL, NULL, NULL) != SQLITE_OK) {
-        exit(1);
-    }
+    ledger_run(db, "CREATE TEMP TABLE asked(payment TEXT PRIMARY KEY, account TEXT, cents "
+                   "INTEGER); BEGIN");
     while (fgets(line, sizeof line, file) != NULL) {
         char *rest = NULL;
         char sql[LINE_BYTES * 2];
@@ -148,24 +142,24 @@ static int64_t count_not_once(struct sqlite3 *db, const char *requests)
         const char *cents = strtok_r(NULL, " \n", &rest);
         (void)snprintf(sql, sizeof sql, "INSERT OR IGNORE INTO asked VALUES ('%s', '%s', %s)", id,
                        account, cents);
-        if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) exit(1);
+        ledger_run(db, sql);
     }
     (void)fclose(file);
-    (void)sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    ledger_run(db, "COMMIT");
     return ask(db, "SELECT count(*) FROM asked WHERE 1 <> (SELECT count(*) FROM transfers t WHERE "
                    "t.payment = asked.payment AND t.account = asked.account AND t.cents = "
                    "asked.cents) OR 1 <> (SELECT count(*) FROM transfers t WHERE t.payment = "
                    "asked.payment)");
 }
 
-static int64_t longest_pause_ms(struct sqlite3 *db)
+static int64_t longest_pause_ms(struct ledger *db)
 {
     return ask(db, "SELECT coalesce(max(pause), 0) FROM (SELECT at_ms - lag(at_ms) OVER (ORDER BY "
                    "at_ms) AS pause FROM transfers)");
 }
 
 /* What each account should hold if every transfer in the ledger had changed it. */
-static int64_t wrong_accounts(struct sqlite3 *db)
+static int64_t wrong_accounts(struct ledger *db)
 {
     char query[LINE_BYTES];
     (void)snprintf(
@@ -181,7 +175,7 @@ static void print_line(const char *what, int64_t number, const char *remark)
     printf("  %-48s %11" PRId64 "  %s\n", what, number, remark);
 }
 
-static int report(struct sqlite3 *db, const char *requests, char **results, int count, int naive)
+static int report(struct ledger *db, const char *requests, char **results, int count, int naive)
 {
     struct tally t = {.paid = 0};
     int64_t before = (int64_t)ACCOUNTS * CENTS_AT_START;
@@ -231,7 +225,7 @@ int main(int argc, char **argv)
                         "     report LEDGER REQUESTS RESULTS... [--without-holdfast]\n");
         return 64;
     }
-    struct sqlite3 *db = ledger_open(argv[2]);
+    struct ledger *db = ledger_open(argv[2]);
     if (verb[0] == 'm') {
         ledger_make(db);
     } else if (verb[0] == 'c') {

@@ -131,7 +131,7 @@ static void work(struct worker *w)
 
 static void usage(void)
 {
-    fprintf(stderr, "use: payment_worker --ledger FILE --requests FILE --results FILE --worker K "
+    fprintf(stderr, "use: payment_worker --ledger LEDGER --requests FILE --results FILE --worker K "
                     "--workers N\n       [--servers HOST:PORT] [--without-holdfast] "
                     "[--die-after-move N] [--stop-before-write N]\n");
     exit(64);
