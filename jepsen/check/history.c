@@ -82,8 +82,11 @@ int history_line(struct history *h, struct slice line)
         return HF_ETOOLARGE;
     }
     int rv = history_parse(h, line, &op, &taken);
-    if (rv == HF_OK && taken) rv = count_key(h, op.key);
-    if (rv == HF_OK && taken) rv = add(h, &op);
+    for (size_t i = 0; rv == HF_OK && taken && (i == 0 || i < h->name_count); i++) {
+        if (h->name_count > 0) op.key = h->names[i];
+        rv = count_key(h, op.key);
+        if (rv == HF_OK) rv = add(h, &op);
+    }
     if (rv != HF_OK && rv != HF_EBADREQUEST && h->complaint[0] == '\0')
         (void)history_refuse(h, "%s", status_text(rv));
     return rv;
@@ -117,7 +120,7 @@ int history_finish(struct history *h)
     qsort(h->operations, h->count, sizeof *h->operations, by_id);
     for (size_t i = 1; i < h->count; i++) {
         const struct operation *op = &h->operations[i];
-        if (op->id != op[-1].id) continue;
+        if (op->id != op[-1].id || op->line == op[-1].line) continue; /* the same, by its names */
         h->line = op->line;
         return history_refuse(h, "the id %" PRId64 " was used in line %" PRIu32 " already", op->id,
                               op[-1].line);

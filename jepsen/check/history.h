@@ -16,6 +16,7 @@ enum {
     HISTORY_LINE_BYTES_MAX = 64 << 10,
     HISTORY_OPERATIONS_MAX = 1000000,
     HISTORY_KEYS_MAX = 100000,
+    HISTORY_NAMES_MAX = 32,
     HISTORY_STRING_BYTES_MAX = 1024,
     HISTORY_KEY_BYTES_MAX = 255,
     HISTORY_COMPLAINT_BYTES = 512,
@@ -40,6 +41,8 @@ struct history {
     struct strings strings;                  /**< every name and value */
     struct strings keys;                     /**< the keys alone, to count them */
     struct history_clock clock;              /**< of the header */
+    uint32_t names[HISTORY_NAMES_MAX];       /**< strings: of the line read last, if several */
+    size_t name_count;                       /**< of them; 0 = it has one key */
     uint32_t line;                           /**< read last, from 1 */
     uint32_t dropped;                        /**< lines of this model that show nothing */
     uint32_t others;                         /**< lines of other models, or of other types */

@@ -19,7 +19,8 @@ struct word {
 static const struct word outcomes[] = {
     {"ok", RESULT_OK}, {"fail", RESULT_FAIL}, {"unknown", RESULT_UNKNOWN}, {NULL, 0}};
 
-static const struct word modes[] = {{"exclusive", 0}, {"shared", 1}, {NULL, 0}};
+static const struct word modes[] = {
+    {"exclusive", HELD_EXCLUSIVE}, {"shared", HELD_SHARED}, {"permits", HELD_PERMITS}, {NULL, 0}};
 
 static const struct word policies[] = {
     {"auto", POLICY_AUTO}, {"manual", POLICY_MANUAL}, {"never", POLICY_NEVER}, {NULL, 0}};
@@ -65,7 +66,8 @@ struct kind {
 static const struct kind kinds[] = {
     {"lock", "acquire", KIND_ACQUIRE, 1},   {"lock", "renew", KIND_LOCK_RENEW, 1},
     {"lock", "release", KIND_RELEASE, 1},   {"lock", "query", KIND_QUERY, 1},
-    {"lock", "check", KIND_CHECK, 2},       {"idem", "begin", KIND_BEGIN, 1},
+    {"lock", "check", KIND_CHECK, 2},       {"lock", "downgrade", KIND_DOWNGRADE, 2},
+    {"lock", "upgrade", KIND_UPGRADE, 2},   {"idem", "begin", KIND_BEGIN, 1},
     {"idem", "complete", KIND_COMPLETE, 1}, {"idem", "renew", KIND_RENEW, 1},
     {"idem", "abandon", KIND_ABANDON, 1},   {"idem", "checkpoint", KIND_CHECKPOINT, 2},
     {"idem", "resolve", KIND_RESOLVE, 2},   {"idem", "get", KIND_GET, 1},
@@ -82,9 +84,9 @@ struct failure {
 #define OF(kind) (UINT32_C(1) << KIND_##kind)
 
 static const struct failure failures[] = {
-    {"busy", ERROR_BUSY, OF(ACQUIRE), 1},
+    {"busy", ERROR_BUSY, OF(ACQUIRE) | OF(UPGRADE), 1},
     {"already_held", ERROR_ALREADY_HELD, OF(ACQUIRE), 2},
-    {"not_held", ERROR_NOT_HELD, OF(LOCK_RENEW) | OF(RELEASE), 1},
+    {"not_held", ERROR_NOT_HELD, OF(LOCK_RENEW) | OF(RELEASE) | OF(DOWNGRADE) | OF(UPGRADE), 1},
     {"mismatch", ERROR_MISMATCH, OF(BEGIN), 1},
     {"unknown", ERROR_RECORD_UNKNOWN, OF(BEGIN), 2},
     {"key_expired", ERROR_KEY_EXPIRED, OF(BEGIN), 2},
@@ -99,7 +101,7 @@ static const struct failure failures[] = {
 
 enum section { ARGS, ON_OK, ON_FAIL };
 
-enum field_type { INTEGER, FLAG, TEXT, WORD };
+enum field_type { INTEGER, FLAG, TEXT, WORD, NAMES };
 
 struct field {
     enum section section;
@@ -132,19 +134,28 @@ struct field {
         section, name, WORD, AT(member), kinds, version, needed, 0, 0, words \
     }
 
-enum { COUNT_MAX = 65535, ATTEMPT_MAX = INT32_MAX };
+#define LIST(section, name, kinds, version)                        \
+    {                                                              \
+        section, name, NAMES, 0, kinds, version, false, 0, 0, NULL \
+    }
 
-#define WITH_TOKEN                                                                          \
-    (OF(LOCK_RENEW) | OF(CHECK) | OF(COMPLETE) | OF(RENEW) | OF(ABANDON) | OF(CHECKPOINT) | \
-     OF(RESOLVE) | OF(WRITE))
-#define WITH_TTL (OF(ACQUIRE) | OF(LOCK_RENEW) | OF(BEGIN) | OF(RENEW))
+enum { COUNT_MAX = 65535, ATTEMPT_MAX = INT32_MAX, PERMITS_MAX = 1000000 };
+
+#define WITH_TOKEN                                                                         \
+    (OF(LOCK_RENEW) | OF(CHECK) | OF(DOWNGRADE) | OF(UPGRADE) | OF(COMPLETE) | OF(RENEW) | \
+     OF(ABANDON) | OF(CHECKPOINT) | OF(RESOLVE) | OF(WRITE))
+#define OF_HOLDERS (OF(LOCK_RENEW) | OF(RELEASE) | OF(DOWNGRADE) | OF(UPGRADE))
+#define WITH_TTL   (OF(ACQUIRE) | OF(LOCK_RENEW) | OF(BEGIN) | OF(RENEW))
 
 static const struct field fields[] = {
     INT(ARGS, "ttl_ms", ttl_ms, WITH_TTL, 1, true, 0, HISTORY_MS_MAX),
     INT(ARGS, "token", token, WITH_TOKEN, 1, true, 1, INT64_MAX),
     INT(ARGS, "token", token, OF(RELEASE), 1, false, 1, INT64_MAX),
-    STR(ARGS, "owner", owner, OF(ACQUIRE) | OF(LOCK_RENEW) | OF(RELEASE) | OF(BEGIN), 1, false),
-    ONE(ARGS, "mode", shared, OF(ACQUIRE), 2, false, modes),
+    STR(ARGS, "owner", owner, OF(ACQUIRE) | OF_HOLDERS | OF(BEGIN), 1, false),
+    LIST(ARGS, "names", OF(ACQUIRE) | OF_HOLDERS, 2),
+    INT(ARGS, "permits", permits, OF(ACQUIRE), 2, false, 1, PERMITS_MAX),
+    INT(ARGS, "limit", limit, OF(ACQUIRE), 2, false, 1, PERMITS_MAX),
+    ONE(ARGS, "mode", mode, OF(ACQUIRE), 2, false, modes),
     BIT(ARGS, "reentrant", reentrant, OF(ACQUIRE), 2, false),
     BIT(ARGS, "all", all, OF(RELEASE), 2, false),
     BIT(ARGS, "if_any", if_any, OF(RELEASE) | OF(ABANDON), 2, false),
@@ -184,6 +195,7 @@ static const struct field fields[] = {
 #undef STR
 #undef BIT
 #undef ONE
+#undef LIST
 
 /* ------------------------------------------------------------------ one value */
 
@@ -236,6 +248,25 @@ static int read_flag(struct history *h, const struct field *field, const json_t 
     return rv;
 }
 
+/* Several names at once: of this line there will be an operation for each. */
+static int read_names(struct history *h, const json_t *value)
+{
+    size_t count = json_array_size(value);
+    if (count < 2 || count > HISTORY_NAMES_MAX)
+        return history_refuse(h, "\"names\" is not an array of 2 to %d names", HISTORY_NAMES_MAX);
+    h->name_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t name = 0;
+        int rv = read_text(h, "names", json_array_get(value, i), 1, HISTORY_KEY_BYTES_MAX, &name);
+        if (rv != HF_OK) return rv;
+        for (size_t before = 0; before < i; before++) {
+            if (h->names[before] == name) return history_refuse(h, "\"names\" has one twice");
+        }
+        h->names[h->name_count++] = name;
+    }
+    return HF_OK;
+}
+
 static int read_field(struct history *h, const struct field *field, const json_t *value,
                       struct operation *op)
 {
@@ -256,6 +287,7 @@ static int read_field(struct history *h, const struct field *field, const json_t
         rv = read_word(h, field->name, value, field->words, &byte);
         if (rv == HF_OK) *at = byte;
         return rv;
+    case NAMES: return read_names(h, value);
     case INTEGER: break;
     }
     rv = read_integer(h, field->name, value, field->least, field->most, &number);
@@ -378,6 +410,19 @@ static int check_whole(struct history *h, const struct operation *op)
     return HF_OK;
 }
 
+static int check_names(struct history *h, struct operation *op)
+{
+    bool permits = op->mode == HELD_PERMITS;
+    if (permits != (op->permits != 0) || permits != (op->limit != 0) || op->permits > op->limit)
+        return history_refuse(h, "mode \"permits\", and it alone, has \"permits\" and a \"limit\", "
+                                 "which is not less");
+    if (h->name_count == 0) return HF_OK;
+    if (h->names[0] != op->key) return history_refuse(h, "\"key\" is not the first of \"names\"");
+    /* Some name was held: nobody says which. */
+    if (op->error == ERROR_BUSY || op->error == ERROR_ALREADY_HELD) op->error = ERROR_NOTHING;
+    return HF_OK;
+}
+
 static int read_kind(struct history *h, json_t *line, struct operation *op)
 {
     const char *name = json_string_value(json_object_get(line, "op"));
@@ -408,6 +453,7 @@ static int read_operation(struct history *h, json_t *line, struct operation *op)
     if (rv == HF_OK) rv = read_section(h, ARGS, json_object_get(line, "args"), op);
     if (rv == HF_OK) rv = read_outcome(h, line, op);
     if (rv == HF_OK) rv = check_whole(h, op);
+    if (rv == HF_OK) rv = check_names(h, op);
     if (op->kind == KIND_ACQUIRE && op->owner == 0) op->owner = op->client;
     op->abandoned = strcmp(strings_text(&h->strings, op->response), "failed 0 -") == 0;
     return rv;
@@ -445,7 +491,7 @@ static int read_type(struct history *h, json_t *line, bool *taken)
     return rv;
 }
 
-static int check_names(struct history *h, json_t *line, int version)
+static int check_fields(struct history *h, json_t *line, int version)
 {
     static const char *const names[] = {"v",      "type", "model", "id",      "client",
                                         "call",   "ret",  "op",    "key",     "args",
@@ -472,7 +518,7 @@ static int read_object(struct history *h, json_t *line, struct operation *op, bo
     int rv = read_integer(h, "v", json_object_get(line, "v"), 1, 2, &version);
     if (rv == HF_OK) rv = read_type(h, line, taken);
     if (rv != HF_OK || !*taken) return rv;
-    rv = check_names(h, line, (int)version);
+    rv = check_fields(h, line, (int)version);
     if (rv != HF_OK) return rv;
     *op = (struct operation){.version = (uint8_t)version,
                              .line = h->line,
@@ -487,6 +533,7 @@ int history_parse(struct history *h, struct slice bytes, struct operation *out, 
 {
     json_error_t error;
     *taken = false;
+    h->name_count = 0;
     json_t *line = json_loadb((const char *)bytes.data, bytes.size, JSON_REJECT_DUPLICATES, &error);
     if (line == NULL)
         return history_refuse(h, "not JSON: %s, at byte %d", error.text, error.position);

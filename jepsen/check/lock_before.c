@@ -78,6 +78,7 @@ struct belief {
     int64_t begin_ns;           /* its answer was here */
     int64_t end_ns;             /* its lease is over, or its release was sent */
     const struct operation *op; /* the acquire */
+    uint8_t mode;               /* enum operation_mode: at least */
 };
 
 static int by_begin(const void *a, const void *b)
@@ -87,20 +88,54 @@ static int by_begin(const void *a, const void *b)
     return x->op->token < y->op->token ? -1 : x->op->token > y->op->token;
 }
 
+/* Changes of the mode, by token and moment. From the send of a downgrade on it is surely held no
+ * more than shared; from the answer to an upgrade on exclusively. Whoever asks for a downgrade that
+ * is not answered does not know any more. */
+static void add_change(struct facts *changes, const struct operation *op)
+{
+    bool done = op->outcome == RESULT_OK;
+    if (op->kind == KIND_DOWNGRADE && op->outcome != RESULT_FAIL)
+        facts_add(changes, op->token, op->call_ns, op);
+    if (op->kind == KIND_UPGRADE && done) facts_add(changes, op->token, op->return_ns, op);
+}
+
+/* The parts of a belief between changes of its mode. \return how many are in `parts` now. */
+static size_t add_parts(struct belief b, const struct facts *changes, struct belief *parts,
+                        size_t count)
+{
+    const struct fact *c = facts_find(changes, b.op->token, false);
+    const struct fact *end = changes->items + changes->count;
+    b.mode = b.op->mode;
+    for (; c != NULL && c < end && c->about == b.op->token && c->at_ns < b.end_ns; c++) {
+        uint8_t mode = c->op->kind == KIND_DOWNGRADE ? HELD_SHARED : HELD_EXCLUSIVE;
+        if (mode != b.mode && c->at_ns > b.begin_ns) {
+            parts[count] = b;
+            parts[count++].end_ns = c->at_ns;
+            b.begin_ns = c->at_ns;
+        }
+        b.mode = mode;
+        if (c->op->outcome == RESULT_UNKNOWN) break;
+    }
+    parts[count++] = b;
+    return count;
+}
+
 /* Each grant from its answer to its lease's earliest end, or to the first release of it: there it
  * surely stands. By the moment of the answer. */
 static size_t find_beliefs(const struct operation *operations, size_t operation_count,
                            struct belief *beliefs)
 {
-    struct facts grants, leases, ends, blank_ends;
+    struct facts grants, leases, ends, blank_ends, changes;
     size_t count = 0;
     facts_init(&grants, operation_count);
     facts_init(&leases, operation_count);
     facts_init(&ends, operation_count);
     facts_init(&blank_ends, operation_count);
+    facts_init(&changes, operation_count);
     for (size_t i = 0; i < operation_count; i++) {
         const struct operation *op = &operations[i];
         if (is_grant(op)) facts_add(&grants, op->token, op->return_ns, op);
+        add_change(&changes, op);
         bool lease = is_grant(op) && (!op->reentrant || op->count == 1);
         lease = lease || (op->kind == KIND_LOCK_RENEW && op->outcome == RESULT_OK);
         if (lease) facts_add(&leases, op->token, op->lease_until_ns, op);
@@ -113,21 +148,23 @@ static size_t find_beliefs(const struct operation *operations, size_t operation_
     facts_sort(&leases);
     facts_sort(&ends);
     facts_sort(&blank_ends);
+    facts_sort(&changes);
     for (size_t i = 0; i < grants.count; i++) {
         const struct operation *op = grants.items[i].op;
         if (i > 0 && grants.items[i - 1].about == op->token) continue;
         const struct fact *end = facts_find(&ends, op->token, false);
         const struct fact *blank = facts_find(&blank_ends, op->owner, false);
         const struct fact *lease = facts_find(&leases, op->token, true);
-        struct belief b = {grants.items[i].at_ns, lease != NULL ? lease->at_ns : 0, op};
+        struct belief b = {grants.items[i].at_ns, lease != NULL ? lease->at_ns : 0, op, 0};
         if (end != NULL && end->at_ns < b.end_ns) b.end_ns = end->at_ns;
         if (blank != NULL && blank->at_ns < b.end_ns) b.end_ns = blank->at_ns;
-        beliefs[count++] = b;
+        count = add_parts(b, &changes, beliefs, count);
     }
     free(grants.items);
     free(leases.items);
     free(ends.items);
     free(blank_ends.items);
+    free(changes.items);
     qsort(beliefs, count, sizeof *beliefs, by_begin);
     return count;
 }
@@ -151,7 +188,13 @@ static bool shows(const struct operation *op, uint32_t *owner, int64_t *token)
     case KIND_CHECK:
         *token = op->status == STATUS_VALID ? op->token : 0;
         return op->status != STATUS_FREE;
+    case KIND_UPGRADE:
+        if (op->error == ERROR_BUSY) return true;
+        *owner = op->owner;
+        *token = op->token;
+        return op->outcome == RESULT_OK;
     case KIND_LOCK_RENEW:
+    case KIND_DOWNGRADE:
     case KIND_RELEASE:
         *owner = op->owner;
         *token = op->token;
@@ -198,6 +241,11 @@ static void note(struct shown *s, const struct operation *op)
                   (op->kind == KIND_RELEASE ||
                    (op->kind == KIND_ACQUIRE && (op->reentrant || op->version == 1)));
     if (!shown && !counts) return;
+    if (op->kind == KIND_UPGRADE && op->error == ERROR_BUSY) { /* its own grant stood, too */
+        owner = op->owner;
+        token = op->token;
+        grant = facts_find(&s->grants, token, false);
+    }
     if (owner == 0 && token == 0) return; /* see is_unnamed() */
     facts_add(&s->traces, grant != NULL ? grant->op->owner : owner, op->return_ns, op);
     bool explained = grant != NULL && grant->at_ns <= op->return_ns;
@@ -344,7 +392,8 @@ void lock_prepare(struct operation *operations, size_t *count)
         bool acquires = op->kind == KIND_ACQUIRE;
         bool keep = op->useful_until_ns != LEFT_OUT;
         if (op->outcome == RESULT_UNKNOWN)
-            keep = op->kind == KIND_RELEASE || (acquires && is_useful(op, &shown));
+            keep = op->kind == KIND_RELEASE || op->kind == KIND_DOWNGRADE ||
+                   (acquires && is_useful(op, &shown));
         if (keep && acquires) facts_add(&owners, op->owner, op->call_ns, NULL);
         if (keep) operations[kept++] = *op;
     }
@@ -422,20 +471,67 @@ static bool clash(const struct key_history *key, const struct belief *first,
     return false;
 }
 
+static bool exclude(const struct belief *a, const struct belief *b)
+{
+    if (a->mode == HELD_EXCLUSIVE || a->mode != b->mode) return true;
+    return a->mode == HELD_PERMITS && a->op->limit != b->op->limit;
+}
+
 static bool beliefs_are_disjoint(const struct key_history *key, const struct belief *beliefs,
                                  size_t count, struct buffer *complaint)
 {
-    const struct belief *alone = NULL, *any = NULL; /* which end last */
+    const struct belief *last[HELD_PERMITS + 1] = {NULL}; /* of each mode: which ends last */
     for (size_t i = 0; i < count; i++) {
         const struct belief *b = &beliefs[i];
         if (b->end_ns <= b->begin_ns) continue;
-        if (alone != NULL && alone->end_ns > b->begin_ns) return clash(key, alone, b, complaint);
-        if (!b->op->shared && any != NULL && any->end_ns > b->begin_ns)
-            return clash(key, any, b, complaint);
-        if (!b->op->shared && (alone == NULL || b->end_ns > alone->end_ns)) alone = b;
-        if (any == NULL || b->end_ns > any->end_ns) any = b;
+        for (int mode = 0; mode <= HELD_PERMITS; mode++) {
+            const struct belief *a = last[mode];
+            if (a != NULL && a->end_ns > b->begin_ns && exclude(a, b))
+                return clash(key, a, b, complaint);
+        }
+        if (last[b->mode] == NULL || b->end_ns > last[b->mode]->end_ns) last[b->mode] = b;
     }
     return true;
+}
+
+static int by_end(const void *a, const void *b)
+{
+    const struct belief *x = a, *y = b;
+    if (x->end_ns != y->end_ns) return x->end_ns < y->end_ns ? -1 : 1;
+    return x->op->token < y->op->token ? -1 : x->op->token > y->op->token;
+}
+
+/* At no moment are more units believed in than there are. */
+static bool units_fit(const struct key_history *key, const struct belief *beliefs, size_t count,
+                      struct buffer *complaint)
+{
+    struct belief *ends = calloc(count + 1, sizeof *ends);
+    size_t end_count = 0, ended = 0;
+    int64_t units = 0;
+    bool fine = true;
+    HF_ASSERT(ends != NULL);
+    for (size_t i = 0; i < count; i++) {
+        if (beliefs[i].mode == HELD_PERMITS && beliefs[i].end_ns > beliefs[i].begin_ns)
+            ends[end_count++] = beliefs[i];
+    }
+    qsort(ends, end_count, sizeof *ends, by_end);
+    for (size_t i = 0; i < count && fine; i++) {
+        const struct belief *b = &beliefs[i];
+        char at[32];
+        if (b->mode != HELD_PERMITS || b->end_ns <= b->begin_ns) continue;
+        for (; ended < end_count && ends[ended].end_ns <= b->begin_ns; ended++)
+            units -= ends[ended].op->permits;
+        units += b->op->permits;
+        fine = units <= b->op->limit;
+        if (!fine)
+            model_say(complaint,
+                      "%" PRId64 " permits of %" PRId64 " were surely out at %s, when %s had token "
+                      "%" PRId64 " (line %" PRIu32 ")",
+                      units, b->op->limit, model_time(b->begin_ns, at), owner_of(key, b->op),
+                      b->op->token, b->op->line);
+    }
+    free(ends);
+    return fine;
 }
 
 bool lock_quick(const struct key_history *key, struct buffer *complaint)
@@ -456,7 +552,8 @@ bool lock_quick(const struct key_history *key, struct buffer *complaint)
     HF_ASSERT(beliefs != NULL);
     if (fine) {
         size_t count = find_beliefs(key->operations, key->count, beliefs);
-        fine = beliefs_are_disjoint(key, beliefs, count, complaint);
+        fine = beliefs_are_disjoint(key, beliefs, count, complaint) &&
+               units_fit(key, beliefs, count, complaint);
     }
     free(beliefs);
     free(grants.items);

@@ -1,9 +1,15 @@
-/* Locks: leases, owners, fencing tokens; exclusive and shared grants; acquires that count.
+/* Locks: leases, owners, fencing tokens; exclusive grants, shared ones, and permits; acquires that
+ * count; changes of the mode. A lock that was asked for together with others is judged by itself.
  *
  * The state is the greatest token and the grants that stand, or may stand. A grant whose lease is
  * over stays in the state until an operation shows that it has gone: up to then the server may not
  * have let it lapse. A grant by an acquire of unknown outcome has no token yet: its lower bound,
- * negated, stands there until somebody shows the token. */
+ * negated, stands there until somebody shows the token.
+ *
+ * Of permits whose leases are over, which one lapsed to make room is not chosen: each stays as long
+ * as it alone would have had room beside what surely stood at every grant since. So of two that
+ * both show themselves afterwards, and had no room together, nothing is said unless they are
+ * renewed. */
 #include "jepsen/check/model_lock.h"
 
 #include <inttypes.h>
@@ -16,7 +22,9 @@ struct holder {
     int64_t shown_until_ns; /* what returns later does not show it */
     uint32_t owner;         /* string */
     uint16_t count;         /* releases that it needs */
-    uint16_t shared;        /* its mode */
+    uint16_t mode;          /* enum operation_mode */
+    uint32_t permits;       /* how many; 0 = of another mode */
+    uint32_t limit;         /* of how many */
 };
 
 struct lock {
@@ -98,17 +106,46 @@ static bool is_known(const struct lock *l, int64_t token)
     return false;
 }
 
+/* Can the grant stand beside this one, for all that their modes say? */
+static bool gets_along(const struct operation *op, const struct holder *h)
+{
+    if (h->owner == op->owner || h->mode != op->mode) return false;
+    return op->mode == HELD_SHARED || (op->mode == HELD_PERMITS && h->limit == op->limit);
+}
+
+/* Units that surely are out. */
+static int64_t units_out(const struct lock *l, const struct model_step *step)
+{
+    int64_t units = 0;
+    for (uint64_t i = 0; i < l->count; i++) {
+        if (!may_lapse(&l->holders[i], step)) units += l->holders[i].permits;
+    }
+    return units;
+}
+
+/* Room for so many units: which of the lapsed ones can not have stood until now? */
+static bool make_room(struct lock *l, const struct operation *op, const struct model_step *step)
+{
+    int64_t left = op->limit - units_out(l, step) - op->permits;
+    if (left < 0) return false;
+    for (uint64_t i = l->count; i > 0; i--) {
+        struct holder *h = &l->holders[i - 1];
+        if (may_lapse(h, step) && h->permits > left) end_grant(l, h);
+    }
+    return true;
+}
+
 /* All that stand in the way of a grant have lapsed, and are gone: those that exclude it, and what
  * its owner had. */
 static bool clear_the_way(struct lock *l, const struct operation *op, const struct model_step *step)
 {
     for (uint64_t i = l->count; i > 0; i--) {
         struct holder *h = &l->holders[i - 1];
-        if (op->shared && h->shared && h->owner != op->owner) continue;
+        if (gets_along(op, h)) continue;
         if (!may_lapse(h, step)) return false;
         end_grant(l, h);
     }
-    return true;
+    return op->mode != HELD_PERMITS || make_room(l, op, step);
 }
 
 static bool clear_all(struct lock *l, const struct model_step *step)
@@ -129,8 +166,8 @@ static enum model_verdict acquire_again(struct lock *l, const struct operation *
     bool known = op->outcome == RESULT_OK;
     if (known && find_grant(l, op->token, op->owner) != h) return STEP_NO;
     if (op->version >= 2) {
-        if (!op->reentrant || (h->shared != 0) != op->shared || h->count == UINT16_MAX)
-            return STEP_NO;
+        bool same = h->mode == op->mode && h->permits == op->permits && h->limit == op->limit;
+        if (!op->reentrant || !same || h->count == UINT16_MAX) return STEP_NO;
         h->count++;
         if (known && op->count >= 0 && op->count != h->count) return STEP_NO;
         return STEP_YES;
@@ -158,7 +195,9 @@ static enum model_verdict acquire_new(struct lock *l, const struct operation *op
         .shown_until_ns = op->shown_until_ns,
         .owner = op->owner,
         .count = 1,
-        .shared = op->shared,
+        .mode = op->mode,
+        .permits = (uint32_t)op->permits,
+        .limit = (uint32_t)op->limit,
     };
     return STEP_YES;
 }
@@ -219,6 +258,7 @@ static enum model_verdict renew(struct lock *l, const struct operation *op,
     struct holder *h = find_grant(l, op->token, op->owner);
     if (h == NULL) return STEP_NO;
     if (op->lease_until_ns > h->until_ns) h->until_ns = op->lease_until_ns;
+    if (h->permits != 0 && units_out(l, step) > h->limit) return STEP_NO;
     /* The grant stands up to this operation wherever it is put: nothing that comes before it can
      * depend on the lease being shorter. Unless it tells a token that was not known. */
     return known ? STEP_AT_ONCE : STEP_YES;
@@ -242,6 +282,37 @@ static enum model_verdict release(struct lock *l, const struct operation *op,
     h->count--;
     if (known && op->count >= 0 && op->count != h->count) return STEP_NO;
     if (h->count == 0) end_grant(l, h);
+    return STEP_YES;
+}
+
+/* ------------------------------------------------------------------ changing the mode */
+
+static enum model_verdict downgrade(struct lock *l, const struct operation *op,
+                                    const struct model_step *step)
+{
+    if (op->outcome == RESULT_FAIL) return not_held(l, op, step);
+    struct holder *h = find_grant(l, op->token, op->owner);
+    if (h == NULL || h->mode == HELD_PERMITS) return STEP_NO;
+    h->mode = HELD_SHARED;
+    return STEP_YES;
+}
+
+/* The sole holder, or the others have lapsed. */
+static enum model_verdict upgrade(struct lock *l, const struct operation *op,
+                                  const struct model_step *step)
+{
+    if (op->error == ERROR_NOT_HELD) return not_held(l, op, step);
+    const struct holder *found = find_grant(l, op->token, op->owner);
+    if (found == NULL || found->mode == HELD_PERMITS) return STEP_NO;
+    if (op->error == ERROR_BUSY) return l->count > 1 ? STEP_YES : STEP_NO;
+    struct holder own = *found;
+    own.mode = HELD_EXCLUSIVE;
+    for (uint64_t i = 0; i < l->count; i++) {
+        const struct holder *h = &l->holders[i];
+        if (h != found && !may_lapse(h, step)) return STEP_NO;
+    }
+    l->holders[0] = own;
+    l->count = 1;
     return STEP_YES;
 }
 
@@ -272,6 +343,8 @@ static enum model_verdict take(struct model_state *state, const struct operation
     case KIND_ACQUIRE: return acquire(state, op, step);
     case KIND_LOCK_RENEW: verdict = renew(l, op, step); break;
     case KIND_RELEASE: verdict = release(l, op, step); break;
+    case KIND_DOWNGRADE: verdict = downgrade(l, op, step); break;
+    case KIND_UPGRADE: verdict = upgrade(l, op, step); break;
     case KIND_QUERY: verdict = query(l, op, step); break;
     case KIND_CHECK: verdict = check(l, op, step); break;
     default: HF_UNREACHABLE();
@@ -290,27 +363,37 @@ static void leave_out(struct model_state *state, const struct model_step *step)
     fit(state);
 }
 
-/* A release of a token that was given out and has gone. */
+/* A release (or downgrade) of a token that was given out and has gone. */
 static bool is_over(const struct model_state *state, const struct operation *op)
 {
     const struct lock *l = look(state);
-    if (op->kind != KIND_RELEASE || op->token == 0 || op->token > l->last_token) return false;
+    bool ends = op->kind == KIND_RELEASE || op->kind == KIND_DOWNGRADE;
+    if (!ends || op->token == 0 || op->token > l->last_token) return false;
     for (uint64_t i = 0; i < l->count; i++) {
         if (l->holders[i].token == op->token || l->holders[i].token < 0) return false;
     }
     return true;
 }
 
-/* What its owner may have, or not. */
-static bool gives_back_any(const struct operation *op)
+/* What its owner may have, or not; and a mode that it has already. */
+static bool sets_whatever_was(const struct operation *op)
 {
-    return op->kind == KIND_RELEASE && (op->if_any || op->token == 0);
+    return (op->kind == KIND_RELEASE && (op->if_any || op->token == 0)) ||
+           op->kind == KIND_DOWNGRADE || op->kind == KIND_UPGRADE;
 }
 
 static int64_t rank_of(const struct operation *op)
 {
     bool again = op->reentrant && op->count != 1; /* an old token, perhaps */
     return op->kind == KIND_ACQUIRE && op->outcome == RESULT_OK && !again ? op->token : 0;
+}
+
+static void tell_mode(const struct holder *h, struct buffer *out)
+{
+    if (h->mode == HELD_PERMITS)
+        model_say(out, "%" PRIu32 " of %" PRIu32 " permits", h->permits, h->limit);
+    else
+        model_say(out, "%s", h->mode == HELD_SHARED ? "shared" : "held");
 }
 
 static void tell(const struct history *h, const struct model_state *state, struct buffer *out)
@@ -320,8 +403,9 @@ static void tell(const struct history *h, const struct model_state *state, struc
     if (l->count == 0) model_say(out, "free");
     for (uint64_t i = 0; i < l->count; i++) {
         const struct holder *holder = &l->holders[i];
-        model_say(out, "%s%s by %s, token ", i > 0 ? "; " : "", holder->shared ? "shared" : "held",
-                  strings_text(&h->strings, holder->owner));
+        if (i > 0) model_say(out, "; ");
+        tell_mode(holder, out);
+        model_say(out, " by %s, token ", strings_text(&h->strings, holder->owner));
         if (holder->token > 0)
             model_say(out, "%" PRId64, holder->token);
         else
@@ -338,7 +422,7 @@ const struct model model_lock = {
     .step = take,
     .tidy = leave_out,
     .is_dead = is_over,
-    .may_wait = gives_back_any,
+    .may_wait = sets_whatever_was,
     .rank = rank_of,
     .prepare = lock_prepare,
     .quick = lock_quick,

@@ -14,6 +14,8 @@ enum operation_kind {
     KIND_RELEASE,
     KIND_QUERY,
     KIND_CHECK,
+    KIND_DOWNGRADE,
+    KIND_UPGRADE,
     KIND_BEGIN,
     KIND_COMPLETE,
     KIND_RENEW,
@@ -60,6 +62,9 @@ enum operation_status {
     STATUS_EXPIRED,
 };
 
+/** Of a grant. */
+enum operation_mode { HELD_EXCLUSIVE, HELD_SHARED, HELD_PERMITS };
+
 enum operation_policy { POLICY_AUTO, POLICY_MANUAL, POLICY_NEVER };
 
 enum operation_end { END_AS_DONE, END_AS_FAILED, END_AS_RETRYABLE };
@@ -84,6 +89,8 @@ struct operation {
     int64_t number;         /**< of a checkpoint */
     int64_t attempt;        /**< 0 = not told */
     int64_t count;          /**< -1 = not told */
+    int64_t permits;        /**< of an acquire of permits: how many */
+    int64_t limit;          /**< of how many */
     uint32_t line;          /**< of the file, from 1 */
     uint32_t key;           /**< string */
     uint32_t client;        /**< string */
@@ -100,7 +107,7 @@ struct operation {
     uint8_t policy;         /**< enum operation_policy */
     uint8_t end;            /**< enum operation_end */
     uint8_t mark;           /**< 0 to 2 */
-    bool shared;            /**< mode of an acquire */
+    uint8_t mode;           /**< enum operation_mode, of an acquire */
     bool reentrant;         /**< of an acquire */
     bool all;               /**< of a release */
     bool if_any;            /**< of a release or an abandon */

@@ -5,11 +5,14 @@
 static const char *kind_name(enum operation_kind kind)
 {
     static const char *const names[KIND_COUNT] = {
-        [KIND_ACQUIRE] = "acquire",       [KIND_LOCK_RENEW] = "renew", [KIND_RELEASE] = "release",
-        [KIND_QUERY] = "query",           [KIND_CHECK] = "check",      [KIND_BEGIN] = "begin",
-        [KIND_COMPLETE] = "complete",     [KIND_RENEW] = "renew",      [KIND_ABANDON] = "abandon",
-        [KIND_CHECKPOINT] = "checkpoint", [KIND_RESOLVE] = "resolve",  [KIND_GET] = "get",
-        [KIND_WRITE] = "write",           [KIND_READ] = "read"};
+        [KIND_ACQUIRE] = "acquire",     [KIND_LOCK_RENEW] = "renew",
+        [KIND_RELEASE] = "release",     [KIND_QUERY] = "query",
+        [KIND_CHECK] = "check",         [KIND_BEGIN] = "begin",
+        [KIND_COMPLETE] = "complete",   [KIND_RENEW] = "renew",
+        [KIND_ABANDON] = "abandon",     [KIND_CHECKPOINT] = "checkpoint",
+        [KIND_RESOLVE] = "resolve",     [KIND_GET] = "get",
+        [KIND_WRITE] = "write",         [KIND_READ] = "read",
+        [KIND_DOWNGRADE] = "downgrade", [KIND_UPGRADE] = "upgrade"};
     return names[kind];
 }
 
@@ -69,7 +72,9 @@ void report_operation(const struct history *h, const struct operation *op, struc
               kind_name((enum operation_kind)op->kind));
     if (asked) say_number("token", op->token, out);
     if (op->owner != 0 && op->owner != op->client) say_text(h, "as", op->owner, out);
-    if (op->shared) model_say(out, " shared");
+    if (op->mode == HELD_SHARED) model_say(out, " shared");
+    if (op->mode == HELD_PERMITS)
+        model_say(out, " %" PRId64 " of %" PRId64 " permits", op->permits, op->limit);
     if (op->reentrant) model_say(out, " reentrant");
     if (op->all) model_say(out, " all");
     if (op->if_any) model_say(out, " if_any");

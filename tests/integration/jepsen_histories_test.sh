@@ -140,6 +140,94 @@ c 3 4 acquire {"ttl_ms":1000,"owner":"3/1"} ok {"token":2,"count":1}
 END
 judged 1 lock
 
+claim 'permits: as many as there are, and not one more'
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000,"mode":"permits","permits":2,"limit":3} ok {"token":1}
+b 3 4 acquire {"ttl_ms":1000,"mode":"permits","permits":1,"limit":3} ok {"token":2}
+a 5 6 release {"token":1} ok
+c 7 8 acquire {"ttl_ms":1000,"mode":"permits","permits":2,"limit":3} ok {"token":3}
+d 9 1010 acquire {"ttl_ms":1000,"mode":"permits","permits":1,"limit":3} ok {"token":4}
+e 11 2500 acquire {"ttl_ms":1000} ok {"token":5}
+END
+judged 0 lock
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000,"mode":"permits","permits":2,"limit":3} ok {"token":1}
+c 7 8 acquire {"ttl_ms":1000,"mode":"permits","permits":2,"limit":3} ok {"token":3}
+END
+judged 1 lock '4 permits of 3 were surely out at 0.008000000, when c had token 3'
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":50,"mode":"permits","permits":2,"limit":3} ok {"token":1}
+b 40 100 acquire {"ttl_ms":50,"mode":"permits","permits":2,"limit":3} ok {"token":2}
+a 110 115 renew {"token":1,"ttl_ms":50} ok
+END
+judged 1 lock 'no order'
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000,"mode":"permits","permits":1,"limit":3} ok {"token":1}
+b 3 4 acquire {"ttl_ms":1000,"mode":"permits","permits":1,"limit":4} ok {"token":2}
+END
+judged 1 lock 'b had token 2'
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000,"mode":"permits","permits":1,"limit":3} ok {"token":1}
+b 3 4 acquire {"ttl_ms":1000,"mode":"shared"} ok {"token":2}
+END
+judged 1 lock 'b had token 2'
+
+claim 'several names: each of them is held, under a token above the last of each'
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000,"names":["k","l"]} ok {"token":1}
+b 3 4 acquire {"ttl_ms":1000} busy {"token":1}
+a 5 6 release {"token":1,"names":["k","l"]} ok
+b 7 8 acquire {"ttl_ms":1000} ok {"token":2}
+c 9 20 acquire {"ttl_ms":1000,"names":["k","l"]} ok {"token":3}
+b 10 11 release {"token":2} ok
+END
+judged 0 lock '2 keys'
+history 2 << 'END'
+b 1 2 acquire {"ttl_ms":1000} ok {"token":1}
+a 3 4 acquire {"ttl_ms":1000,"names":["k","l"]} ok {"token":2}
+END
+judged 1 lock 'key "k": a had token 2 (line 2) at 0.004000000, while b held token 1'
+history 2 << 'END'
+b 1 2 acquire {"ttl_ms":50,"names":["k","m"]} ok {"token":4}
+a 80 81 acquire {"ttl_ms":50,"names":["k","l"]} ok {"token":3}
+END
+judged 1 lock 'key "k": a was given token 3'
+
+claim 'downgraded it is shared, upgraded it is alone'
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000} ok {"token":1}
+a 3 4 downgrade {"token":1} ok
+b 3 5 acquire {"ttl_ms":1000,"mode":"shared"} ok {"token":2}
+a 6 7 upgrade {"token":1} busy
+b 8 9 release {"token":2} ok
+a 10 11 upgrade {"token":1} ok
+b 12 13 acquire {"ttl_ms":1000,"mode":"shared"} busy {"token":1}
+END
+judged 0 lock
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000,"mode":"shared"} ok {"token":1}
+b 3 4 acquire {"ttl_ms":1000,"mode":"shared"} ok {"token":2}
+a 5 6 upgrade {"token":1} ok
+END
+judged 1 lock 'while b held token 2'
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000,"mode":"shared"} ok {"token":1}
+a 3 4 upgrade {"token":1} ok
+b 5 6 acquire {"ttl_ms":1000,"mode":"shared"} ok {"token":2}
+END
+judged 1 lock 'while a held token 1'
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000} ok {"token":1}
+a 3 - downgrade {"token":1} unknown
+b 5 6 acquire {"ttl_ms":1000,"mode":"shared"} ok {"token":2}
+END
+judged 0 lock
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000,"mode":"shared"} ok {"token":1}
+a 3 4 upgrade {"token":1} busy
+END
+judged 1 lock 'line 2'
+
 claim 'an early end that the client learnt of is a failed renewal, and is seen'
 history 2 << 'END'
 a 1 2 acquire {"ttl_ms":1000,"owner":"1/1"} ok {"token":1,"count":1}

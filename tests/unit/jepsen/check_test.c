@@ -114,6 +114,22 @@ static void test_right_locks_fit(void **state)
     judge_right(o, TEST_SEEDS(60), "locks, many shared and unknown");
 }
 
+/* Permits, several names in one grant, upgrade and downgrade. */
+static void test_right_grants_of_several_fit(void **state)
+{
+    (void)state;
+    struct generate_options o = {.model = "lock",
+                                 .version = 2,
+                                 .many = true,
+                                 .clients = 8,
+                                 .keys = 5,
+                                 .operations = 400,
+                                 .unknown = 5};
+    judge_right(o, TEST_SEEDS(300), "permits, several names, changed modes");
+    o.unknown = 15;
+    judge_right(o, TEST_SEEDS(60), "likewise, many unknown");
+}
+
 /* Records of version 1. */
 static void test_right_plain_records_fit(void **state)
 {
@@ -163,6 +179,10 @@ static const struct planted faults[] = {
     {FAULT_STALE_RENEW, "stale renew", "lock"},
     {FAULT_LOST_RENEW, "lost renew", "lock"},
     {FAULT_STALE_READ, "stale read", "lock"},
+    {FAULT_OVER_LIMIT, "permits over the limit", "lock"},
+    {FAULT_PARTIAL, "part of several names", "lock"},
+    {FAULT_UPGRADE_BESIDE, "upgrade beside a holder", "lock"},
+    {FAULT_UPGRADE_FORGOTTEN, "upgrade forgotten", "lock"},
     {FAULT_RE_EXECUTION, "re-execution", "idem"},
     {FAULT_CHANGED_RESPONSE, "changed response", "idem"},
     {FAULT_DOUBLE_START, "double start", "idem"},
@@ -174,14 +194,22 @@ static const struct planted faults[] = {
  * same. */
 enum { FAULTY_HISTORIES = 30, EXCUSED_MAX = 2 };
 
+static bool needs_version_2(enum fault fault)
+{
+    return fault >= FAULT_OVER_LIMIT && fault <= FAULT_UPGRADE_FORGOTTEN;
+}
+
 /* How many of the histories with this fault in them are found out. */
 static unsigned hunt(const struct planted *p, int version, struct sum *sum)
 {
-    bool lock = p->fault < FAULT_RE_EXECUTION;
+    bool lock = p->fault < FAULT_RE_EXECUTION, many = needs_version_2(p->fault);
     struct generate_options o = {.model = p->model,
                                  .version = version,
                                  .clients = 6,
-                                 .keys = lock ? 1 : 8,
+                                 .many = many,
+                                 .keys = many   ? 5
+                                         : lock ? 1
+                                                : 8,
                                  .operations = 300,
                                  .unknown = 2,
                                  .shared = 20,
@@ -208,7 +236,7 @@ static void test_planted_faults_are_found(void **state)
     (void)state;
     for (size_t i = 0; i < HF_ARRAY_COUNT(faults); i++) {
         struct sum sum = {0};
-        for (int version = 1; version <= 2; version++) {
+        for (int version = needs_version_2(faults[i].fault) ? 2 : 1; version <= 2; version++) {
             unsigned found = hunt(&faults[i], version, &sum);
             print_message("%s, version %d: %u of %u found\n", faults[i].name, version, found,
                           (unsigned)FAULTY_HISTORIES);
@@ -246,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_right_plain_locks_fit),
         cmocka_unit_test(test_right_locks_fit),
+        cmocka_unit_test(test_right_grants_of_several_fit),
         cmocka_unit_test(test_right_plain_records_fit),
         cmocka_unit_test(test_right_records_fit),
         cmocka_unit_test(test_right_registers_fit),

@@ -57,8 +57,8 @@ static void member(struct buffer *out, const char *name, const char *format, ...
 }
 
 static const char *const kind_names[KIND_COUNT] = {
-    "acquire", "renew",   "release",    "query",   "check", "begin", "complete",
-    "renew",   "abandon", "checkpoint", "resolve", "get",   "write", "read"};
+    "acquire",  "renew", "release", "query",      "check",   "downgrade", "upgrade", "begin",
+    "complete", "renew", "abandon", "checkpoint", "resolve", "get",       "write",   "read"};
 
 static const char *const status_names[] = {"",        "valid",     "stale",       "free",
                                            "started", "takeover",  "in_progress", "completed",
@@ -70,9 +70,24 @@ static const char *const error_names[] = {"",         "timeout",     "busy",    
 
 static const char *const end_names[] = {"done", "failed", "retryable"};
 
+/* The names of a lock that was asked for together with others: a bit a key. */
+static void write_names(struct buffer *out, int64_t keys)
+{
+    if ((keys & (keys - 1)) == 0) return;
+    say(out, ",\"names\":[");
+    const char *comma = "";
+    for (unsigned key = 0; keys >> key != 0; key++) {
+        if ((keys >> key & 1) == 0) continue;
+        say(out, "%s\"k%u\"", comma, key);
+        comma = ",";
+    }
+    say(out, "]");
+}
+
 static void write_args(struct buffer *out, const struct operation *op, int64_t token)
 {
     static const char *const policies[] = {"auto", "manual", "never"};
+    static const char *const modes[] = {"exclusive", "shared", "permits"};
     bool begins = op->kind == KIND_ACQUIRE || op->kind == KIND_BEGIN;
     bool leases = begins || op->kind == KIND_LOCK_RENEW || op->kind == KIND_RENEW;
     bool ends = op->kind == KIND_COMPLETE || op->kind == KIND_RESOLVE;
@@ -80,7 +95,9 @@ static void write_args(struct buffer *out, const struct operation *op, int64_t t
     if (token != 0) member(out, "token", "%" PRId64, token);
     if (leases) member(out, "ttl_ms", "%" PRId64, op->ttl_ms);
     if (op->owner != 0) member(out, "owner", "\"o%u\"", op->owner);
-    if (op->shared) member(out, "mode", "\"shared\"");
+    if (op->mode != 0) member(out, "mode", "\"%s\"", modes[op->mode]);
+    if (op->permits != 0)
+        member(out, "permits", "%" PRId64 ",\"limit\":%" PRId64, op->permits, op->limit);
     if (op->reentrant) member(out, "reentrant", "1");
     if (op->all) member(out, "all", "1");
     if (op->if_any) member(out, "if_any", "1");
@@ -94,6 +111,7 @@ static void write_args(struct buffer *out, const struct operation *op, int64_t t
     if (op->kind == KIND_CHECKPOINT) member(out, "number", "%" PRId64, op->number);
     if (op->kind == KIND_CHECKPOINT) member(out, "mark", "%u", op->mark);
     if (op->kind == KIND_WRITE) member(out, "value", "\"v%u\"", op->value);
+    if (op->kind != KIND_CHECKPOINT) write_names(out, op->number);
     say(out, "}");
 }
 
@@ -252,7 +270,8 @@ static void do_return(struct world *w, const struct event *e)
 
 unsigned generate(const struct generate_options *options, struct buffer *out)
 {
-    const struct service *service = strcmp(options->model, "lock") == 0   ? &lock_service
+    const struct service *service = options->many                         ? &many_service
+                                    : strcmp(options->model, "lock") == 0 ? &lock_service
                                     : strcmp(options->model, "idem") == 0 ? &idem_service
                                                                           : &register_service;
     struct world w = {.g = {.options = options}, .service = service, .out = out, .next_id = 1};
@@ -260,7 +279,8 @@ unsigned generate(const struct generate_options *options, struct buffer *out)
     HF_ASSERT(options->clients <= CLIENTS_MAX && options->keys <= KEYS_MAX);
     prng_seed(&w.g.prng, options->seed);
     w.clients = calloc(options->clients, service->client_bytes);
-    w.keys = calloc(options->keys, service->key_bytes);
+    w.keys =
+        calloc(options->keys, service->key_bytes != 0 ? service->key_bytes : GENERATE_STATE_BYTES);
     HF_ASSERT(w.clients != NULL && w.keys != NULL);
     for (unsigned i = 0; i < options->clients; i++)
         schedule(&w, between(&w.g, 1, NS_PER_MS), CALLS, i, &nothing);

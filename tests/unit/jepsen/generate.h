@@ -20,6 +20,11 @@ enum fault {
     FAULT_STALE_RENEW,
     FAULT_LOST_RENEW,
     FAULT_STALE_READ,
+    /* locks: permits, several names, changes of the mode */
+    FAULT_OVER_LIMIT,
+    FAULT_PARTIAL,
+    FAULT_UPGRADE_BESIDE,
+    FAULT_UPGRADE_FORGOTTEN,
     /* records */
     FAULT_RE_EXECUTION,
     FAULT_CHANGED_RESPONSE,
@@ -40,6 +45,7 @@ struct generate_options {
     unsigned operations; /* about so many lines */
     unsigned unknown;    /* in a hundred: answers that are lost */
     unsigned shared;     /* in a hundred: acquires that are shared; version 2 only */
+    bool many;           /* permits, several names, changes of the mode; version 2 only */
     enum fault fault;    /* to plant a few times */
 };
 
@@ -52,7 +58,8 @@ struct generator {
     unsigned planted;   /* faults, so far */
     bool unheard;       /* of what is served now, or hardly anybody: no fault would be seen */
     int64_t last_token; /* of any record */
-    uint32_t rests;     /* this client makes a long pause after its answer; 0 = none */
+    int64_t ending[CLIENTS_MAX]; /* the token that each client asked last to end */
+    uint32_t rests;              /* this client makes a long pause after its answer; 0 = none */
 };
 
 /* True if the fault is the one to be planted, and it is to be now. */
@@ -64,22 +71,23 @@ bool chance(struct generator *g, unsigned percent);
 /* Uniform from least to most. */
 int64_t between(struct generator *g, int64_t least, int64_t most);
 
-enum { NS_PER_MS = 1000000 };
+enum { NS_PER_MS = 1000000, GENERATE_STATE_BYTES = 1 << 16 };
 
 /* A kind of service: what a client asks next, and what it is answered. Names of owners,
  * fingerprints and responses are small numbers here. */
 struct service {
     size_t client_bytes;
-    size_t key_bytes;
+    size_t key_bytes; /* 0: one state of GENERATE_STATE_BYTES for all keys */
     /* The next request of a client, in `op`: kind, key and arguments. */
     void (*ask)(struct generator *g, void *client, unsigned number, struct operation *op);
-    /* Do it: fill in the outcome, if it is to be told. */
+    /* Do it: fill in the outcome, if it is to be told. \param key  its key's; the first one of all
+     * if it has several. */
     void (*serve)(struct generator *g, void *key, struct operation *op);
     /* The client hears what became of it. */
     void (*hear)(struct generator *g, void *client, const struct operation *op);
 };
 
-extern const struct service lock_service, idem_service, register_service;
+extern const struct service lock_service, many_service, idem_service, register_service;
 
 /* ------------------------------------------------------------------ for tests */
 

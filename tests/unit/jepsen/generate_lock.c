@@ -33,6 +33,11 @@ struct lock_client {
     bool shared;        /* the last acquire's mode */
 };
 
+static bool is_shared(const struct operation *op)
+{
+    return op->mode == HELD_SHARED;
+}
+
 static void remember(struct generator *g, struct lock_key *k)
 {
     k->before = k->count > 0 ? k->grants[0] : (struct grant){0};
@@ -105,7 +110,7 @@ static void serve_renew(struct generator *g, struct lock_key *k, struct operatio
 static struct grant *obstacle(struct lock_key *k, const struct operation *op)
 {
     for (unsigned i = 0; i < k->count; i++) {
-        if (!op->shared || !k->grants[i].shared) return &k->grants[i];
+        if (!is_shared(op) || !k->grants[i].shared) return &k->grants[i];
     }
     return NULL;
 }
@@ -113,7 +118,7 @@ static struct grant *obstacle(struct lock_key *k, const struct operation *op)
 static void serve_acquire(struct generator *g, struct lock_key *k, struct operation *op)
 {
     struct grant *own = find_owner(k, op->owner), *other = obstacle(k, op);
-    if (own != NULL && (!op->reentrant || own->shared != op->shared)) {
+    if (own != NULL && (!op->reentrant || own->shared != is_shared(op))) {
         if (op->version == 1) { /* a retry: the lease begins again */
             op->token = own->token;
             serve_renew(g, k, op);
@@ -150,7 +155,7 @@ static void serve_acquire(struct generator *g, struct lock_key *k, struct operat
                                            .least_ns = op->call_ns + op->ttl_ms * NS_PER_MS,
                                            .owner = op->owner,
                                            .count = 1,
-                                           .shared = op->shared,
+                                           .shared = is_shared(op),
                                            .heard = !g->unheard};
     if (op->version >= 2) op->count = 1;
 }
@@ -223,7 +228,7 @@ static void ask_acquire(struct generator *g, struct lock_client *c, unsigned num
     op->reentrant = again;
     op->key = c->key;
     op->owner = c->owner;
-    op->shared = c->shared;
+    op->mode = c->shared ? HELD_SHARED : HELD_EXCLUSIVE;
 }
 
 static void ask_under_token(struct generator *g, const struct lock_client *c, struct operation *op)

@@ -39,10 +39,15 @@ static void assert_refused(const char *model, const char *text, const char *word
     assert_non_null(strstr(h.complaint, "line 1: "));
 }
 
-#define V1          "{\"v\":1,...,"
-#define V2          "{\"v\":2,...,"
-#define OK          "\"ret\":9,\"outcome\":\"ok\""
-#define FAIL(error) "\"ret\":9,\"outcome\":\"fail\",\"error\":\"" error "\""
+#define V1      "{\"v\":1,...,"
+#define V2      "{\"v\":2,...,"
+#define OK      "\"ret\":9,\"outcome\":\"ok\""
+#define GRANTED OK ",\"result\":{\"token\":7}"
+#define PERMITS(permits, limit)                                                            \
+    "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5,\"mode\":\"permits\",\"permits\":" #permits \
+    ",\"limit\":" #limit "},"
+#define NAMES(names) "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5,\"names\":" names "},"
+#define FAIL(error)  "\"ret\":9,\"outcome\":\"fail\",\"error\":\"" error "\""
 
 /* Each operation of each model, as the tables of the format have them. */
 static void test_every_operation_is_taken(void **state)
@@ -60,8 +65,15 @@ static void test_every_operation_is_taken(void **state)
                  V2 "\"model\":\"lock\",\"op\":\"acquire\",\"args\":{\"ttl_ms\":5,\"owner\":"
                     "\"1/2\",\"mode\":\"shared\",\"reentrant\":1}," OK
                     ",\"result\":{\"token\":7,\"count\":2,\"ttl_ms\":4}}");
-    assert_true(h.operations[0].shared && h.operations[0].reentrant);
+    assert_true(h.operations[0].mode == HELD_SHARED && h.operations[0].reentrant);
     assert_int_equal(h.operations[0].ttl_ms, 4);
+    assert_taken("lock", V2 PERMITS(3, 4) GRANTED "}");
+    assert_int_equal(h.operations[0].mode, HELD_PERMITS);
+    assert_int_equal(h.operations[0].permits, 3);
+    assert_int_equal(h.operations[0].limit, 4);
+    assert_taken("lock", V2 "\"op\":\"downgrade\",\"args\":{\"token\":7}," OK "}");
+    assert_taken("lock",
+                 V2 "\"op\":\"upgrade\",\"args\":{\"token\":7,\"owner\":\"o\"}," FAIL("busy") "}");
     assert_taken("lock", V1 "\"op\":\"release\",\"args\":{\"token\":7}," FAIL("not_held") "}");
     assert_taken("lock", V2 "\"op\":\"release\",\"args\":{\"owner\":\"1/2\"}," OK "}");
     assert_taken("lock", V1 "\"op\":\"query\"," OK ",\"result\":{\"held\":false}}");
@@ -86,6 +98,22 @@ static void test_every_operation_is_taken(void **state)
 }
 
 /* What is no operation of this model, or shows nothing, is counted and no more. */
+static void test_several_names_are_an_operation_each(void **state)
+{
+    (void)state;
+    assert_int_equal(take("lock", V2 NAMES("[\"k\",\"l\",\"m\"]") GRANTED "}"), HF_OK);
+    assert_int_equal(h.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(h.operations[i].token, 7);
+        assert_int_equal(h.operations[i].line, 1);
+    }
+    assert_string_equal(strings_text(&h.strings, h.operations[2].key), "m");
+    assert_int_equal(history_finish(&h), HF_OK); /* one id, of one line */
+    assert_int_equal(take("lock", V2 NAMES("[\"k\",\"l\"]") FAIL("busy") "}"), HF_OK);
+    assert_int_equal(h.count, 0); /* it does not say which */
+    assert_int_equal(h.dropped, 1);
+}
+
 static void test_other_lines_are_skipped(void **state)
 {
     (void)state;
@@ -142,7 +170,20 @@ static const struct refusal refusals[] = {
     {"lock", V1 "\"op\":\"acquire\",\"args\":{\"ttl_ms\":-1}," OK "}", "\"ttl_ms\" is -1"},
     {"lock", V1 "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5,\"mode\":\"shared\"}," OK "}",
      "no field"},
-    {"lock", V2 "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5,\"permits\":1}," OK "}", "no field"},
+    {"lock", V2 "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5,\"permits\":1}," GRANTED "}",
+     "mode \"permits\", and it alone"},
+    {"lock", V2 "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5,\"mode\":\"permits\"}," GRANTED "}",
+     "mode \"permits\", and it alone"},
+    {"lock", V2 PERMITS(4, 3) GRANTED "}", "which is not less"},
+    {"lock", V2 PERMITS(0, 3) GRANTED "}", "\"permits\" is 0"},
+    {"lock", V2 PERMITS(1, 1000001) GRANTED "}", "\"limit\" is 1000001"},
+    {"lock", V2 NAMES("[\"k\"]") GRANTED "}", "not an array of 2 to 32 names"},
+    {"lock", V2 NAMES("\"k\"") GRANTED "}", "not an array of 2 to 32 names"},
+    {"lock", V2 NAMES("[\"k\",\"\"]") GRANTED "}", "\"names\" has 0 bytes"},
+    {"lock", V2 NAMES("[\"k\",3]") GRANTED "}", "\"names\" is not a string"},
+    {"lock", V2 NAMES("[\"k\",\"l\",\"k\"]") GRANTED "}", "\"names\" has one twice"},
+    {"lock", V2 NAMES("[\"l\",\"k\"]") GRANTED "}", "not the first of"},
+    {"lock", V2 "\"op\":\"downgrade\",\"args\":{\"token\":1}," FAIL("busy") "}", "no error of"},
     {"lock", V1 "\"op\":\"acquire\",\"args\":[]," OK "}", "\"args\" is not an object"},
     {"lock", V1 "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5}," OK ",\"result\":{\"token\":0}}",
      "\"token\" is 0"},
@@ -205,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_operation_is_taken),
+        cmocka_unit_test(test_several_names_are_an_operation_each),
         cmocka_unit_test(test_other_lines_are_skipped),
         cmocka_unit_test(test_the_header_says_how_wrong_clocks_are),
         cmocka_unit_test(test_what_breaks_the_format_is_refused_with_a_sentence),
