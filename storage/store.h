@@ -22,7 +22,7 @@
 #include "base/slice.h"
 
 enum {
-    STORE_TABLE_COUNT_MAX = 32,         /* tables are numbered 0 .. 31 */
+    STORE_TABLE_COUNT_MAX = 64,         /* tables are numbered 0 .. 63 */
     STORE_KEY_BYTES_MAX = 400,          /* LMDB's 511 less the table's prefix, rounded down */
     STORE_VALUE_BYTES_MAX = 256 * 1024, /* a record with body, headers and checkpoint fits */
     STORE_CONFIG_BYTES_MAX = 64 * 1024, /* an encoded cluster configuration */
