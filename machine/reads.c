@@ -200,7 +200,7 @@ int read_info(struct machine *m, const void *request, uint64_t elapsed_ms, struc
         .limit = lock_limit_shown(&lock),
         .units_taken = lock.units_taken,
         .units_delayed = lock.units_delayed,
-        .now_ms = state_now(m) + elapsed_ms,
+        .now_ms = state_later(m, elapsed_ms),
     };
     bool frozen;
     rv = freeze_covers(m, info->name, &frozen);
