@@ -167,6 +167,11 @@
         "the end of a REVOKE's grace is forgotten: who does not give the lock back keeps it")      \
     BUG(67, REVOKE_NOT_WAITED,                                                                     \
         "a grant whose grace is over is forced without waiting until its holder knows: two "       \
-        "believe in the lock")
+        "believe in the lock")                                                                     \
+    BUG(68, CAP_NOT_COUNTED_DOWN,                                                                  \
+        "what a session held when it expired counts as its principal's for ever")                  \
+    BUG(69, CAP_BEFORE_KNOWN,                                                                      \
+        "OPEN looks at the cap before it looks whether the session is there: a repeated one is "   \
+        "told that nothing was done")
 
 #endif

@@ -9,6 +9,7 @@
 #include "machine/freeze.h"
 #include "machine/grants.h"
 #include "machine/locks.h"
+#include "machine/principals.h"
 #include "machine/sessions.h"
 
 enum { ALREADY_NAME_BYTES = 2 }; /* of a name's head in an answer */
@@ -181,7 +182,8 @@ static int acquire_again(struct machine *m, const struct msg_acquire *acquire,
 
     bool other = planted(OWNERS_AS_ONE) && grant.owner != acquire->owner;
     if ((acquire->reentrant == 1 || other) && is_same_wish(&grant, acquire)) {
-        if (grant.count >= REENTRANCE_MAX) return reply_set(out, OP_CODE_ACQUIRE, HF_EQUOTA, NULL);
+        if (grant.count >= REENTRANCE_MAX)
+            return quota_tell(out, OP_CODE_ACQUIRE, QUOTA_REENTRANCE, grant.count, REENTRANCE_MAX);
         grant.count += 1;
         rv = grant_put(m, held->token, &grant);
         return rv == HF_OK ? lock_tell_granted(out, held->token, 0, grant.count) : rv;
@@ -225,9 +227,11 @@ static int wait_in_queues(struct machine *m, const struct wish *w, struct reply_
 {
     const struct msg_acquire *acquire = w->acquire;
     HF_ASSERT(acquire->wait_ms > 0);
+    uint64_t waiters_max = setting_get(m, SETTING_LOCK_WAITERS_MAX);
     for (uint32_t i = 0; i < acquire->names.count; i++) {
-        if (w->locks[i].queue_length >= LOCK_WAITERS_MAX)
-            return reply_set(out, OP_CODE_ACQUIRE, HF_EQUOTA, NULL);
+        uint64_t waiters = w->locks[i].queue_length;
+        if (waiters >= waiters_max)
+            return quota_tell(out, OP_CODE_ACQUIRE, QUOTA_LOCK_WAITERS, waiters, waiters_max);
     }
     struct deadlock deadlock;
     int rv = deadlock_find(m, acquire, w->locks, &deadlock);
@@ -310,10 +314,21 @@ static int look_at_wish(struct machine *m, const struct wish *w, struct held *he
         *status = HF_EFROZEN;
     } else if (!fits) {
         *status = HF_ELIMIT;
-    } else if (session_load(&m->session) + acquire->names.count > SESSION_NAMES_MAX) {
-        *status = HF_EQUOTA;
     }
     return HF_OK;
+}
+
+/* Whether session and principal may have so many names more. HF_EQUOTA: it was told. */
+static int look_at_quotas(struct machine *m, uint64_t names, struct reply_out *out)
+{
+    uint64_t load = session_load(&m->session);
+    struct msg_quota refused = {QUOTA_SESSION_NAMES, load, SESSION_NAMES_MAX};
+    int rv = HF_EQUOTA;
+    if (load + names <= SESSION_NAMES_MAX)
+        rv = principal_may(m, m->session.principal, QUOTA_NAMES, names, &refused);
+    if (rv != HF_EQUOTA) return rv;
+    rv = reply_set(out, OP_CODE_ACQUIRE, HF_EQUOTA, &refused);
+    return rv == HF_OK ? HF_EQUOTA : rv;
 }
 
 int lock_acquire(struct machine *m, const struct op_context *ctx, const void *request,
@@ -331,6 +346,8 @@ int lock_acquire(struct machine *m, const struct op_context *ctx, const void *re
     if (rv != HF_OK) return rv;
     if (status == HF_EALREADY) return acquire_again(m, acquire, &held, out);
     if (status != HF_OK) return reply_set(out, OP_CODE_ACQUIRE, status, NULL);
+    rv = look_at_quotas(m, acquire->names.count, out);
+    if (rv != HF_OK) return rv == HF_EQUOTA ? HF_OK : rv;
 
     bool grantable;
     struct msg_acquire part;

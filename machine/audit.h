@@ -48,5 +48,7 @@ HF_MUST_USE
 int audit_waiting(struct audit *a);
 HF_MUST_USE
 int audit_admin(struct audit *a);
+HF_MUST_USE
+int audit_principals(struct audit *a);
 
 #endif

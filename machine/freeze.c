@@ -4,6 +4,7 @@
 
 #include "machine/acts.h"
 #include "machine/deadlines.h"
+#include "machine/principals.h"
 #include "machine/serve.h"
 
 enum { THAW_ID_HEAD = 2 }; /* table, length of the prefix; then the last name that was taken up */
@@ -46,7 +47,7 @@ int freeze_apply(struct machine *m, const struct op_context *ctx, const void *re
     if (rv == HF_OK) return reply_set(out, ctx->op, HF_OK, NULL); /* it is: nothing to do */
     if (rv != HF_ENOTFOUND) return rv;
     if (store_count(m->store, TABLE_FROZEN) >= FROZEN_MAX)
-        return reply_set(out, ctx->op, HF_EQUOTA, NULL);
+        return quota_tell(out, ctx->op, QUOTA_FROZEN, FROZEN_MAX, FROZEN_MAX);
     row = (struct row_frozen){
         .since_ms = state_now(m),
         .wall_ms = m->meta.wall_ms,

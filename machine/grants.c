@@ -7,6 +7,7 @@
 #include "machine/deadlines.h"
 #include "machine/lock_history.h"
 #include "machine/revoke.h"
+#include "machine/principals.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
 
@@ -110,7 +111,10 @@ static int count_grant(struct machine *m, const struct row_grant *grant, int by)
     HF_ASSERT(by == 1 || s->grant_count >= names);
     s->grant_count = by == 1 ? s->grant_count + names : s->grant_count - names;
     if (grant->hold_until_ms != 0) s->hold_count = by == 1 ? s->hold_count + 1 : s->hold_count - 1;
-    return session_put(m, grant->session, s);
+    rv = session_put(m, grant->session, s);
+    if (rv != HF_OK || (planted(CAP_NOT_COUNTED_DOWN) && s->ended == END_EXPIRED)) return rv;
+    return by == 1 ? principal_add(m, s->principal, QUOTA_NAMES, names)
+                   : principal_remove(m, s->principal, QUOTA_NAMES, names);
 }
 
 /* One of its locks. */

@@ -108,5 +108,6 @@ int invariants_check(struct machine *m, struct buffer *complaint)
     if (rv == HF_OK) rv = audit_locks(&a);
     if (rv == HF_OK) rv = audit_waiting(&a);
     if (rv == HF_OK) rv = audit_admin(&a);
+    if (rv == HF_OK) rv = audit_principals(&a);
     return rv == HF_OK ? record_invariants_check(m, complaint) : rv;
 }

@@ -3,7 +3,7 @@
  * Happy path of an entry: time moves, the sweep looks at the first deadline, each op is decoded
  * with the door's own decoder and checks, its session's row is read, renewed and acknowledged,
  * its handler runs, queues that it freed are served, the reply is stored and handed to the sink;
- * at the end the meta row is written.
+ * at the end the rows that are held for the whole entry are written: meta, a principal's.
  *
  * Failure modes: an op that does not decode or breaks op_check() was never accepted at a door:
  * HF_ECORRUPT, like a row that does not read back. The process must end; the machine is then in
@@ -13,6 +13,7 @@
 #include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/dispatch.h"
+#include "machine/principals.h"
 #include "machine/replies.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
@@ -315,6 +316,7 @@ int machine_apply(struct machine *m, struct slice entry, const struct machine_si
     HF_ASSERT(m->sink == NULL); /* a sink's callback may not come back in here */
     m->sink = sink != NULL ? sink : &nobody;
     int rv = apply_entry(m, entry);
+    if (rv == HF_OK) rv = principal_flush(m);
     if (rv == HF_OK && m->meta_changed) {
         rv = state_put(m, TABLE_META, slice_of(META_KEY), &row_meta_type, &m->meta);
         m->meta_changed = false;

@@ -4,6 +4,7 @@
 
 #include "machine/deadlines.h"
 #include "machine/dispatch.h"
+#include "machine/principals.h"
 #include "machine/replies.h"
 #include "machine/sessions.h"
 
@@ -45,6 +46,7 @@ int parked_put(struct machine *m, const struct op_context *ctx, enum machine_tab
         rv = state_put_u64(m, TABLE_OWNERS, row_key_slice(&owner_key), seq);
     }
     if (rv == HF_OK) rv = deadline_put(m, row.until_ms, DEADLINE_WAIT, id);
+    if (rv == HF_OK) rv = principal_add(m, m->session.principal, QUOTA_NAMES, names.count);
     if (rv != HF_OK) return rv;
     m->session.waiter_count += names.count;
     *ticket = row.ticket;
@@ -128,7 +130,8 @@ static int uncount(struct machine *m, uint64_t session, uint64_t names)
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
     HF_ASSERT(s->waiter_count >= names);
     s->waiter_count -= names;
-    return session_put(m, session, s);
+    rv = session_put(m, session, s);
+    return rv == HF_OK ? principal_remove(m, s->principal, QUOTA_NAMES, names) : rv;
 }
 
 int parked_answer(struct machine *m, const struct parked *p, const struct reply_out *out)

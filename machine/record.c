@@ -9,6 +9,7 @@
 #include "base/planted.h"
 #include "machine/acts.h"
 #include "machine/deadlines.h"
+#include "machine/principals.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
 
@@ -59,11 +60,40 @@ static int settle_deadline(struct machine *m, struct slice key, struct row_recor
     return at_ms != 0 ? deadline_put(m, at_ms, kind, key) : HF_OK;
 }
 
+bool record_is_open(const struct row_record *row)
+{
+    return row->state != RECORD_DONE && row->state != RECORD_FAILED;
+}
+
+uint64_t record_bytes_of(struct slice key, const struct row_record *row)
+{
+    return RECORD_BYTES_EACH + key.size + row->meta.size + row->headers.size + row->body.size +
+           row->evidence.size + row->checkpoint_bytes;
+}
+
+/* Its principal has so much of it. */
+static int count(struct machine *m, struct row_record *row, bool open, uint64_t bytes)
+{
+    uint64_t counted = row->counted_bytes;
+    uint64_t principal = row->principal;
+    int rv = HF_OK;
+    if (open && !row->counted_open) rv = principal_add(m, principal, QUOTA_RECORDS, 1);
+    if (!open && row->counted_open) rv = principal_remove(m, principal, QUOTA_RECORDS, 1);
+    if (rv == HF_OK && bytes > counted)
+        rv = principal_add(m, principal, QUOTA_BYTES, bytes - counted);
+    if (rv == HF_OK && bytes < counted)
+        rv = principal_remove(m, principal, QUOTA_BYTES, counted - bytes);
+    row->counted_open = open;
+    row->counted_bytes = bytes;
+    return rv;
+}
+
 int record_put(struct machine *m, struct slice key, struct row_record *row)
 {
     HF_ASSERT(row->state != RECORD_RUNNING || row->external == MARK_NONE || row->marked);
     HF_ASSERT(row->lapsed == 0 || row->bound == 0);
     int rv = settle_deadline(m, key, row);
+    if (rv == HF_OK) rv = count(m, row, record_is_open(row), record_bytes_of(key, row));
     if (rv != HF_OK) return rv;
     return state_put(m, TABLE_RECORDS, key, &row_record_type, row);
 }
@@ -77,6 +107,7 @@ int record_del(struct machine *m, struct slice key, struct row_record *row)
         if (rv != HF_OK) return rv;
     }
     int rv = row->state == RECORD_RUNNING ? record_stop(m, key, row, RECORD_RETRYABLE) : HF_OK;
+    if (rv == HF_OK) rv = count(m, row, false, 0);
     if (rv != HF_OK) return rv;
     rv = store_del(m->store, TABLE_CHECKPOINTS, key);
     if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;

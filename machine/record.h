@@ -34,6 +34,25 @@ int record_get(struct machine *m, struct slice key, struct row_record *row);
 HF_MUST_USE
 int record_put(struct machine *m, struct slice key, struct row_record *row);
 
+/* What a record, and then its tombstone, counts of its principal's bytes, beside what is in it. */
+enum { RECORD_BYTES_EACH = 512, TOMBSTONE_BYTES_EACH = 256 };
+
+/** Has it no outcome yet? */
+bool record_is_open(const struct row_record *row);
+
+/** What it counts of its principal's bytes. */
+uint64_t record_bytes_of(struct slice key, const struct row_record *row);
+
+/** The same of a tombstone. */
+static inline uint64_t tombstone_bytes_of(struct slice key)
+{
+    return TOMBSTONE_BYTES_EACH + key.size;
+}
+
+/** Remove a tombstone's row, and count it no more. */
+HF_MUST_USE
+int record_tombstone_del(struct machine *m, struct slice key, const struct row_tombstone *row);
+
 /** Remove a record and all its rows; nobody waits for it (asserted). */
 HF_MUST_USE
 int record_del(struct machine *m, struct slice key, struct row_record *row);

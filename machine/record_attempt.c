@@ -108,6 +108,7 @@ int record_checkpoint(struct machine *m, const struct op_context *ctx, const voi
      * ended with this mark open. It can still complete, being the only owner. */
     if (row.lapsed && row.external == MARK_ONCE)
         rv = record_stop(m, checkpoint->key, &row, RECORD_UNKNOWN);
+    row.checkpoint_bytes = checkpoint->data.size;
     if (rv == HF_OK) rv = keep_data(m, checkpoint);
     if (rv == HF_OK) rv = record_put(m, checkpoint->key, &row);
     if (rv != HF_OK) return rv;
@@ -170,7 +171,10 @@ static void set_result(struct machine *m, struct row_record *row, const struct m
 static int finish(struct machine *m, struct slice key, struct row_record *row)
 {
     int rv = HF_OK;
-    if (row->state != RECORD_RETRYABLE) rv = store_del(m->store, TABLE_CHECKPOINTS, key);
+    if (row->state != RECORD_RETRYABLE) {
+        rv = store_del(m->store, TABLE_CHECKPOINTS, key);
+        row->checkpoint_bytes = 0;
+    }
     if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
     rv = record_put(m, key, row);
     if (rv != HF_OK || row->parked_count == 0) return rv;

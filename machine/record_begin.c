@@ -4,6 +4,7 @@
 #include "base/planted.h"
 #include "machine/freeze.h"
 #include "machine/parked.h"
+#include "machine/principals.h"
 #include "machine/record.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
@@ -122,16 +123,24 @@ static int guard_is_current(struct machine *m, const struct msg_begin *request, 
     return HF_OK;
 }
 
-static int bound_quota_left(struct machine *m, const struct begin_call *call, bool *left)
+/* Why a new attempt may not begin, if it may not: HF_EQUOTA. A record that is there already may be
+ * brought to its end by whoever comes, whatever its principal has: that frees. */
+static int look_at_quotas(struct machine *m, const struct row_record *row,
+                          const struct begin_call *call, struct msg_quota *refused)
 {
-    *left = true;
+    if (row->attempt == 0) { /* a new record */
+        int rv = principal_may(m, row->principal, QUOTA_RECORDS, 1, refused);
+        if (rv == HF_OK) rv = principal_may(m, row->principal, QUOTA_BYTES, 1, refused);
+        if (rv != HF_OK) return rv;
+    }
     if (call->request->lease_ms != 0) return HF_OK;
     struct row_session draft, *session;
     int rv = session_get(m, call->session, &draft, &session);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
     /* One that waited counts as a waiter until it is answered: it takes its own place. */
-    *left = session_load(session) - (call->waited ? 1 : 0) < SESSION_NAMES_MAX;
-    return HF_OK;
+    uint64_t load = session_load(session) - (call->waited ? 1 : 0);
+    *refused = (struct msg_quota){QUOTA_SESSION_NAMES, load, SESSION_NAMES_MAX};
+    return load < SESSION_NAMES_MAX ? HF_OK : HF_EQUOTA;
 }
 
 /* A new attempt at a record that is absent (a fresh row), RETRYABLE or lapsed. Refused, nothing is
@@ -139,12 +148,14 @@ static int bound_quota_left(struct machine *m, const struct begin_call *call, bo
 static int begin_attempt(struct machine *m, struct slice key, struct row_record *row,
                          const struct begin_call *call, struct reply_out *out)
 {
-    bool current, quota_left;
+    bool current;
+    struct msg_quota refused;
     int rv = guard_is_current(m, call->request, &current);
-    if (rv == HF_OK) rv = bound_quota_left(m, call, &quota_left);
     if (rv != HF_OK) return rv;
     if (!current) return reply_set(out, OP_CODE_BEGIN, HF_EGUARDSTALE, NULL);
-    if (!quota_left) return reply_set(out, OP_CODE_BEGIN, HF_EQUOTA, NULL);
+    rv = look_at_quotas(m, row, call, &refused);
+    if (rv == HF_EQUOTA) return reply_set(out, OP_CODE_BEGIN, HF_EQUOTA, &refused);
+    if (rv != HF_OK) return rv;
 
     bool lapsed = row->state == RECORD_RUNNING;
     rv = record_start(m, key, row, call);
@@ -194,7 +205,9 @@ static int answer_absent(struct machine *m, const struct begin_call *call, struc
         .retain_ms = request->retain_ms,
         .born_ms = request->born_ms,
         .secret_id = request->secret_id,
+        .principal = m->session.principal,
     };
+    HF_ASSERT(call->session == m->session_id); /* who waits, waits at a record that is there */
     return begin_attempt(m, request->key, &fresh, call, out);
 }
 
@@ -220,9 +233,15 @@ static int park(struct machine *m, const struct op_context *ctx, struct row_reco
     struct row_session draft, *session;
     int rv = session_get(m, ctx->envelope->session, &draft, &session);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
-    if (row->parked_count >= RECORD_PARKED_MAX || session_load(session) >= SESSION_NAMES_MAX) {
-        return reply_set(out, OP_CODE_BEGIN, HF_EQUOTA, NULL);
-    }
+    uint64_t load = session_load(session);
+    if (row->parked_count >= RECORD_PARKED_MAX)
+        return quota_tell(out, ctx->op, QUOTA_BEGIN_WAITERS, row->parked_count, RECORD_PARKED_MAX);
+    if (load >= SESSION_NAMES_MAX)
+        return quota_tell(out, ctx->op, QUOTA_SESSION_NAMES, load, SESSION_NAMES_MAX);
+    struct msg_quota refused;
+    rv = principal_may(m, session->principal, QUOTA_NAMES, 1, &refused);
+    if (rv == HF_EQUOTA) return reply_set(out, ctx->op, HF_EQUOTA, &refused);
+    if (rv != HF_OK) return rv;
     struct codec_strs names = {&request->key, 1};
     uint64_t ticket;
     rv = parked_put(m, ctx, TABLE_RECORD_QUEUE, names, 0, request->wait_ms, &ticket, out);

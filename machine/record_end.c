@@ -2,6 +2,7 @@
  * retention, then a tombstone, so that a late repeat is refused and not run again, then nothing. */
 #include "base/planted.h"
 #include "machine/deadlines.h"
+#include "machine/principals.h"
 #include "machine/record.h"
 
 int record_abandon(struct machine *m, uint64_t session, uint64_t token)
@@ -81,8 +82,10 @@ static int bury(struct machine *m, struct slice key, struct row_record *row)
         .retain_ms = row->retain_ms,
         .marked = row->marked,
         .secret_id = row->secret_id,
+        .principal = row->principal,
     };
     int rv = state_put(m, TABLE_TOMBSTONES, key, &row_tombstone_type, &tombstone);
+    if (rv == HF_OK) rv = principal_add(m, row->principal, QUOTA_BYTES, tombstone_bytes_of(key));
     if (rv != HF_OK) return rv;
     return deadline_put(m, tombstone.until_ms, DEADLINE_TOMBSTONE, key);
 }
@@ -103,11 +106,18 @@ int record_retention_due(struct machine *m, struct slice id)
     return record_del(m, id, &row);
 }
 
+int record_tombstone_del(struct machine *m, struct slice key, const struct row_tombstone *row)
+{
+    int rv = state_del(m, TABLE_TOMBSTONES, key);
+    if (rv != HF_OK) return rv;
+    return principal_remove(m, row->principal, QUOTA_BYTES, tombstone_bytes_of(key));
+}
+
 int record_tombstone_due(struct machine *m, struct slice id)
 {
     struct row_tombstone tombstone;
     int rv = state_get(m, TABLE_TOMBSTONES, id, &row_tombstone_type, &tombstone);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
     if (tombstone.until_ms > state_now(m)) return HF_OK; /* another one's row */
-    return state_del(m, TABLE_TOMBSTONES, id);
+    return record_tombstone_del(m, id, &tombstone);
 }

@@ -65,7 +65,6 @@ static int reopen_tombstone(struct machine *m, const struct op_context *ctx,
     if (status != HF_OK) return refuse(out, ctx->op, status, &now);
 
     rv = deadline_del(m, t.until_ms, DEADLINE_TOMBSTONE, reopen->key);
-    if (rv == HF_OK) rv = state_del(m, TABLE_TOMBSTONES, reopen->key);
     if (rv != HF_OK) return rv;
     struct row_record row = {
         .fingerprint = t.fingerprint_hash, /* until the next BEGIN brings the whole one */
@@ -75,8 +74,10 @@ static int reopen_tombstone(struct machine *m, const struct op_context *ctx,
         .retain_ms = t.retain_ms,
         .marked = t.marked,
         .secret_id = t.secret_id,
+        .principal = t.principal,
     };
-    return reopen_row(m, ctx, reopen, &row, RECORD_TOMBSTONE, out);
+    rv = reopen_row(m, ctx, reopen, &row, RECORD_TOMBSTONE, out); /* counted before it is not */
+    return rv == HF_OK ? record_tombstone_del(m, reopen->key, &t) : rv;
 }
 
 int record_reopen(struct machine *m, const struct op_context *ctx, const void *request,

@@ -50,7 +50,8 @@ enum machine_table {
     TABLE_FROZEN = 25,         /**< 0, prefix -> row_frozen */
     TABLE_FORCED = 26,         /**< session, token -> row_forced: a grant whose units stay taken */
     TABLE_REVOKES = 27,        /**< session, token -> row_revoke: a grant that is asked back */
-    TABLE_END = 28,
+    TABLE_PRINCIPALS = 28,     /**< principal -> row_principal */
+    TABLE_END = 29,
 };
 _Static_assert((int)TABLE_END <= 64, "the store's tables are numbered 0 to 63");
 
@@ -108,6 +109,7 @@ CODEC_STRUCT(row_meta, ROW_META_FIELDS)
     F(T, U64, attempt_count, 0, UINT32_MAX)             /* attempts bound to it */            \
     F(T, U64, loss_count, 0, UINT32_MAX)                /* losses not acknowledged */         \
     F(T, U64, asked_count, 0, UINT32_MAX)               /* grants asked back */               \
+    F(T, U64, principal, 1, UINT64_MAX)                 /* whose it is: that of its OPEN */   \
     F(T, U64, ended, 0, END_REASON_MAX)                 /* enum end_reason; 0 = alive */      \
     F(T, U64, ended_ms, 0, TIME_MS_MAX)                 /* cluster time */
 CODEC_STRUCT(row_session, ROW_SESSION_FIELDS)
@@ -196,43 +198,47 @@ CODEC_STRUCT(row_grant, ROW_GRANT_FIELDS)
     F(T, U64, at_ms, 0, TIME_MS_MAX)
 CODEC_STRUCT(row_loss, ROW_LOSS_FIELDS)
 
-#define ROW_RECORD_FIELDS(T, F, L)                                                          \
-    F(T, BIN, fingerprint, HASH128_BYTES, FINGERPRINT_BYTES) /* shorter: its hash */        \
-    F(T, U64, state, RECORD_RUNNING, RECORD_UNKNOWN)                                        \
-    F(T, U64, lapsed, 0, 1)                    /* RUNNING, and its lease has ended */       \
-    F(T, U64, fencing_token, 1, TOKEN_END - 1) /* of the current or last attempt */         \
-    F(T, U64, attempt, 1, UINT32_MAX)                                                       \
-    F(T, U64, session, 0, UINT64_MAX)              /* of the attempt; 0 = not known */      \
-    F(T, U64, bound, 0, 1)                         /* its lease is the session's */         \
-    F(T, U64, lease_until_ms, 0, TIME_MS_MAX)      /* 0 if bound */                         \
-    F(T, U64, deadline_ms, 0, TIME_MS_MAX)         /* where its deadline row stands */      \
-    F(T, U64, deadline_kind, 0, DEADLINE_KIND_MAX) /* lease or retention; 0 = none */       \
-    F(T, U64, takeover, 0, 2)                                                               \
-    F(T, U64, retain_ms, RETAIN_MS_MIN, RETAIN_MS_MAX)                                      \
-    F(T, U64, born_ms, 0, TIME_MS_MAX)    /* wall clock, as BEGIN told */                   \
-    F(T, U64, since_ms, 0, TIME_MS_MAX)   /* last change of state */                        \
-    F(T, U64, done_at_ms, 0, TIME_MS_MAX) /* wall clock */                                  \
-    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)                                            \
-    F(T, STR, client_name, 0, NAME_BYTES_MAX)                                               \
-    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                                                   \
-    F(T, STR, traceparent, 0, TRACEPARENT_BYTES_MAX)                                        \
-    F(T, BIN, meta, 0, META_BYTES_MAX)                                                      \
-    F(T, STR, checkpoint, 0, NAME_BYTES_MAX)                                                \
-    F(T, U64, checkpoint_number, 0, UINT64_MAX)                                             \
-    F(T, U64, external, 0, 2)               /* mark that is open */                         \
-    F(T, U64, marked, 0, 1)                 /* a mark was ever made */                      \
-    F(T, BIN, completion, 0, HASH128_BYTES) /* hash of what the attempt itself completed */ \
-    F(T, U64, code, 0, UINT32_MAX)                                                          \
-    F(T, BIN, headers, 0, HEADERS_BYTES_MAX)                                                \
-    F(T, BIN, body, 0, BODY_BYTES_MAX)                                                      \
-    F(T, BIN, evidence, 0, EVIDENCE_BYTES_MAX)                                              \
-    F(T, STR, operator_name, 0, NAME_BYTES_MAX)                                             \
-    L(T, late_item, late, 0, RECORD_LATE_MAX)                                               \
-    F(T, U64, queue_first, 0, UINT64_MAX) /* no parked BEGIN has a smaller ticket */        \
-    F(T, U64, parked_count, 0, RECORD_PARKED_MAX)                                           \
-    F(T, U64, act, 0, UINT16_MAX)          /* op of the last operator's act; 0 = none */    \
-    F(T, U64, act_at_ms, 0, TIME_MS_MAX)   /* wall clock */                                 \
-    F(T, U64, body_kind, 0, BODY_KIND_MAX) /* enum body_kind */
+#define ROW_RECORD_FIELDS(T, F, L)                                                               \
+    F(T, BIN, fingerprint, HASH128_BYTES, FINGERPRINT_BYTES) /* shorter: its hash */             \
+    F(T, U64, state, RECORD_RUNNING, RECORD_UNKNOWN)                                             \
+    F(T, U64, lapsed, 0, 1)                    /* RUNNING, and its lease has ended */            \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1) /* of the current or last attempt */              \
+    F(T, U64, attempt, 1, UINT32_MAX)                                                            \
+    F(T, U64, session, 0, UINT64_MAX)              /* of the attempt; 0 = not known */           \
+    F(T, U64, bound, 0, 1)                         /* its lease is the session's */              \
+    F(T, U64, lease_until_ms, 0, TIME_MS_MAX)      /* 0 if bound */                              \
+    F(T, U64, deadline_ms, 0, TIME_MS_MAX)         /* where its deadline row stands */           \
+    F(T, U64, deadline_kind, 0, DEADLINE_KIND_MAX) /* lease or retention; 0 = none */            \
+    F(T, U64, takeover, 0, 2)                                                                    \
+    F(T, U64, retain_ms, RETAIN_MS_MIN, RETAIN_MS_MAX)                                           \
+    F(T, U64, born_ms, 0, TIME_MS_MAX)    /* wall clock, as BEGIN told */                        \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)   /* last change of state */                             \
+    F(T, U64, done_at_ms, 0, TIME_MS_MAX) /* wall clock */                                       \
+    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)                                                 \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX)                                                    \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                                                        \
+    F(T, STR, traceparent, 0, TRACEPARENT_BYTES_MAX)                                             \
+    F(T, BIN, meta, 0, META_BYTES_MAX)                                                           \
+    F(T, STR, checkpoint, 0, NAME_BYTES_MAX)                                                     \
+    F(T, U64, checkpoint_number, 0, UINT64_MAX)                                                  \
+    F(T, U64, external, 0, 2)               /* mark that is open */                              \
+    F(T, U64, marked, 0, 1)                 /* a mark was ever made */                           \
+    F(T, BIN, completion, 0, HASH128_BYTES) /* hash of what the attempt itself completed */      \
+    F(T, U64, code, 0, UINT32_MAX)                                                               \
+    F(T, BIN, headers, 0, HEADERS_BYTES_MAX)                                                     \
+    F(T, BIN, body, 0, BODY_BYTES_MAX)                                                           \
+    F(T, BIN, evidence, 0, EVIDENCE_BYTES_MAX)                                                   \
+    F(T, STR, operator_name, 0, NAME_BYTES_MAX)                                                  \
+    L(T, late_item, late, 0, RECORD_LATE_MAX)                                                    \
+    F(T, U64, queue_first, 0, UINT64_MAX) /* no parked BEGIN has a smaller ticket */             \
+    F(T, U64, parked_count, 0, RECORD_PARKED_MAX)                                                \
+    F(T, U64, act, 0, UINT16_MAX)          /* op of the last operator's act; 0 = none */         \
+    F(T, U64, act_at_ms, 0, TIME_MS_MAX)   /* wall clock */                                      \
+    F(T, U64, body_kind, 0, BODY_KIND_MAX) /* enum body_kind */                                  \
+    F(T, U64, principal, 1, UINT64_MAX)    /* whose it is: that of the BEGIN that made it */     \
+    F(T, U64, checkpoint_bytes, 0, CHECKPOINT_BYTES_MAX) /* of its row in TABLE_CHECKPOINTS */   \
+    F(T, U64, counted_open, 0, 1)            /* it counts as one of its principal's open ones */ \
+    F(T, U64, counted_bytes, 0, TIME_MS_MAX) /* so much of its principal's bytes are its own */
 CODEC_STRUCT(row_record, ROW_RECORD_FIELDS)
 
 /* What is left of a record: enough to refuse a repeat, to tell what became of it, and to REOPEN it
@@ -249,7 +255,8 @@ CODEC_STRUCT(row_record, ROW_RECORD_FIELDS)
     F(T, U64, takeover, 0, 2)                                                       \
     F(T, U64, retain_ms, RETAIN_MS_MIN, RETAIN_MS_MAX)                              \
     F(T, U64, marked, 0, 1)                                                         \
-    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)
+    F(T, STR, secret_id, 0, SECRET_ID_BYTES_MAX)                                    \
+    F(T, U64, principal, 1, UINT64_MAX)
 CODEC_STRUCT(row_tombstone, ROW_TOMBSTONE_FIELDS)
 
 #define ROW_SETTING_FIELDS(T, F, L)                                                \
@@ -302,6 +309,15 @@ CODEC_STRUCT(row_forced, ROW_FORCED_FIELDS)
     F(T, STR, operator_name, 0, NAME_BYTES_MAX)                        \
     F(T, STR, reason, 0, EVIDENCE_BYTES_MAX)
 CODEC_STRUCT(row_revoke, ROW_REVOKE_FIELDS)
+/* A principal, and how much of what is stored is its own. */
+#define ROW_PRINCIPAL_FIELDS(T, F, L)                                        \
+    F(T, STR, name, 0, NAME_BYTES_MAX)                                       \
+    F(T, STR, host, 0, ADDRESS_BYTES_MAX)                                    \
+    F(T, U64, session_count, 0, UINT64_MAX) /* alive */                      \
+    F(T, U64, name_count, 0, UINT64_MAX)    /* held or waited for by them */ \
+    F(T, U64, record_count, 0, UINT64_MAX)  /* records without an outcome */ \
+    F(T, U64, record_bytes, 0, UINT64_MAX)  /* of all its records and their tombstones */
+CODEC_STRUCT(row_principal, ROW_PRINCIPAL_FIELDS)
 
 /* Every row: TYPE(struct, FIELDS, version). */
 #define HF_ROWS(TYPE)                                  \
@@ -314,13 +330,14 @@ CODEC_STRUCT(row_revoke, ROW_REVOKE_FIELDS)
     TYPE(row_lock_history, ROW_LOCK_HISTORY_FIELDS, 1) \
     TYPE(row_grant, ROW_GRANT_FIELDS, 1)               \
     TYPE(row_loss, ROW_LOSS_FIELDS, 1)                 \
-    TYPE(row_record, ROW_RECORD_FIELDS, 2)             \
-    TYPE(row_tombstone, ROW_TOMBSTONE_FIELDS, 2)       \
+    TYPE(row_record, ROW_RECORD_FIELDS, 3)             \
+    TYPE(row_tombstone, ROW_TOMBSTONE_FIELDS, 3)       \
     TYPE(row_setting, ROW_SETTING_FIELDS, 1)           \
     TYPE(row_act, ROW_ACT_FIELDS, 1)                   \
     TYPE(row_frozen, ROW_FROZEN_FIELDS, 1)             \
     TYPE(row_forced, ROW_FORCED_FIELDS, 1)             \
-    TYPE(row_revoke, ROW_REVOKE_FIELDS, 1)
+    TYPE(row_revoke, ROW_REVOKE_FIELDS, 1)             \
+    TYPE(row_principal, ROW_PRINCIPAL_FIELDS, 1)
 
 /* ------------------------------------------------------------------ keys */
 

@@ -9,6 +9,7 @@
 #include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/grants.h"
+#include "machine/principals.h"
 #include "machine/replies.h"
 #include "machine/revoke.h"
 #include "machine/sessions.h"
@@ -21,10 +22,24 @@ static int tell_opened(struct reply_out *out, uint64_t session, uint64_t ttl_ms)
     return reply_set(out, OP_CODE_OPEN, HF_OK, &reply);
 }
 
+/* HF_EQUOTA: its principal has as many as it may, and was told. */
+static int look_at_cap(struct machine *m, const struct op_context *ctx, const struct msg_open *open,
+                       struct reply_out *out)
+{
+    uint64_t principal = principal_id(open->name, principal_host(ctx->envelope->peer));
+    struct msg_quota refused;
+    int rv = principal_may(m, principal, QUOTA_SESSIONS, 1, &refused);
+    if (rv != HF_EQUOTA) return rv;
+    rv = reply_set(out, ctx->op, HF_EQUOTA, &refused);
+    return rv == HF_OK ? HF_EQUOTA : rv;
+}
+
 static int make_session(struct machine *m, const struct op_context *ctx,
                         const struct msg_open *open, struct slice secret_hash,
                         struct reply_out *out)
 {
+    struct slice host = principal_host(ctx->envelope->peer);
+    uint64_t principal = principal_id(open->name, host);
     HF_ASSERT(m->meta.session_counter < UINT64_MAX);
     uint64_t session = ++m->meta.session_counter;
     m->meta.session_count += 1;
@@ -34,6 +49,7 @@ static int make_session(struct machine *m, const struct op_context *ctx,
         .ttl_ms = open->ttl_ms,
         .expires_ms = expires_ms,
         .deadline_ms = expires_ms,
+        .principal = principal,
     };
     struct row_session_info info = {
         .secret_hash = secret_hash,
@@ -45,7 +61,9 @@ static int make_session(struct machine *m, const struct op_context *ctx,
     };
     struct row_key key = row_key_u64(session);
     struct slice id = row_key_slice(&key);
-    int rv = state_put(m, TABLE_SESSIONS, id, &row_session_type, &row);
+    int rv = principal_meet(m, principal, open->name, host);
+    if (rv == HF_OK) rv = principal_add(m, principal, QUOTA_SESSIONS, 1);
+    if (rv == HF_OK) rv = state_put(m, TABLE_SESSIONS, id, &row_session_type, &row);
     if (rv == HF_OK) rv = state_put(m, TABLE_SESSION_INFO, id, &row_session_info_type, &info);
     if (rv == HF_OK) rv = state_put_u64(m, TABLE_SECRETS, secret_hash, session);
     if (rv == HF_OK) rv = deadline_put(m, expires_ms, DEADLINE_SESSION, id);
@@ -62,8 +80,15 @@ int session_open(struct machine *m, const struct op_context *ctx, const void *re
     sha256(open->secret.data, open->secret.size, hash);
     struct slice secret_hash = slice_make(hash, sizeof hash);
     uint64_t session;
-    int rv = state_get_u64(m, TABLE_SECRETS, secret_hash, &session);
-    if (rv == HF_ENOTFOUND) return make_session(m, ctx, open, secret_hash, out);
+    int rv = HF_OK;
+    if (planted(CAP_BEFORE_KNOWN)) rv = look_at_cap(m, ctx, open, out);
+    if (rv != HF_OK) return rv == HF_EQUOTA ? HF_OK : rv;
+    rv = state_get_u64(m, TABLE_SECRETS, secret_hash, &session);
+    if (rv == HF_ENOTFOUND) {
+        rv = look_at_cap(m, ctx, open, out);
+        if (rv != HF_OK) return rv == HF_EQUOTA ? HF_OK : rv;
+        return make_session(m, ctx, open, secret_hash, out);
+    }
     if (rv != HF_OK) return rv;
 
     /* An OPEN sent again. It renews nothing: its client counts from the first send. */

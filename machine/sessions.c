@@ -10,6 +10,7 @@
 #include "machine/deadlines.h"
 #include "machine/force.h"
 #include "machine/parked.h"
+#include "machine/principals.h"
 #include "machine/replies.h"
 
 int session_get(struct machine *m, uint64_t session, struct row_session *draft,
@@ -166,6 +167,7 @@ int session_end_begin(struct machine *m, uint64_t session, enum end_reason reaso
     uint64_t forget_ms = state_later(m, SESSION_TOMBSTONE_MS);
     int rv = deadline_del(m, s->deadline_ms, DEADLINE_SESSION, row_key_slice(&id));
     if (rv == HF_OK) rv = deadline_put(m, forget_ms, DEADLINE_FORGET, row_key_slice(&id));
+    if (rv == HF_OK) rv = principal_remove(m, s->principal, QUOTA_SESSIONS, 1);
     if (rv != HF_OK) return rv;
     s->ended = reason;
     s->ended_ms = state_now(m);

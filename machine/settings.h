@@ -11,8 +11,10 @@
 #include <stdint.h>
 
 #include "base/assert.h"
+#include "protocol/limits.h"
 
-#define SETTING_DAY_MS UINT64_C(86400000)
+#define SETTING_DAY_MS    UINT64_C(86400000)
+#define SETTING_BYTES_MAX (UINT64_C(64) << 30) /* of one principal's records, unless set */
 
 /* SETTING(NAME, "name as stored and typed", min, max, default, "what it is"). Names are stored:
  * never give one another meaning. */
@@ -22,7 +24,17 @@
     SETTING(KEY_AGE_MS_MAX, "key_age_ms_max", 60000, 3650 * SETTING_DAY_MS, 30 * SETTING_DAY_MS, \
             "a BEGIN that was born earlier is KEY_TOO_OLD")                                      \
     SETTING(TOMBSTONE_FACTOR, "tombstone_factor", 1, 100, 10,                                    \
-            "a record's tombstone lives so many times its retention")
+            "a record's tombstone lives so many times its retention")                            \
+    SETTING(PRINCIPAL_SESSIONS_MAX, "principal_sessions_max", 1, TIME_MS_MAX, 100000,            \
+            "sessions of one principal; one more OPEN is QUOTA")                                 \
+    SETTING(PRINCIPAL_NAMES_MAX, "principal_names_max", 1, TIME_MS_MAX, 1000000,                 \
+            "names that one principal holds or waits for; more are QUOTA")                       \
+    SETTING(PRINCIPAL_RECORDS_MAX, "principal_records_max", 1, TIME_MS_MAX, 1000000,             \
+            "records of one principal without an outcome; a new one more is QUOTA")              \
+    SETTING(PRINCIPAL_BYTES_MAX, "principal_bytes_max", 4096, TIME_MS_MAX, SETTING_BYTES_MAX,    \
+            "bytes stored of one principal's records; once there a new one is QUOTA")            \
+    SETTING(LOCK_WAITERS_MAX, "lock_waiters_max", 1, LOCK_WAITERS_MAX, LOCK_WAITERS_MAX,         \
+            "requests that wait for one lock; one more is QUOTA")
 
 #define SETTING_ENUM(NAME, name, min, max, initial, about) SETTING_##NAME,
 enum setting { HF_SETTINGS(SETTING_ENUM) SETTING_COUNT };

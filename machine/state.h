@@ -7,7 +7,8 @@
  * The session of the op that is being applied is decoded once, kept in `session` and written when
  * the op ends; one that is served or timed out is held likewise as the `guest`; everybody reaches
  * sessions through machine/sessions.h, which knows that. The meta row is kept decoded and is
- * written when the entry ends. All else is written through at once. */
+ * written when the entry ends; so is one principal's (machine/principals.h). All else is written
+ * through at once. */
 #ifndef MACHINE_STATE_H
 #define MACHINE_STATE_H
 
@@ -46,18 +47,22 @@ struct machine {
     struct row_meta meta;            /**< as it is now; written at the entry's end if it changed */
     bool meta_changed;               /**< since it was written */
     struct row_setting settings[SETTING_COUNT]; /**< as their rows are */
-    uint64_t next_deadline_ms;       /**< at or before the first row of TABLE_DEADLINES */
-    struct arena scratch;            /**< see above */
-    struct arena keep;               /**< see above */
-    struct buffer row;               /**< a row being encoded */
-    struct buffer body;              /**< the op's answer */
-    struct buffer stored;            /**< what is kept of it for a retry, if it is not the same */
-    struct buffer woken;             /**< the answer of a parked request; body may be in use */
-    struct buffer woken_stored;      /**< as stored, for it */
-    uint64_t session_id;             /**< of the op being applied; 0 = none is held here */
-    struct row_session session;      /**< its row; its list is in `scratch` */
-    uint64_t guest_id;               /**< another session that is held for a turn; 0 = none */
-    struct row_session guest;        /**< its row */
+    uint64_t next_deadline_ms;      /**< at or before the first row of TABLE_DEADLINES */
+    struct arena scratch;           /**< see above */
+    struct arena keep;              /**< see above */
+    struct buffer row;              /**< a row being encoded */
+    struct buffer body;             /**< the op's answer */
+    struct buffer stored;           /**< what is kept of it for a retry, if it is not the same */
+    struct buffer woken;            /**< the answer of a parked request; body may be in use */
+    struct buffer woken_stored;     /**< as stored, for it */
+    uint64_t session_id;            /**< of the op being applied; 0 = none is held here */
+    struct row_session session;     /**< its row; its list is in `scratch` */
+    uint64_t guest_id;              /**< another session that is held for a turn; 0 = none */
+    struct row_session guest;       /**< its row */
+    uint64_t principal_id;          /**< whose row is held; 0 = nobody's */
+    struct row_principal principal; /**< its row; written when another is held, or an entry ends */
+    bool principal_changed;         /**< since it was read */
+    uint8_t principal_text[NAME_BYTES_MAX + ADDRESS_BYTES_MAX]; /**< its name, then its host */
     struct serve_item *serve;        /**< owned; queues to serve when the op or phase ends */
     size_t serve_count;              /**< in use */
     size_t serve_capacity;           /**< allocated */

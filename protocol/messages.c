@@ -74,6 +74,7 @@ static const struct detail_row details[] = {
     {HF_ESTALE, OP_CODE_RESOLVE, &msg_state_type},
     {HF_ESTALE, OP_CODE_REOPEN, &msg_state_type},
     {HF_ECHANGED, ANY_OP, &setting_line_type},
+    {HF_EQUOTA, ANY_OP, &msg_quota_type},
     {HF_ENOTLEADER, ANY_OP, &msg_redirect_type},
     {HF_ETOOBUSY, ANY_OP, &msg_retry_type},
     {HF_EBADREQUEST, ANY_OP, &msg_complaint_type},

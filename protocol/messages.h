@@ -379,6 +379,13 @@ CODEC_STRUCT(msg_redirect, REDIRECT_FIELDS)
 #define RETRY_FIELDS(T, F, L) F(T, U64, retry_ms, 0, TIME_MS_MAX)
 CODEC_STRUCT(msg_retry, RETRY_FIELDS)
 
+/* With QUOTA: which limit it is, and how much of it there is. */
+#define QUOTA_FIELDS(T, F, L)                       \
+    F(T, U64, which, 1, QUOTA_MAX) /* enum quota */ \
+    F(T, U64, count, 0, UINT64_MAX)                 \
+    F(T, U64, max, 0, UINT64_MAX)
+CODEC_STRUCT(msg_quota, QUOTA_FIELDS)
+
 /* With BAD_REQUEST, TOO_LARGE, VERSION: what was wrong, one sentence. */
 #define COMPLAINT_FIELDS(T, F, L) F(T, STR, sentence, 0, NAME_BYTES_MAX)
 CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
@@ -451,6 +458,7 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(msg_member, MEMBER_SEEN_FIELDS)                      \
     TYPE(msg_redirect, REDIRECT_FIELDS)                       \
     TYPE(msg_retry, RETRY_FIELDS)                             \
+    TYPE(msg_quota, QUOTA_FIELDS)                             \
     TYPE(msg_complaint, COMPLAINT_FIELDS)                     \
     HF_ADMIN_TYPES(TYPE)
 

@@ -90,6 +90,20 @@ enum body_kind {
  * record has moved on, and CANCEL's never does. */
 enum referent { REFERENT_WHOLE = 0, REFERENT_GONE = 1 };
 
+/** Which limit a QUOTA tells of. Up to QUOTA_BYTES: a principal's, all its sessions together. */
+enum quota {
+    QUOTA_SESSIONS = 1,      /**< sessions that live */
+    QUOTA_NAMES = 2,         /**< names of locks and records, held or waited for */
+    QUOTA_RECORDS = 3,       /**< records that have no outcome yet */
+    QUOTA_BYTES = 4,         /**< stored of records */
+    QUOTA_LOCK_WAITERS = 5,  /**< of one lock */
+    QUOTA_BEGIN_WAITERS = 6, /**< of one record */
+    QUOTA_SESSION_NAMES = 7, /**< of one session: names, bound attempts, unacknowledged losses */
+    QUOTA_REENTRANCE = 8,    /**< of one grant */
+    QUOTA_FROZEN = 9,        /**< prefixes that are frozen */
+    QUOTA_MAX = 9,
+};
+
 enum server_role { ROLE_FOLLOWER = 0, ROLE_CANDIDATE = 1, ROLE_LEADER = 2 };
 
 enum member_role { MEMBER_VOTER = 0, MEMBER_STANDBY = 1, MEMBER_SPARE = 2 };

@@ -3,7 +3,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/status.h"
+#include "machine/rows.h"
 #include "protocol/messages.h"
 #include "tests/sim/failure.h"
 #include "tests/sim/history.h"
@@ -363,6 +365,18 @@ static void asked(struct history *h, const struct history_answer *a,
     }
 }
 
+/* QUOTA says that nothing was done, now or ever: so the session is not there. */
+static void refused_to_open(struct history *h, struct slice request)
+{
+    struct msg_open open;
+    struct slice found;
+    uint8_t hash[SHA256_BYTES];
+    history_decode(h, &msg_open_type, request, &open);
+    sha256(open.secret.data, open.secret.size, hash);
+    int rv = store_get(h->store, TABLE_SECRETS, slice_make(hash, sizeof hash), &found);
+    if (rv != HF_ENOTFOUND) sim_fail("an OPEN is told QUOTA, and its session is there");
+}
+
 static void take_success(struct history *h, struct history_answer *a, struct slice request,
                          const struct machine_reply *reply)
 {
@@ -401,6 +415,7 @@ void history_answered(struct history *h, struct history_answer *a, struct slice 
     if (a->op == OP_CODE_RELEASE) released(h, a, request, reply);
     if (a->op == OP_CODE_DOWNGRADE || a->op == OP_CODE_UPGRADE)
         changed(h, a, request, reply->status);
+    if (a->op == OP_CODE_OPEN && reply->status == HF_EQUOTA) refused_to_open(h, request);
     if (reply->status == HF_OK) {
         bool acts = a->op != OP_CODE_CANCEL; /* which may tell what was answered before */
         if (acts && a->session != 0 && find_session(h, a->session) == NULL)

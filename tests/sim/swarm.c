@@ -208,6 +208,17 @@ static void draw_retention(struct swarm *w, uint64_t seed)
     w->script_weight[SCRIPT_RECORD] *= 2;
 }
 
+/* In one seed of four there are caps, so low that they are met, and changed all the time. */
+static void draw_caps(struct swarm *w, uint64_t seed)
+{
+    enum { ONE_OF = 4, MOST = 16 };
+    struct prng p;
+    prng_seed(&p, swarm_seed(seed, PURPOSE_CAPS, 0));
+    if (prng_below(&p, ONE_OF) != 0) return;
+    w->caps_most = (uint32_t)magnitude(&p, 1, MOST);
+    w->script_weight[SCRIPT_CAP] = 1;
+}
+
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count)
 {
     static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
@@ -224,6 +235,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
     draw_voters(w, seed);
     draw_wishes(w, seed);
     draw_retention(w, seed);
+    draw_caps(w, seed);
 }
 
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
@@ -239,6 +251,7 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
     w->permits_limit = 0;
     w->several_names = false;
     w->operator_acts = false;
+    w->caps_most = 0;
     w->nap_ns = 0;
     w->think_ns = 3600 * SEC;
     w->ttl_ms_min = w->ttl_ms_max = TTL_MS_MAX;

@@ -63,6 +63,7 @@ enum script_kind {
     SCRIPT_LIST,      /* pages of locks, sessions, records; INFO */
     SCRIPT_CLOSE,     /* close the session in order, begin another */
     SCRIPT_DINE,      /* one of the philosophers: swarm_make_philosophers() */
+    SCRIPT_CAP,       /* an administrator sets one of the caps, below swarm.caps_most */
     SCRIPT_COUNT,     /* how many there are */
 };
 
@@ -78,6 +79,7 @@ struct swarm {
     uint32_t permits_limit; /* of every second lock: PERMITS; 0 = of none */
     bool several_names;     /* some ask for more than one lock at once, or change modes */
     bool operator_acts;     /* REOPEN and ERASE beside RESOLVE */
+    uint32_t caps_most;     /* on what a principal has: up to so much; 0 = as they are */
     bool fork_by_fork;      /* philosophers do not take both forks at once */
     uint64_t nap_ns;        /* all tasks rest for so long in the middle; 0 = do not */
     uint32_t script_weight[SCRIPT_COUNT]; /* 0 = off */
@@ -143,6 +145,7 @@ enum swarm_purpose {
     PURPOSE_VOTERS,
     PURPOSE_WISHES,
     PURPOSE_RETENTION,
+    PURPOSE_CAPS,
 };
 
 #endif

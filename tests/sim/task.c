@@ -243,6 +243,7 @@ static void run_script(struct sim_task *t)
     case SCRIPT_READ:
     case SCRIPT_LIST: script_read_run(t); break;
     case SCRIPT_DINE: script_dine_run(t); break;
+    case SCRIPT_CAP: script_cap_run(t); break;
     case SCRIPT_CLOSE:
         t->client->closing = 1;
         t->wake_ns = UINT64_MAX;
@@ -302,6 +303,7 @@ void task_finished(struct sim_task *t, struct call *call)
     case SCRIPT_READ:
     case SCRIPT_LIST: script_read_answered(t, call); break;
     case SCRIPT_DINE: script_dine_answered(t, call); break;
+    case SCRIPT_CAP: task_think(t); break;
     default: script_lock_answered(t, call); break;
     }
     core_detach(&c->core, call);

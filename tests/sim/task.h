@@ -121,6 +121,7 @@ void script_lock_answered(struct sim_task *t, struct call *call);
 void script_record_run(struct sim_task *t);
 void script_record_answered(struct sim_task *t, struct call *call);
 void script_read_run(struct sim_task *t);
+void script_cap_run(struct sim_task *t);
 void script_dine_run(struct sim_task *t);
 void script_dine_answered(struct sim_task *t, struct call *call);
 void script_read_answered(struct sim_task *t, struct call *call);

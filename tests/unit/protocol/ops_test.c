@@ -86,6 +86,7 @@ static void test_each_reply_has_the_body_of_its_status(void **state)
         {OP_CODE_CLOSE, HF_OK, &msg_empty_type},
         {OP_CODE_OPEN, HF_ENOTLEADER, &msg_redirect_type},
         {OP_CODE_BEGIN, HF_ETOOBUSY, &msg_retry_type},
+        {OP_CODE_OPEN, HF_EQUOTA, &msg_quota_type},
         {OP_CODE_HELLO, HF_EVERSION, &msg_complaint_type},
         {99, HF_EBADREQUEST, &msg_complaint_type}, /* no such op: still a sentence */
         {99, HF_OK, &msg_empty_type},
