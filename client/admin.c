@@ -223,6 +223,41 @@ int hf_force(hf_client *client, const char *name, uint64_t fencing_token, int no
                                           request, shell_wake, &w, NULL));
 }
 
+/* ------------------------------------------------------------------ REVOKE */
+
+_Static_assert((int)HF_THEN_FORCE == (int)REVOKE_THEN_FORCE, "sent as it is");
+_Static_assert((int)HF_THEN_ALARM == (int)REVOKE_THEN_ALARM, "sent as it is");
+
+int hf_revoke_async(hf_client *client, const char *name, uint64_t fencing_token, uint64_t grace_ms,
+                    int then, const char *reason, const char *operator_name, hf_request *request,
+                    hf_done_cb done_cb, void *data, hf_call *call)
+{
+    if (client == NULL || name == NULL || operator_name == NULL || done_cb == NULL)
+        return HF_EINVAL;
+    if (then != HF_THEN_FORCE && then != HF_THEN_ALARM) return HF_EINVAL;
+    struct msg_revoke revoke = {
+        .name = slice_of(name),
+        .fencing_token = fencing_token,
+        .grace_ms = grace_ms,
+        .then = (uint64_t)then,
+        .reason = shell_text(reason),
+        .operator_name = slice_of(operator_name),
+    };
+    if (revoke.reason.size < FORCE_REASON_BYTES_MIN) return HF_EINVAL;
+    return shell_act(client, OP_CODE_REVOKE, &revoke,
+                     &(struct ending){done_cb, data, request, call});
+}
+
+int hf_revoke(hf_client *client, const char *name, uint64_t fencing_token, uint64_t grace_ms,
+              int then, const char *reason, const char *operator_name, hf_request *request)
+{
+    struct waiter w;
+    int rv = shell_may_sleep(&w);
+    if (rv != HF_OK) return rv;
+    return shell_sleep(&w, hf_revoke_async(client, name, fencing_token, grace_ms, then, reason,
+                                           operator_name, request, shell_wake, &w, NULL));
+}
+
 /* ------------------------------------------------------------------ AUDIT */
 
 /* NUL-terminated copies for one act. */

@@ -127,6 +127,8 @@ int hf_client_open(const hf_options *options, hf_client **out)
     client->timeout_ms = options->timeout_ms;
     client->lost_cb = options->lost_cb;
     client->lost_data = options->lost_data;
+    client->asked_cb = options->asked_cb;
+    client->asked_data = options->asked_data;
     list_init(&client->done);
     list_init(&client->looks);
     int rv = secrets_copy(&client->secrets, options->secrets, options->secret_count);

@@ -48,6 +48,7 @@ int core_init(struct core *c, const struct core_config *config)
     list_init(&c->send_plain);
     list_init(&c->finished);
     list_init(&c->losses);
+    list_init(&c->asked);
     buffer_init(&c->in, FRAME_BYTES_MAX + 64 * 1024);
     buffer_init(&c->out, CORE_OUT_BYTES + 2 * FRAME_BYTES_MAX);
     core_link_init(c);
@@ -94,6 +95,16 @@ bool core_take_loss(struct core *c, struct grant_loss *loss)
     struct slot *s = HF_CONTAINER_OF(c->losses.next, struct slot, loss_link);
     list_remove(&s->loss_link);
     *loss = (struct grant_loss){s->token, s->told_locally, s->reason};
+    return true;
+}
+
+bool core_take_asked(struct core *c, struct grant_asked *asked, uint64_t now_ns)
+{
+    if (list_empty(&c->asked)) return false;
+    struct slot *s = HF_CONTAINER_OF(c->asked.next, struct slot, asked_link);
+    list_remove(&s->asked_link);
+    uint64_t left_ns = s->asked_ns > now_ns ? s->asked_ns - now_ns : 0;
+    *asked = (struct grant_asked){s->token, left_ns / 1000000};
     return true;
 }
 

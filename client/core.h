@@ -9,6 +9,7 @@
  *   core.wake_ns              call core_tick() no later than this
  *   core_take_finished()      calls whose callers may go on
  *   core_take_loss()          grants to be told lost
+ *   core_take_asked()         grants to be told asked back
  *
  * Whatever a server sends that does not check out closes the connection; calls are then repeated
  * on the next one under the same (session, seq). docs/contract.md, sections 2, 3 and 11. */
@@ -214,6 +215,7 @@ struct core {
     struct list send_plain;   /**< to be sent from LINK_OPEN on */
     struct list finished;     /**< callers to be told */
     struct list losses;       /**< grants to be told lost */
+    struct list asked;        /**< grants to be told asked back */
     struct call **calls;      /**< owned, CORE_CALLS_MAX: by index */
     uint32_t call_count;      /**< calls ever made, all in `calls` */
     uint32_t busy_count;      /**< active ones that are not over */
@@ -270,6 +272,9 @@ struct call *core_take_finished(struct core *c);
 
 /** The next loss to tell. \return false = none. */
 bool core_take_loss(struct core *c, struct grant_loss *loss);
+
+/** The next grant to tell asked back, once each. \return false = none. */
+bool core_take_asked(struct core *c, struct grant_asked *asked, uint64_t now_ns);
 
 /* ------------------------------------------------------------------ a caller's side */
 

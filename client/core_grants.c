@@ -28,6 +28,7 @@ static void add_chunk(struct grants *g)
     for (uint32_t k = 0; k < GRANTS_CHUNK_SLOTS; k++) {
         chunk[k].index = g->chunk_count * GRANTS_CHUNK_SLOTS + k;
         list_init(&chunk[k].loss_link);
+        list_init(&chunk[k].asked_link);
         list_push_back(&g->free, &chunk[k].link);
         g->free_count += 1;
     }
@@ -59,6 +60,7 @@ struct slot *grants_take(struct grants *g)
     s->confirm = NULL;
     s->extending = NULL;
     s->told_locally = false;
+    s->asked_ns = 0;
     s->reason = 0;
     list_push_back(&g->alive, &s->link);
     return s;
@@ -72,6 +74,7 @@ void grants_end(struct grants *g, struct slot *s, enum slot_state state)
     atomic_store_explicit(&s->state, (uint32_t)state, memory_order_release);
     free(s->key);
     s->key = NULL;
+    list_remove(&s->asked_link); /* that it is asked back need not be told any more */
     list_remove(&s->link);
     list_push_back(&g->free, &s->link);
     g->free_count += 1;

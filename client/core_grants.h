@@ -41,10 +41,12 @@ struct slot {
     /* The core's alone, from here on. */
     struct list link;       /**< in grants.alive or grants.free */
     struct list loss_link;  /**< in core.losses until told */
+    struct list asked_link; /**< in core.asked until told */
     struct call *confirm;   /**< a caller that waits for the deadline, or NULL */
     struct call *extending; /**< the EXTEND under way, or NULL */
     char *key;              /**< SLOT_ATTEMPT: the record's; owned; NULL for a grant */
     uint64_t token;         /**< fencing token */
+    uint64_t asked_ns;      /**< it is asked back: the grace's local end; 0 = it is not */
     uint64_t owner;         /**< SLOT_GRANT: who acquired it */
     const void *handle;     /**< the shell's: on which handle it was acquired */
     uint64_t since_ns;      /**< when its answer came */
@@ -72,6 +74,11 @@ struct grant_loss {
     uint64_t token; /**< which */
     bool locally;   /**< by the local deadline, not by a server's word */
     int reason;     /**< enum end_reason; 0 = locally */
+};
+
+struct grant_asked {
+    uint64_t token;   /**< which */
+    uint64_t left_ms; /**< of its grace */
 };
 
 /** Make an empty table; allocates nothing. */

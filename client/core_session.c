@@ -206,6 +206,19 @@ static void take_losses(struct core *c, const struct msg_keep_reply *keep, uint6
     }
 }
 
+/* Who was not handed out yet, or whose answer is on its way, hears of it by the next KEEP. */
+static void take_asked(struct core *c, const struct msg_keep_reply *keep, uint64_t send_ns)
+{
+    const struct left_item *asked = keep->asked.items;
+    HF_ASSERT(keep->asked.count <= ASKED_MAX);
+    for (uint32_t i = 0; i < keep->asked.count; i++) {
+        struct slot *s = grants_find(&c->grants, asked[i].fencing_token);
+        if (s == NULL || s->kind != SLOT_GRANT || (s->confirm != NULL && s->count == 1)) continue;
+        if (s->asked_ns == 0) list_push_back(&c->asked, &s->asked_link);
+        s->asked_ns = core_deadline(c, send_ns, asked[i].left_ms);
+    }
+}
+
 /* What is left of holds that began after a wait: known from the first KEEP sent after the answer
  * came. Counted from its send it can only be too little.
  * \return true = there are grants that wait for the next KEEP. */
@@ -256,6 +269,7 @@ static void take_keep(struct core *c, const struct msg_keep_reply *keep, uint64_
     bool again = keep->lost.count > 0 || keep->more != 0;
     recorder_kept(c, keep);
     take_losses(c, keep, now_ns);
+    take_asked(c, keep, send_ns);
     if (keep->more == 0) {
         if (c->stalled) { /* RESUME renews there; here nobody makes use of it */
             core_keep_at(c, now_ns);

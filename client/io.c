@@ -247,7 +247,8 @@ void io_follow(struct io *io)
     if (core->wake_ns < io->armed_ns) arm(io, core->wake_ns > 0 ? core->wake_ns : 1);
     bool own = io_is_own(io);
     if (own) watch_events(io);
-    bool stale = io->epoch != core->link.epoch || !list_empty(&core->losses);
+    bool untold = !list_empty(&core->losses) || !list_empty(&core->asked);
+    bool stale = io->epoch != core->link.epoch || untold;
     if (stale || (io->blocked && !own)) uv_async_send(&io->async);
 }
 
@@ -394,6 +395,21 @@ static void tell_losses(struct io *io)
     }
 }
 
+static void tell_asked(struct io *io)
+{
+    hf_client *client = io->client;
+    struct grant_asked asked;
+    while (core_take_asked(&client->core, &asked, shell_now(client))) {
+        if (client->asked_cb == NULL) continue;
+        hf_asked told = {asked.token, asked.left_ms};
+        pthread_mutex_unlock(&client->lock);
+        client->telling = true;
+        client->asked_cb(client, &told, client->asked_data);
+        client->telling = false;
+        pthread_mutex_lock(&client->lock);
+    }
+}
+
 static void close_handle(uv_handle_t *handle, void *data)
 {
     struct io *io = data;
@@ -415,6 +431,7 @@ static void on_async(uv_async_t *handle)
         return;
     }
     tell_losses(io);
+    tell_asked(io);
     follow_core(io);
 }
 

@@ -223,6 +223,8 @@ static hf_holder_view *view_holders(struct look *look, const struct codec_list *
             .since_ms = from[i].since_ms,
             .lease_left_ms = from[i].lease_left_ms,
             .hold_left_ms = from[i].hold_left_ms,
+            .asked_back = (int)from[i].asked,
+            .asked_left_ms = from[i].asked_left_ms,
             .client_name = keep_text(look, from[i].client_name),
             .peer = keep_text(look, from[i].peer),
             .meta = from[i].meta.data,

@@ -31,8 +31,10 @@ struct hf_client {
     struct secrets secrets;       /**< never changed while it is open */
     uint32_t fork_count; /**< forks before it was opened: more, and this is a child's copy */
     uint64_t timeout_ms; /**< of a call */
-    void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data); /**< or NULL */
-    void *lost_data;                                                     /**< handed to it */
+    void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data);    /**< or NULL */
+    void *lost_data;                                                        /**< handed to it */
+    void (*asked_cb)(hf_client *client, const hf_asked *asked, void *data); /**< or NULL */
+    void *asked_data;                                                       /**< handed to it */
     struct list done;   /**< finished calls whose callbacks are to run; guarded by `lock` */
     struct list looks;  /**< reads of several pages under way, likewise (look.h) */
     uint64_t look_last; /**< the last one's number, likewise */

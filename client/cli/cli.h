@@ -36,7 +36,9 @@ struct cli {
     bool stale;          /**< --stale: any server may answer what only looks */
     uint64_t timeout_ms; /**< --timeout: for a call beyond its wait; 0 = the verb's default */
     const struct secrets_file *secrets; /**< for cli_open(), by secrets_open(); else NULL */
-    hf_client *client;                  /**< opened by cli_open(), closed by main(); NULL before */
+    void (*asked_cb)(hf_client *client, const hf_asked *asked, void *data); /**< likewise, of
+                                                                       hf_options; else NULL */
+    hf_client *client; /**< opened by cli_open(), closed by main(); NULL before */
 };
 
 /** One verb of the command line. */
@@ -50,7 +52,8 @@ struct verb {
 
 extern const struct verb verb_status, verb_locks, verb_records, verb_record, verb_resolve,
     verb_reopen, verb_erase, verb_derive, verb_export, verb_sessions, verb_lock, verb_permit,
-    verb_once, verb_bench, verb_config, verb_audit, verb_freeze, verb_thaw, verb_frozen, verb_force;
+    verb_once, verb_bench, verb_config, verb_audit, verb_freeze, verb_thaw, verb_frozen, verb_force,
+    verb_revoke;
 
 /** Open the client. \param ttl_ms  the session's lease, once one is needed; 0 = the default.
  * \param timeout_ms  for a call without --timeout; 0 = the default. \param lost_cb  as in

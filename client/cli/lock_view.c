@@ -21,6 +21,8 @@ static void print_holder_json(struct json *j, const struct holder_info *h)
     json_number(j, "since_ms", h->since_ms);
     json_number(j, "lease_left_ms", h->lease_left_ms);
     json_number(j, "hold_left_ms", h->hold_left_ms);
+    json_text(j, "asked_back", slice_of(word_of_asked(h->asked)));
+    json_number(j, "asked_left_ms", h->asked_left_ms);
     json_text(j, "client_name", h->client_name);
     json_text(j, "peer", h->peer);
     json_text(j, "meta", h->meta);
@@ -108,8 +110,8 @@ static void add_mode(struct table *t, uint64_t mode, uint64_t permits, uint64_t 
 
 static void print_holders(const struct msg_info_reply *info)
 {
-    static const char *const headings[] = {"HOLDER", "MODE",     ">TOKEN", ">HELD",
-                                           ">LEFT",  ">SESSION", "PEER",   "META"};
+    static const char *const headings[] = {"HOLDER",     "MODE",     ">TOKEN", ">HELD", ">LEFT",
+                                           "ASKED BACK", ">SESSION", "PEER",   "META"};
     const struct holder_info *holders = info->holders.items;
     struct table t;
     char text[24];
@@ -121,6 +123,11 @@ static void print_holders(const struct msg_info_reply *info)
         table_cell(&t, "%" PRIu64, h->fencing_token);
         table_cell(&t, "%s", ago(info, h->since_ms, text));
         table_cell(&t, "%s", text_of_ms(h->lease_left_ms, text));
+        if (h->asked == ASKED_BACK) {
+            table_cell(&t, "in %s", text_of_ms(h->asked_left_ms, text));
+        } else {
+            table_cell(&t, "%s", word_of_asked(h->asked));
+        }
         table_cell(&t, "%" PRIu64, h->session);
         table_text(&t, h->peer);
         table_text(&t, h->meta);

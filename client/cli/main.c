@@ -15,10 +15,10 @@
 enum { CLOSE_SECONDS = 2 };
 
 static const struct verb *const verbs[] = {
-    &verb_status, &verb_locks,  &verb_records, &verb_record, &verb_resolve,
-    &verb_reopen, &verb_erase,  &verb_derive,  &verb_export, &verb_sessions,
-    &verb_lock,   &verb_permit, &verb_once,    &verb_bench,  &verb_config,
-    &verb_audit,  &verb_freeze, &verb_thaw,    &verb_frozen, &verb_force,
+    &verb_status, &verb_locks,  &verb_records, &verb_record,   &verb_resolve, &verb_reopen,
+    &verb_erase,  &verb_derive, &verb_export,  &verb_sessions, &verb_lock,    &verb_permit,
+    &verb_once,   &verb_bench,  &verb_config,  &verb_audit,    &verb_freeze,  &verb_thaw,
+    &verb_frozen, &verb_force,  &verb_revoke,
 };
 
 static const char help_tail[] =
@@ -147,6 +147,7 @@ int cli_open(struct cli *cli, uint64_t ttl_ms, uint64_t timeout_ms,
     hf_options_init(&options);
     options.servers = cli->servers;
     options.lost_cb = lost_cb;
+    options.asked_cb = cli->asked_cb;
     options.stale_reads = cli->stale;
     const char *history = getenv("HOLDFAST_HISTORY");
     if (history != NULL && history[0] != '\0') options.history_path = history;

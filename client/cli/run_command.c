@@ -177,10 +177,12 @@ static int watch(struct run *r)
         r->result->stopped = true;
         return -1;
     }
-    if (left <= term_left && !r->result->stopped) {
+    bool gives_back = r->order->gives_back != NULL && r->order->gives_back(r->order->data);
+    if ((left <= term_left || gives_back) && !r->result->stopped) {
         signal_group(r, SIGTERM);
         signal_group(r, SIGCONT); /* a stopped one could not act on it */
         r->result->stopped = true;
+        r->result->given_back = left > term_left;
     }
     uint64_t next = r->result->stopped ? RUN_KILL_LEFT_MS : term_left;
     uint64_t wait = left > next ? left - next : 1;

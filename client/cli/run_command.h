@@ -29,7 +29,9 @@ struct run_order {
     const char *derived_key;         /**< for HOLDFAST_DERIVED_KEY; NULL = not set */
     uint64_t lease_ms;               /**< length of the watched lease */
     uint64_t (*left_ms)(void *data); /**< until the local deadline; NULL = the command runs on */
-    void *data;                      /**< handed to left_ms */
+    bool (*gives_back)(void *data);  /**< asked at each look at the lease: end the command now, with
+                                          TERM alone; NULL = never */
+    void *data;                      /**< handed to both */
     struct buffer *capture; /**< keep standard output here up to its maximum, and show it; NULL =
                                  the command writes to ours itself */
 };
@@ -39,7 +41,8 @@ struct run_result {
     int error;          /**< errno if it could not be started, else 0 */
     int exit_code;      /**< its own, or 128 + signal */
     int signal;         /**< that ended it; 0 = it exited */
-    bool stopped;       /**< we ended it, because the lease was about to be lost */
+    bool stopped;       /**< we ended it, because the lease was about to be lost, */
+    bool given_back;    /**< or because of gives_back */
     uint64_t out_bytes; /**< of its standard output, also those beyond the capture's maximum */
 };
 
@@ -48,7 +51,7 @@ struct run_result {
  * \param result  Out. */
 void run_command(const struct run_order *order, struct run_result *result);
 
-/** Look at the lease now. Any thread; for the library's lost_cb. */
+/** Look at the lease now. Any thread; for the library's lost_cb and asked_cb. */
 void run_wake(void);
 
 /** Milliseconds left at which TERM is sent under a lease of `lease_ms`. */

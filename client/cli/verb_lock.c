@@ -26,6 +26,9 @@ struct holding {
     uint64_t wait_ms;         /* --wait */
     uint64_t permits;         /* --permits */
     uint64_t limit;           /* --limit */
+    const char *on_revoke;    /* --on-revoke */
+    const char *command;      /* for sentences */
+    bool told;                /* that it is asked back */
     char title[TITLE_BYTES];  /* what it is, for sentences */
 };
 
@@ -35,6 +38,32 @@ static void on_loss(hf_client *client, const hf_loss *loss, void *data)
     (void)loss;
     (void)data;
     run_wake();
+}
+
+/* What is left of the grace, and 1; 0 = nobody asks. This process has one grant. */
+static _Atomic uint64_t asked_left = 0;
+
+static void on_asked(hf_client *client, const hf_asked *asked, void *data)
+{
+    (void)client;
+    (void)data;
+    asked_left = asked->left_ms + 1;
+    run_wake();
+}
+
+static bool gives_back(void *data)
+{
+    struct holding *h = data;
+    uint64_t left = asked_left;
+    bool ends = strcmp(h->on_revoke, "term") == 0;
+    if (left == 0) return false;
+    if (!h->told) {
+        cli_warn("an administrator asks %s back, and waits %" PRIu64 " ms longer; \"%s\" %s",
+                 h->title, left - 1, h->command,
+                 ends ? "gets TERM" : "goes on: --on-revoke term would end it");
+    }
+    h->told = true;
+    return ends;
 }
 
 static uint64_t left_ms(void *data)
@@ -132,11 +161,12 @@ static int run_held(const struct args *args, struct holding *h)
         .token = h->grant.fencing_token,
         .lease_ms = h->ttl_ms,
         .left_ms = left_ms,
+        .gives_back = gives_back,
         .data = h,
     };
     run_command(&order, &result);
     bool held = hf_grant_valid(&h->grant, 0) != 0;
-    bool lost = result.stopped || !held;
+    bool lost = (result.stopped && !result.given_back) || !held;
     /* A lost grant is given back in the background: nobody waits for a server to confirm that. */
     int released = lost ? HF_OK : hf_lock_release(h->lock, &h->grant, NULL);
     if (result.error != 0) return tell_not_started(args, result.error);
@@ -151,6 +181,12 @@ static int run_held(const struct args *args, struct holding *h)
         cli_warn("the command ended under %s, but no server confirmed the release (%s): it comes "
                  "with the end of the lease, in at most %" PRIu64 " ms",
                  h->title, hf_status_name(released), h->ttl_ms);
+    }
+    if (result.given_back) {
+        return cli_fail(CLI_LOST,
+                        "%s was asked back, so \"%s\" was stopped; find out how far it came before "
+                        "you run it again",
+                        h->title, args->command[0]);
     }
     return result.exit_code;
 }
@@ -175,6 +211,10 @@ static int take_names(const struct verb *verb, const struct args *args, struct h
     if (rv != CLI_OK) return rv;
     h->names = args->words;
     h->name_count = args->word_count;
+    h->command = args->command[0];
+    if (strcmp(h->on_revoke, "ignore") != 0 && strcmp(h->on_revoke, "term") != 0)
+        return cli_fail(CLI_USAGE, "`%s` does not know --on-revoke \"%s\"; say ignore or term",
+                        verb->name, h->on_revoke);
     rv = check_names(verb, h);
     if (rv == CLI_OK) make_title(h);
     return rv;
@@ -188,6 +228,7 @@ static int parse_lock(struct cli *cli, const struct verb *verb, int argc, char *
         {.name = "--ttl", .number = &h->ttl_ms, .min = TTL_MS_MIN, .max = TTL_MS_MAX},
         {.name = "--wait", .number = &h->wait_ms, .max = WAIT_MS_MAX},
         {.name = "--shared", .flag = &shared},
+        {.name = "--on-revoke", .text = &h->on_revoke},
     };
     int rv = args_parse(cli, verb, argc, argv, options, HF_ARRAY_COUNT(options), args);
     h->mode = shared ? HF_SHARED : HF_EXCLUSIVE;
@@ -202,6 +243,7 @@ static int parse_permit(struct cli *cli, const struct verb *verb, int argc, char
         {.name = "--wait", .number = &h->wait_ms, .max = WAIT_MS_MAX},
         {.name = "--limit", .number = &h->limit, .min = 1, .max = PERMITS_MAX},
         {.name = "--permits", .number = &h->permits, .min = 1, .max = PERMITS_MAX},
+        {.name = "--on-revoke", .text = &h->on_revoke},
     };
     h->mode = HF_PERMITS;
     h->permits = 1;
@@ -223,6 +265,7 @@ static int parse_permit(struct cli *cli, const struct verb *verb, int argc, char
 
 static int run_holding(struct cli *cli, const struct args *args, struct holding *h)
 {
+    cli->asked_cb = on_asked;
     int rv = cli_open(cli, h->ttl_ms, 0, on_loss);
     if (rv != CLI_OK) return rv;
     int status = hf_lock_new(cli->client, &h->lock);
@@ -245,7 +288,7 @@ static int run_holding(struct cli *cli, const struct args *args, struct holding 
 
 static int run_lock(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
-    struct holding h = {.ttl_ms = 10000};
+    struct holding h = {.ttl_ms = 10000, .on_revoke = "ignore"};
     struct args args;
     int rv = parse_lock(cli, verb, argc, argv, &args, &h);
     if (rv != CLI_OK) return rv;
@@ -254,7 +297,7 @@ static int run_lock(struct cli *cli, const struct verb *verb, int argc, char **a
 
 static int run_permit(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
-    struct holding h = {.ttl_ms = 10000};
+    struct holding h = {.ttl_ms = 10000, .on_revoke = "ignore"};
     struct args args;
     int rv = parse_permit(cli, verb, argc, argv, &args, &h);
     if (rv != CLI_OK) return rv;
@@ -263,7 +306,7 @@ static int run_permit(struct cli *cli, const struct verb *verb, int argc, char *
 
 const struct verb verb_lock = {
     .name = "lock",
-    .synopsis = "NAME ... [--ttl MS] [--wait MS] [--shared] -- COMMAND ...",
+    .synopsis = "NAME ... [--ttl MS] [--wait MS] [--shared] [--on-revoke WHAT] -- COMMAND ...",
     .summary = "run COMMAND while holding the lock NAME, or several at once",
     .help =
         "  NAME ...    up to 32 locks, all or nothing, under one token: in whatever order they\n"
@@ -273,29 +316,36 @@ const struct verb verb_lock = {
         "  --wait MS   wait so long, in order of arrival; default 0: try once. Interrupted while\n"
         "              it waits it leaves the queue, and ends with 128 + the signal's number\n"
         "  --shared    together with other --shared holders\n"
+        "  --on-revoke ignore | term   when an administrator asks the lock back (`holdfast "
+        "revoke`)\n"
+        "              a line says so on standard error, and COMMAND goes on (ignore, the\n"
+        "              default), or the group gets TERM and the lock goes back when COMMAND has\n"
+        "              ended: exit code 70. What is held when the grace is over may be taken\n"
+        "              away: then the lease is lost\n"
         "COMMAND runs in a process group of its own with the fencing token in HOLDFAST_TOKEN:\n"
         "send it along with every write, and let what you write to refuse smaller ones. INT,\n"
         "TERM, HUP, QUIT, USR1 and USR2 are passed on to it. If the lease cannot be renewed the\n"
         "group gets TERM when a fifth of the lease is left (150 ms to 3 s), and KILL before the\n"
         "lease ends; a warden process sees to that even if this one is killed or stopped.\n"
-        "Exit codes: COMMAND's own, 128 + N if signal N ended it; 70 the lease was lost and "
-        "COMMAND\n"
-        "stopped; 75 not acquired; 69 no server answered; 127 no such command.\n",
+        "Exit codes: COMMAND's own, 128 + N if signal N ended it; 70 the lease was lost\n"
+        "or the lock asked back, and COMMAND stopped; 75 not acquired; 69 no server answered;\n"
+        "127 no such command.\n",
     .run = run_lock,
 };
 
 const struct verb verb_permit = {
     .name = "permit",
-    .synopsis = "NAME ... --limit N [--permits N] [--ttl MS] [--wait MS] -- COMMAND ...",
+    .synopsis = "NAME ... --limit N [--permits N] [--ttl MS] [--wait MS] [--on-revoke WHAT] -- "
+                "COMMAND ...",
     .summary = "run COMMAND while holding some of the N permits of NAME",
     .help =
         "  NAME ...     up to 32 names, of each the same permits, all or nothing\n"
         "  --limit N    how many there are, 1 to 1,000,000: the same for all who use NAME, else "
         "75\n"
         "  --permits N  how many of them COMMAND takes, 1 to the limit, default 1\n"
-        "  --ttl MS, --wait MS, COMMAND and the exit codes are as of `holdfast help lock`: at "
-        "most\n"
-        "limit / permits commands run at once. Tokens tell the holders apart; they fence nobody,\n"
-        "as several are good at a time. `lock NAME` waits until all permits are back.\n",
+        "  --ttl MS, --wait MS, --on-revoke, COMMAND and the exit codes are as of\n"
+        "`holdfast help lock`: at most limit / permits commands run at once. Tokens tell the\n"
+        "holders apart; they fence nobody, as several are good at a time. `lock NAME` waits\n"
+        "until all permits are back.\n",
     .run = run_permit,
 };

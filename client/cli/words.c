@@ -62,6 +62,16 @@ const char *word_of_body(uint64_t kind)
     return pick(words, HF_ARRAY_COUNT(words), kind);
 }
 
+const char *word_of_asked(uint64_t asked)
+{
+    switch (asked) {
+    case ASKED_NOT: return "";
+    case ASKED_BACK: return "asked";
+    case ASKED_OVERDUE: return "overdue";
+    default: return "?";
+    }
+}
+
 const char *word_of_act(uint64_t op)
 {
     switch (op) {
@@ -71,6 +81,7 @@ const char *word_of_act(uint64_t op)
     case OP_CODE_ERASE: return "erase";
     case OP_CODE_CONFIG_SET: return "config set";
     case OP_CODE_FORCE: return "force";
+    case OP_CODE_REVOKE: return "revoke";
     case OP_CODE_FREEZE: return "freeze";
     case OP_CODE_THAW: return "thaw";
     default: return "?";

@@ -30,9 +30,12 @@ const char *word_of_mark(uint64_t mark);
 /** "whole", "omitted", "reference", "erased". \param kind  enum body_kind. */
 const char *word_of_body(uint64_t kind);
 
-/** "resolve", "reopen", "erase", "config set", "force", "freeze", "thaw"; "" for none. \param op
- * enum op_code. */
+/** "resolve", "reopen", "erase", "config set", "force", "revoke", "freeze", "thaw"; "" for none.
+ * \param op enum op_code. */
 const char *word_of_act(uint64_t op);
+
+/** "", "asked", "overdue". \param asked  enum asked_back. */
+const char *word_of_asked(uint64_t asked);
 
 /** "auto", "manual", "never". \param policy  enum takeover_policy. */
 const char *word_of_takeover(uint64_t policy);

@@ -56,6 +56,14 @@ typedef struct hf_loss {
     int reason;             /**< Server's word: 2 expired, 5 hold_max, 6 forced, ...; 0 local. */
 } hf_loss;
 
+/** A grant that an administrator asks back (hf_revoke(), `holdfast revoke`), told by asked_cb. Give
+ * it back when the work is at a good place: at the end of its grace it is ended by force, or an
+ * alarm is given, as the administrator chose. */
+typedef struct hf_asked {
+    uint64_t fencing_token; /**< Which one. */
+    uint64_t left_ms;       /**< Of the grace at least, as this callback begins; 0 = it is over. */
+} hf_asked;
+
 /** A secret that providers' keys are derived under: the same bytes under an id everywhere. */
 typedef struct hf_secret {
     const char *id;   /**< 1 to 64 bytes of UTF-8; stored with records, so no secret itself. */
@@ -92,6 +100,12 @@ typedef struct hf_options {
     void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data); /**< Called on the I/O
                                 thread, once a token; must not block or call back; may be NULL. */
     void *lost_data;                                                     /**< Handed to lost_cb. */
+    void (*asked_cb)(hf_client *client, const hf_asked *asked, void *data); /**< A grant is asked
+                                back; likewise, once a token, from the first renewal that tells it
+                                (every third of ttl_ms). A later word of the administrator changes
+                                the time, and is not told again. May be NULL: nothing changes until
+                                the grace is over. */
+    void *asked_data;         /**< Handed to asked_cb. */
     const hf_secret *secrets; /**< Copied; the first is that of new records. Keep old ones as long
                                    as records name them. May be NULL. */
     size_t secret_count;      /**< Of them, at most 16. */

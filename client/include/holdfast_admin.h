@@ -103,10 +103,11 @@ HF_API HF_NODISCARD int hf_frozen_list_async(hf_client *client,
  * lock-delay at least. Blocks.
  * \param name          one of its locks, 1 to 255 bytes of UTF-8.
  * \param fencing_token the grant's, as seen (`holdfast locks NAME --queue`).
- * \param now           1 = grant on at once: two may believe in it, only the token tells them
- * apart. \param reason        why, 8 to 1,024 bytes, kept. \param operator_name who, 1 to 255
- * bytes, kept. \param request       Out, may be NULL. Written only on HF_EUNKNOWN. \retval
- * HF_ESTALE another token holds it, or none. Nothing changed: look again. */
+ * \param now           1 = grant on at once: two may believe in it, only tokens tell them apart.
+ * \param reason        why, 8 to 1,024 bytes, kept.
+ * \param operator_name who, 1 to 255 bytes, kept.
+ * \param request       Out, may be NULL. Written only on HF_EUNKNOWN.
+ * \retval HF_ESTALE    another token holds it, or none. Nothing changed: look again. */
 HF_API HF_NODISCARD int hf_force(hf_client *client, const char *name, uint64_t fencing_token,
                                  int now, const char *reason, const char *operator_name,
                                  hf_request *request);
@@ -114,6 +115,33 @@ HF_API HF_NODISCARD int hf_force_async(hf_client *client, const char *name, uint
                                        int now, const char *reason, const char *operator_name,
                                        hf_request *request, hf_done_cb done_cb, void *data,
                                        hf_call *call);
+
+/* ================================================================== asking back */
+
+enum {
+    HF_THEN_FORCE = 0, /**< At the end of the grace, hf_force() without now. */
+    HF_THEN_ALARM = 1, /**< The grant stays, and is shown and logged as overdue. */
+};
+
+/** Ask the holder of a grant to give it back. Its client hears of it with its next renewal (a third
+ * of its session's ttl at most, while it can reach a server) and calls its asked_cb; who does not
+ * listen keeps the grant until the grace is over. What became of it is an act of the audit. A later
+ * hf_revoke() of the same grant replaces this one, sooner or later. Blocks.
+ * \param name          one of its locks, 1 to 255 bytes of UTF-8.
+ * \param fencing_token the grant's, as seen (`holdfast locks NAME --queue`).
+ * \param grace_ms      1 to 86,400,000; below a third of the holder's ttl it may hear too late.
+ * \param then          HF_THEN_FORCE or HF_THEN_ALARM, when the grace is over.
+ * \param reason        why, 8 to 1,024 bytes, kept.
+ * \param operator_name who, 1 to 255 bytes, kept.
+ * \param request       Out, may be NULL. Written only on HF_EUNKNOWN.
+ * \retval HF_ESTALE    another token holds it, or none. Nothing changed: look again. */
+HF_API HF_NODISCARD int hf_revoke(hf_client *client, const char *name, uint64_t fencing_token,
+                                  uint64_t grace_ms, int then, const char *reason,
+                                  const char *operator_name, hf_request *request);
+HF_API HF_NODISCARD int hf_revoke_async(hf_client *client, const char *name, uint64_t fencing_token,
+                                        uint64_t grace_ms, int then, const char *reason,
+                                        const char *operator_name, hf_request *request,
+                                        hf_done_cb done_cb, void *data, hf_call *call);
 
 /* ================================================================== audit */
 

@@ -195,6 +195,8 @@ typedef struct hf_holder_view {
     uint64_t since_ms;       /**< Cluster time of the grant; how long ago: now_ms - since_ms. */
     uint64_t lease_left_ms;  /**< Of the session's lease; a hint. */
     uint64_t hold_left_ms;   /**< Of hold_max_ms; 0 = none was asked for. */
+    int asked_back;          /**< hf_revoke(): 0 = no; 1 = yes; 2 = its grace is over. */
+    uint64_t asked_left_ms;  /**< Of that grace; a hint. */
     const char *client_name; /**< The session's name. */
     const char *peer;        /**< Its address. */
     const void *meta;        /**< As given with the acquire. */

@@ -13,7 +13,7 @@ one_sentence() { # on standard error, and nothing on standard output
 }
 
 verbs=(status locks records record resolve reopen erase derive export sessions lock permit
-    once bench config audit freeze thaw frozen force)
+    once bench config audit freeze thaw frozen force revoke)
 
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
@@ -81,6 +81,12 @@ force n
 force n --token 1 --reason r --operator o
 force n --reason long-enough --operator o
 force n --token 0 --reason long-enough --operator o
+revoke n
+revoke n --token 1 --grace 1 --reason r --operator o
+revoke n --token 1 --reason long-enough --operator o
+revoke n --grace 1 --reason long-enough --operator o
+revoke n --token 1 --grace 1 --then what --reason long-enough --operator o
+lock n --on-revoke what -- true
 audit --since x
 config get a b
 config get a --was 1

@@ -394,13 +394,82 @@ status=0
 wait "$holder" || status=$?
 same 'the exit code of the one that lost it' 70 "$status"
 
+# ask_back NAME GRACE THEN: its holder's grant; the token is in $token
+ask_back() {
+    expect 0 holdfast locks "$1" --json
+    token=$(json 'd["locks"][0]["fencing_token"]')
+    expect 0 holdfast revoke "$1" --token "$token" --grace "$2" --then "$3" \
+        --reason 'its host is drained' --operator ann
+}
+
+claim 'a holder that gives back when it is asked ends its command, and the lock goes on'
+background holdfast lock re --ttl 6000 --on-revoke term -- sh -c "touch $tmp/re1; exec sleep 60" \
+    2> "$tmp/re1.err"
+holder=$started
+eventually 10 test -e "$tmp/re1"
+ask_back re 3600000 force
+expect 0 holdfast lock re --wait 30000 -- true
+status=0
+wait "$holder" || status=$?
+same 'the exit code of the one that gave it back' 70 "$status"
+grep -q 'asks the lock "re" back, .* gets TERM' "$tmp/re1.err" || fail "told: $(cat "$tmp/re1.err")"
+grep -q 'was asked back' "$tmp/re1.err" || fail "told: $(cat "$tmp/re1.err")"
+
+claim 'one that ignores it goes on, and is forced when its grace is over'
+background holdfast lock re --ttl 6000 -- sh -c "touch $tmp/re2; exec sleep 60" \
+    2> "$tmp/re2.err"
+holder=$started
+eventually 10 test -e "$tmp/re2"
+ask_back re 3600000 force
+eventually 10 grep -q 'goes on: --on-revoke term' "$tmp/re2.err"
+expect 0 holdfast locks re --queue
+grep -q 'in [0-9]' "$tmp/out" || fail "shown as: $(output)"
+expect 75 holdfast lock re -- true
+ask_back re 1 force
+expect 0 holdfast lock re --wait 30000 -- true
+status=0
+wait "$holder" || status=$?
+same 'the exit code of the one that lost it' 70 "$status"
+
+claim 'one that is stopped is forced, and waited for as long as its lease'
+background holdfast lock re --ttl 3000 -- sh -c "touch $tmp/re3; exec sleep 60" \
+    2> "$tmp/re3.err"
+holder=$started
+eventually 10 test -e "$tmp/re3"
+kill -STOP "$holder"
+ask_back re 1 force
+expect 0 holdfast lock re --wait 30000 -- true
+kill -CONT "$holder"
+status=0
+wait "$holder" || status=$?
+same 'the exit code of the one that was stopped' 70 "$status"
+
+claim 'an alarm leaves the grant, and is shown, logged and in the audit'
+background holdfast lock re --ttl 6000 -- sh -c "touch $tmp/re4; exec sleep 60" \
+    2> "$tmp/re4.err"
+holder=$started
+eventually 10 test -e "$tmp/re4"
+ask_back re 1 alarm
+expect 65 holdfast revoke re --token 1 --grace 1 --reason 'its host is drained' --operator ann
+eventually 10 grep -q 'level=warn msg="a lock was asked back.* lock="re" alarms=1' "$tmp/server.log"
+expect 0 holdfast locks re --queue --json
+same 'what is shown' 'overdue 0' "$(json '"%s %d" % (d["holders"][0]["asked_back"],
+    d["holders"][0]["asked_left_ms"])')"
+expect 75 holdfast lock re -- true
+kill -TERM "$holder"
+eventually 10 holdfast lock re -- true
+expect 0 holdfast audit --json
+same 'the ends' 'released forced forced ALARM released' "$(json '" ".join(
+    word for a in d["acts"] if a["act"] == "revoke" and "over: " in a["after"]
+    for word in ("released", "forced", "ALARM") if word in a["after"])')"
+
 claim 'the audit tells who did what, and why, also of records'
 expect 0 holdfast audit --json
-same 'the acts' 'resolve reopen erase config set freeze thaw force' "$(json '" ".join(dict.fromkeys(
-    a["act"] for a in d["acts"]))')"
+same 'the acts' 'resolve reopen erase config set freeze thaw force revoke' \
+    "$(json '" ".join(dict.fromkeys(a["act"] for a in d["acts"]))')"
 same 'the thaw' 'thaw fr/ frozen open drill ann anonymous' "$(json '" ".join(
-    d["acts"][-2][k] for k in ("act", "name", "before", "after", "reason", "operator",
-    "principal"))')"
+    [a for a in d["acts"] if a["act"] == "thaw"][0][k] for k in
+    ("act", "name", "before", "after", "reason", "operator", "principal"))')"
 last=$(json 'd["acts"][-1]["number"]')
 expect 0 holdfast audit --since $((last - 1))
 same 'lines: the heading and one' 2 "$(wc -l < "$tmp/out")"

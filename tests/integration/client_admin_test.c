@@ -1,5 +1,8 @@
 /* The library against a real holdfastd: what administrators see and do. */
 #include "client/include/holdfast_admin.h"
+
+#include <unistd.h>
+
 #include "tests/integration/client_fixture.h"
 
 struct seen {
@@ -190,6 +193,85 @@ static void test_a_forced_holder_is_told_and_the_lock_goes_on(void **state)
     hf_client_close(client);
 }
 
+static _Atomic uint64_t asked_token;
+static _Atomic uint64_t asked_left_ms;
+static _Atomic int asked_count;
+
+static void hear_asked(hf_client *client, const hf_asked *asked, void *data)
+{
+    assert_non_null(client);
+    assert_ptr_equal(data, &asked_count);
+    asked_token = asked->fencing_token;
+    asked_left_ms = asked->left_ms;
+    asked_count += 1;
+}
+
+/* A client that listens for what is asked back. */
+static hf_client *open_listener(uint64_t ttl_ms)
+{
+    hf_client *client;
+    hf_options options;
+    char servers[32];
+    (void)snprintf(servers, sizeof servers, "127.0.0.1:%u", server.port);
+    hf_options_init(&options);
+    options.servers = servers;
+    options.ttl_ms = ttl_ms;
+    options.lost_cb = count_loss;
+    options.asked_cb = hear_asked;
+    options.asked_data = (void *)&asked_count;
+    must(hf_client_open(&options, &client));
+    return client;
+}
+
+/* Its holder is told once, by a renewal, and gives it back; what is not given back goes by force.
+ */
+static void test_a_grant_is_asked_back(void **state)
+{
+    (void)state;
+    hf_client *client = open_listener(6000);
+    hf_client *admin = open_client(server.port, 10000, 10000);
+    hf_lock *holder;
+    hf_lock *next;
+    hf_grant grant;
+    hf_grant later;
+    losses = 0;
+    must(hf_lock_new(client, &holder));
+    must(hf_lock_new(admin, &next));
+    must(hf_lock_acquire(holder, "r/1", 0, &grant, NULL));
+    uint64_t token = grant.fencing_token;
+    const char *why = "its host is drained";
+    assert_int_equal(hf_revoke(admin, "r/1", token, 0, HF_THEN_FORCE, why, "ann", NULL), HF_EINVAL);
+    assert_int_equal(hf_revoke(admin, "r/1", token, 1, 2, why, "ann", NULL), HF_EINVAL);
+    assert_int_equal(hf_revoke(admin, "r/1", token, 1, HF_THEN_FORCE, "brief", "ann", NULL),
+                     HF_EINVAL);
+    assert_int_equal(hf_revoke(admin, "r/2", token, 1, HF_THEN_FORCE, why, "ann", NULL), HF_ESTALE);
+    must(hf_revoke(admin, "r/1", token, 3600000, HF_THEN_FORCE, why, "ann", NULL));
+    while (asked_count == 0) usleep(5000); /* the test's time-out bounds it */
+    assert_true(asked_token == token);
+    assert_true(asked_left_ms > 3000000 && asked_left_ms < 3600000);
+    assert_true(hf_grant_valid(&grant, 0));
+    must(hf_lock_release(holder, &grant, NULL));
+    must(hf_lock_acquire(next, "r/1", 0, &later, NULL));
+    must(hf_lock_release(next, &later, NULL));
+
+    /* One that ignores it: forced, told, and the lock goes on. */
+    must(hf_lock_acquire(holder, "r/1", 0, &grant, NULL));
+    _Atomic int done = 1;
+    must(hf_revoke_async(admin, "r/1", grant.fencing_token, 1000, HF_THEN_FORCE, why, "ann", NULL,
+                         note_done, (void *)&done, NULL));
+    assert_int_equal(wait_for(&done), HF_OK);
+    must(hf_lock_acquire(next, "r/1", 60000, &later, NULL));
+    assert_true(later.fencing_token > grant.fencing_token);
+    assert_int_equal(hf_grant_state(&grant), HF_GRANT_LOST);
+    while (losses == 0) usleep(5000);
+    assert_int_equal(losses, 1);
+    assert_true(asked_count <= 2); /* each token once, if at all before its grace was over */
+    hf_lock_free(holder);
+    hf_lock_free(next);
+    hf_client_close(admin);
+    hf_client_close(client);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -198,6 +280,7 @@ int main(void)
         CASE(test_acts_are_listed),
         CASE(test_a_prefix_is_frozen_and_thawed),
         CASE(test_a_forced_holder_is_told_and_the_lock_goes_on),
+        CASE(test_a_grant_is_asked_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -273,6 +273,31 @@ static void test_loss_told_by_keep_is_acknowledged(void **state)
     assert_int_equal(keep.losses_acked.items[0], 5);
 }
 
+/* What KEEP tells of a grant that is asked back is told once, with the time that is left, and only
+ * while the grant is there; the last word on the time counts. */
+static void test_a_grant_asked_back_is_told_once(void **state)
+{
+    (void)state;
+    (void)hold(5);
+    struct grant_ref other = hold(6);
+    struct grant_asked asked;
+    assert_false(core_take_asked(&s.core, &asked, s.now_ns));
+    for (uint64_t turn = 0; turn < 2; turn++) {
+        struct left_item items[] = {{6, 7000}, {5, 9000}, {900, 1}};
+        struct msg_keep_reply kept = script_kept();
+        kept.asked = (struct codec_list){items, HF_ARRAY_COUNT(items)};
+        script_pass(&s, 3400 * MS);
+        script_reply(&s, script_expect(&s, OP_CODE_KEEP), HF_OK, &kept);
+        if (turn > 0) continue;
+        core_forget_grant(&s.core, other); /* it goes before anybody was told of it */
+        assert_true(core_take_asked(&s.core, &asked, s.now_ns + 1000 * MS));
+        assert_int_equal(asked.token, 5);
+        uint64_t end_ns = core_deadline(&s.core, s.core.session.send_ns, 9000);
+        assert_int_equal(asked.left_ms, (end_ns - s.now_ns) / MS - 1000);
+    }
+    assert_false(core_take_asked(&s.core, &asked, s.now_ns));
+}
+
 /* While more losses are to come any grant may be among them: no deadline moves. */
 static void test_keep_that_says_more_moves_no_deadline(void **state)
 {
@@ -419,6 +444,7 @@ int main(void)
         CASE(test_unproven_grant_goes_back_at_the_time_out),
         CASE(test_lost_grant_never_returns),
         CASE(test_loss_told_by_keep_is_acknowledged),
+        CASE(test_a_grant_asked_back_is_told_once),
         CASE(test_keep_that_says_more_moves_no_deadline),
         CASE(test_token_lost_before_its_answer_came_is_dead),
         CASE(test_expired_session_loses_all_and_is_replaced),
