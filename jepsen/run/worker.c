@@ -1,4 +1,5 @@
-/* What a thread of a client does with the library, and the lines that this becomes.
+/* What a thread of a client does with the library, and the lines that this becomes; of locks it is
+ * in worker_lock.c.
  *
  * A lease in a history is what the library's user may believe: hf_grant_left_ms(), not what the
  * server was asked for. So `renew` lines are beliefs, and so is what an acquire or a begin brought:
@@ -85,9 +86,7 @@ void worker_end_status(struct worker *w, struct journal_line *line, int status)
     worker_end(w, line, word != NULL ? JOURNAL_FAIL : JOURNAL_UNKNOWN, word);
 }
 
-/* The same of an acquire or a begin. To these HF_ESESSION does not say that nothing was done: what
- * waited may have been served, and lost with the session before anybody heard of it. */
-static void end_status_of_grant(struct worker *w, struct journal_line *line, int status)
+void worker_end_status_of_grant(struct worker *w, struct journal_line *line, int status)
 {
     worker_end_status(w, line, status == HF_ESESSION ? HF_ELOST : status);
 }
@@ -100,8 +99,7 @@ int worker_settle(struct worker *w, int status, hf_request *request)
     return status;
 }
 
-/* A belief as a lease that counts from the call: `left_ms` at `asked_ns`. */
-static uint64_t lease_from_call_ms(const struct journal_line *line, uint64_t asked_ns,
+uint64_t worker_lease_from_call_ms(const struct journal_line *line, uint64_t asked_ns,
                                    uint64_t left_ms)
 {
     return left_ms > 0 ? (asked_ns - line->call_ns) / 1000000U + left_ms : 1;
@@ -113,7 +111,7 @@ static uint64_t believe_attempt(struct worker *w, const struct journal_line *lin
 {
     uint64_t asked_ns = journal_now_ns(), left_ms = hf_record_left_ms(record);
     lease_believe(&w->attempt, asked_ns, left_ms);
-    return lease_from_call_ms(line, asked_ns, left_ms);
+    return worker_lease_from_call_ms(line, asked_ns, left_ms);
 }
 
 /* Which answers say that a lease is over. */
@@ -123,8 +121,7 @@ static bool says_ended(int status)
            status == HF_ENOTOWNER || status == HF_ESESSION || status == HF_ESESSIONUNKNOWN;
 }
 
-/* The answer to what was asked under a lease, just now. */
-static void look_at_lease(struct worker *w, struct lease *lease, const struct journal_line *line,
+void worker_look_at_lease(struct worker *w, struct lease *lease, const struct journal_line *line,
                           uint64_t token, int status)
 {
     char what[LEASE_SENTENCE_BYTES];
@@ -141,6 +138,7 @@ void worker_lost(struct worker *w, const hf_loss *loss, uint64_t heard_ns)
     if (loss->declared_locally) return; /* the deadline has passed, and no server said so */
     snprintf(what, sizeof what, "a server told %s of a loss, reason %d", w->name, loss->reason);
     (void)lease_ended(&w->grant, &w->signal->leases, loss->fencing_token, heard_ns, what);
+    (void)lease_ended(&w->nested, &w->signal->leases, loss->fencing_token, heard_ns, what);
     (void)lease_ended(&w->attempt, &w->signal->leases, loss->fencing_token, heard_ns, what);
 }
 
@@ -148,124 +146,6 @@ void worker_new_owner(struct worker *w)
 {
     w->owner += 1;
     snprintf(w->owner_name, sizeof w->owner_name, "%.20s/%u", w->name, w->owner);
-}
-
-/* ------------------------------------------------------------------ locks */
-
-static void set_acquire_args(const struct worker *w, struct journal_line *line, uint64_t ttl_ms,
-                             bool shared)
-{
-    snprintf(line->args, sizeof line->args, "\"ttl_ms\":%" PRIu64 ",\"owner\":\"%s\"%s", ttl_ms,
-             w->owner_name, shared ? ",\"mode\":\"shared\"" : "");
-}
-
-int worker_acquire(struct worker *w, const char *key, uint64_t wait_ms, bool shared,
-                   hf_grant *grant)
-{
-    struct journal_line line;
-    hf_request request = {0};
-    hf_acquire how = {.wait_ms = wait_ms, .mode = shared ? HF_SHARED : HF_EXCLUSIVE};
-    worker_begin(w, &line, WORKLOAD_LOCK, "acquire", key);
-    set_acquire_args(w, &line, 1, shared);
-    worker_call(w, &line);
-    int rv = hf_lock_acquire_with(w->lock, key, &how, grant, &request);
-    rv = worker_settle(w, rv, &request);
-    if (rv == HF_OK) {
-        uint64_t asked_ns = journal_now_ns(), left_ms = hf_grant_left_ms(grant);
-        lease_begin(&w->grant, &w->signal->leases, grant->fencing_token);
-        lease_believe(&w->grant, asked_ns, left_ms);
-        set_acquire_args(w, &line, lease_from_call_ms(&line, asked_ns, left_ms), shared);
-        atomic_fetch_add(w->holding, 1);
-        snprintf(line.result, sizeof line.result, "\"token\":%" PRIu64, grant->fencing_token);
-        worker_end(w, &line, JOURNAL_OK, NULL);
-    } else if (rv == HF_EBUSY) {
-        worker_end(w, &line, JOURNAL_FAIL, "busy");
-    } else {
-        end_status_of_grant(w, &line, rv);
-        if (line.outcome == JOURNAL_UNKNOWN) worker_new_owner(w);
-    }
-    return rv;
-}
-
-void worker_believe(struct worker *w, const char *key, const hf_grant *grant)
-{
-    struct journal_line line;
-    worker_begin(w, &line, WORKLOAD_LOCK, "renew", key);
-    line.call_ns = journal_now_ns(); /* no call: what a dead caller believed binds nobody */
-    uint64_t left_ms = hf_grant_left_ms(grant);
-    if (left_ms == 0) return;
-    lease_believe(&w->grant, line.call_ns, left_ms);
-    snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"ttl_ms\":%" PRIu64,
-             grant->fencing_token, left_ms);
-    worker_end(w, &line, JOURNAL_OK, NULL);
-}
-
-/* \return false: surely nothing happened, it is held as before. */
-static bool release_once(struct worker *w, const char *key, hf_grant *grant)
-{
-    struct journal_line line;
-    hf_request request = {0};
-    worker_begin(w, &line, WORKLOAD_LOCK, "release", key);
-    snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64, grant->fencing_token);
-    worker_call(w, &line);
-    lease_believe(&w->grant, line.call_ns, hf_grant_left_ms(grant)); /* the last time it tells */
-    int rv = worker_settle(w, hf_lock_release(w->lock, grant, &request), &request);
-    look_at_lease(w, &w->grant, &line, grant->fencing_token, rv);
-    if (rv == HF_OK) {
-        worker_end(w, &line, JOURNAL_OK, NULL);
-        return true;
-    }
-    if (rv == HF_ESTALE || rv == HF_ENOTHELD || rv == HF_ENOTOWNER || rv == HF_ESESSION) {
-        worker_end(w, &line, JOURNAL_FAIL, "not_held");
-        worker_new_owner(w);
-        return true;
-    }
-    worker_end_status(w, &line, rv);
-    if (line.outcome == JOURNAL_FAIL && hf_grant_state(grant) == HF_GRANT_ENDED) {
-        fprintf(stderr,
-                "defect: release of %s by %s was not done (%s), but the grant is forgotten\n", key,
-                w->name, line.error);
-        _Exit(70);
-    }
-    if (line.outcome == JOURNAL_UNKNOWN) worker_new_owner(w);
-    return line.outcome == JOURNAL_UNKNOWN;
-}
-
-void worker_release(struct worker *w, const char *key, hf_grant *grant)
-{
-    atomic_fetch_sub(w->holding, 1);
-    while (!release_once(w, key, grant)) {
-        if (atomic_load(&w->signal->phase) == PHASE_OVER) break;
-        (void)poll(NULL, 0, AGAIN_MS);
-    }
-    lease_end(&w->grant);
-}
-
-static int keep_holder(const hf_lock_line *line, void *data)
-{
-    uint64_t *token = data;
-    *token = line->holder_count > 0 ? line->fencing_token : 0;
-    return 0;
-}
-
-void worker_query(struct worker *w, const char *key)
-{
-    struct journal_line line;
-    uint64_t token = 0;
-    worker_begin(w, &line, WORKLOAD_LOCK, "query", key);
-    worker_call(w, &line);
-    int rv = hf_lock_info(w->client, key, keep_holder, &token);
-    if (rv == HF_OK || rv == HF_ENOTFOUND) {
-        if (token != 0)
-            snprintf(line.result, sizeof line.result, "\"held\":true,\"token\":%" PRIu64, token);
-        else
-            snprintf(line.result, sizeof line.result, "\"held\":false");
-        worker_end(w, &line, JOURNAL_OK, NULL);
-    } else if (rv == HF_ETIMEOUT) {
-        worker_end(w, &line, JOURNAL_FAIL, "timeout"); /* a read has no effect to come */
-    } else {
-        worker_end_status(w, &line, rv);
-    }
 }
 
 /* ------------------------------------------------------------------ records */
@@ -297,7 +177,7 @@ static void end_begin(struct worker *w, struct journal_line *line, int rv, hf_re
     } else if (rv == HF_ERECORDUNKNOWN) {
         worker_end(w, line, JOURNAL_FAIL, "unknown");
     } else {
-        end_status_of_grant(w, line, rv);
+        worker_end_status_of_grant(w, line, rv);
     }
 }
 
@@ -347,7 +227,7 @@ int worker_record_checkpoint(struct worker *w, const char *key, hf_record *recor
     (void)believe_attempt(w, &line, record);
     int rv = hf_record_checkpoint(record, "step", number, mark, NULL, 0, &request);
     rv = worker_settle(w, rv, &request);
-    look_at_lease(w, &w->attempt, &line, token_of(record), rv);
+    worker_look_at_lease(w, &w->attempt, &line, token_of(record), rv);
     if (rv == HF_OK)
         worker_end(w, &line, JOURNAL_OK, NULL);
     else if (rv == HF_ESTALE)
@@ -373,7 +253,7 @@ static enum journal_outcome complete_once(struct worker *w, const char *key, hf_
     (void)believe_attempt(w, &line, record);
     int rv = hf_record_complete(record, HF_DONE, &result, &request);
     rv = worker_settle(w, rv, &request);
-    look_at_lease(w, &w->attempt, &line, token_of(record), rv);
+    worker_look_at_lease(w, &w->attempt, &line, token_of(record), rv);
     const char *answer = rv == HF_ESTALE ? "stale_token" : rv == HF_ECONFLICT ? "conflict" : NULL;
     *stands = rv == HF_OK;
     if (rv == HF_OK || answer != NULL) {

@@ -22,6 +22,7 @@ enum {
     WORKLOAD_TIMEOUT_MS = 1000, /* of one call, which is then asked again */
     WORKLOAD_THREADS = 3,       /* of a client process */
     WORKLOAD_NAME_BYTES = 40,
+    WORKER_NAMES_MAX = 5,
 };
 
 /** The checker's models, by which a history's lines are told apart. */
@@ -53,6 +54,8 @@ struct worker {
     uint64_t begun_ns;                    /**< of the run, equal in all processes */
     _Atomic int *holding;                 /**< its process' count in `signal` */
     struct lease grant;                   /**< the lock that it holds */
+    struct lease nested;                  /**< one that it acquired while it held that */
+    unsigned held;                        /**< how many grants it has */
     struct lease attempt;                 /**< the record that it runs */
     unsigned owner;                       /**< rises when the end of a grant is unsure */
     char name[WORKLOAD_NAME_BYTES];       /**< "c1t2"; "c1t2.3" after the third death */
@@ -68,6 +71,7 @@ struct workload {
 };
 
 extern const struct workload workload_lock, workload_record, workload_payment;
+extern const struct workload workload_permits, workload_several, workload_modes;
 extern const struct workload *const workload_table[]; /**< ends with NULL */
 
 /** What a client process is told. */
@@ -105,6 +109,19 @@ void worker_end(struct worker *w, struct journal_line *line, enum journal_outcom
  * same. A status that no client should ever see ends the process with a sentence. */
 void worker_end_status(struct worker *w, struct journal_line *line, int status);
 
+/** The same of what may bring a grant or an attempt. To these HF_ESESSION does not say that nothing
+ * was done: what waited may have been served, and lost with the session before anybody heard of it.
+ */
+void worker_end_status_of_grant(struct worker *w, struct journal_line *line, int status);
+
+/** A belief as a lease that counts from the call: `left_ms` at `asked_ns`. */
+uint64_t worker_lease_from_call_ms(const struct journal_line *line, uint64_t asked_ns,
+                                   uint64_t left_ms);
+
+/** The answer to what was asked under a lease, just now: does it say that the lease is over? */
+void worker_look_at_lease(struct worker *w, struct lease *lease, const struct journal_line *line,
+                          uint64_t token, int status);
+
 /** Ask again, under its number, a request of unknown outcome, until it has an answer or the run is
  * over. \return the last status. */
 HF_MUST_USE
@@ -128,20 +145,61 @@ bool worker_may_go_on(const struct worker *w);
 
 /* Operations that more than one workload uses; each writes its lines. */
 
-/** ACQUIRE, exclusively or in shared mode. \return HF_OK with a grant, or anything else without
- * one. */
-HF_MUST_USE
-int worker_acquire(struct worker *w, const char *key, uint64_t wait_ms, bool shared,
-                   hf_grant *grant);
+/** What is asked for in one call: one name, or several at once. Zero it, then set what is needed.
+ */
+struct worker_want {
+    const char *names[WORKER_NAMES_MAX]; /**< borrowed; each once */
+    unsigned name_count;                 /**< of them, at least 1 */
+    uint64_t wait_ms;                    /**< 0 = try once */
+    int mode;                            /**< enum hf_mode */
+    uint32_t permits;                    /**< HF_PERMITS: how many */
+    uint32_t limit;                      /**< likewise: of how many */
+    bool among_several; /**< others ask for these names together with others: one that is free may
+                             be waited for, and a refusal says nothing of who holds it */
+    bool nested;        /**< asked for while something else is held */
+};
 
-/** Write down what the library believes of a grant now, as a renewal in the model's sense. */
-void worker_believe(struct worker *w, const char *key, const hf_grant *grant);
+/** ACQUIRE. \return HF_OK with a grant, or anything else without one. */
+HF_MUST_USE
+int worker_acquire(struct worker *w, const struct worker_want *want, hf_grant *grant);
+
+/** Write down what the library believes of a grant now, as a renewal in the model's sense.
+ * \return false: it does not believe in it. */
+bool worker_believe(struct worker *w, const struct worker_want *want, const hf_grant *grant);
+
+/** Hold it for a while: believe in it every LOOK_EVERY_MS of `ms`. */
+void worker_hold(struct worker *w, const struct worker_want *want, const hf_grant *grant,
+                 uint64_t ms);
+
+/** Mostly short; one in a hundred up to twice the lease. */
+uint64_t worker_draw_hold_ms(struct worker *w);
+
+/** UPGRADE or DOWNGRADE. \return HF_OK: it has that mode now. */
+HF_MUST_USE
+int worker_change_mode(struct worker *w, const struct worker_want *want, const hf_grant *grant,
+                       bool upgrade);
 
 /** RELEASE. */
-void worker_release(struct worker *w, const char *key, hf_grant *grant);
+void worker_release(struct worker *w, const struct worker_want *want, hf_grant *grant);
 
 /** Who holds it? */
 void worker_query(struct worker *w, const char *key);
+
+/* Guarded resources (guard.h), of any workload. */
+
+/** Begin to write `value` under a token. */
+void worker_begin_write(struct worker *w, struct journal_line *line, const char *key,
+                        uint64_t token, uint64_t value);
+
+/** End it. \param good  the resource took it. \return good */
+bool worker_end_write(struct worker *w, struct journal_line *line, bool good);
+
+/** What stands in the resource? */
+void worker_read(struct worker *w, const char *key);
+
+/** Write to the resource of each name, under an exclusive grant that is believed in. If one refuses
+ * its token although nobody else can have had it meanwhile, its lease ended early: see lease.h. */
+void worker_touch(struct worker *w, const struct worker_want *want, const hf_grant *grant);
 
 /** What worker_record_begin() returns where there is no verdict. */
 enum { WORKER_NO_VERDICT = -1, WORKER_MUST_DECIDE = -2 /**< the record is UNKNOWN */ };

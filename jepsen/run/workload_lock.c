@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { NAMES = 6, LOOK_EVERY_MS = 200, SHARED_ROUNDS = 20 };
+enum { NAMES = 6, SHARED_ROUNDS = 20 };
 
 static const char *name_of(unsigned which, char out[WORKLOAD_NAME_BYTES])
 {
@@ -18,24 +18,6 @@ static const char *shared_name(uint64_t round, char out[WORKLOAD_NAME_BYTES])
 {
     snprintf(out, WORKLOAD_NAME_BYTES, "shared-%llu", (unsigned long long)(round / SHARED_ROUNDS));
     return out;
-}
-
-/* Mostly short; one in a hundred up to twice the lease. */
-static uint64_t draw_hold_ms(struct worker *w)
-{
-    uint64_t kind = prng_below(&w->prng, 100);
-    if (kind == 0) return prng_below(&w->prng, 2 * WORKLOAD_TTL_MS);
-    return kind < 15 ? prng_below(&w->prng, 50) : prng_below(&w->prng, 4);
-}
-
-static void hold(struct worker *w, const char *name, const hf_grant *grant)
-{
-    for (uint64_t left = draw_hold_ms(w); left > 0 && worker_may_go_on(w);) {
-        uint64_t piece = left < LOOK_EVERY_MS ? left : LOOK_EVERY_MS;
-        worker_pause_ms(w, piece);
-        left -= piece;
-        worker_believe(w, name, grant);
-    }
 }
 
 static void take_turn(struct worker *w)
@@ -50,10 +32,12 @@ static void take_turn(struct worker *w)
         (void)name_of((unsigned)prng_below(&w->prng, NAMES), name);
 
     if (prng_below(&w->prng, 5) == 0) worker_query(w, name);
-    uint64_t wait_ms = prng_below(&w->prng, 3) != 0 ? 0 : prng_below(&w->prng, 400);
-    if (worker_acquire(w, name, wait_ms, shared, &grant) == HF_OK) {
-        hold(w, name, &grant);
-        worker_release(w, name, &grant);
+    struct worker_want want = {.names = {name}, .name_count = 1};
+    want.mode = shared ? HF_SHARED : HF_EXCLUSIVE;
+    want.wait_ms = prng_below(&w->prng, 3) != 0 ? 0 : prng_below(&w->prng, 400);
+    if (worker_acquire(w, &want, &grant) == HF_OK) {
+        worker_hold(w, &want, &grant, worker_draw_hold_ms(w));
+        worker_release(w, &want, &grant);
     }
     worker_pause_ms(w, 1 + prng_below(&w->prng, 8));
 }

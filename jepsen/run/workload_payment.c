@@ -27,35 +27,6 @@ static const uint64_t CLAIM = UINT64_C(1) << 40;
 
 /* ------------------------------------------------------------------ accounts */
 
-static void begin_write(struct worker *w, struct journal_line *line, const char *key,
-                        uint64_t token, uint64_t value)
-{
-    worker_begin(w, line, WORKLOAD_FENCEDREG, "write", key);
-    snprintf(line->args, sizeof line->args, "\"token\":%" PRIu64 ",\"value\":\"%" PRIu64 "\"",
-             token, value);
-    worker_call(w, line);
-}
-
-static bool end_write(struct worker *w, struct journal_line *line, bool good)
-{
-    if (!good) atomic_fetch_add(&w->payments->late_writes, 1);
-    worker_end(w, line, good ? JOURNAL_OK : JOURNAL_FAIL, good ? NULL : "stale_token");
-    return good;
-}
-
-static void read_account(struct worker *w, const char *account)
-{
-    struct journal_line line;
-    uint64_t value = 0;
-    worker_begin(w, &line, WORKLOAD_FENCEDREG, "read", account);
-    worker_call(w, &line);
-    if (guard_read(account, &value))
-        snprintf(line.result, sizeof line.result, "\"value\":\"%" PRIu64 "\"", value);
-    else
-        snprintf(line.result, sizeof line.result, "\"value\":null");
-    worker_end(w, &line, JOURNAL_OK, NULL);
-}
-
 /* What a payer does between its look and its effect, and again before it completes: dying there is
  * what pays twice if nobody looks. One in twenty is slow. */
 static void think(struct worker *w)
@@ -69,14 +40,15 @@ static uint64_t pay_from(struct worker *w, const char *account, const hf_grant *
 {
     struct journal_line line;
     uint64_t token = grant->fencing_token, paid = 0;
-    begin_write(w, &line, account, token, CLAIM + value);
-    if (!end_write(w, &line, guard_claim(account, token, CLAIM + value, key, &paid))) return 0;
+    worker_begin_write(w, &line, account, token, CLAIM + value);
+    if (!worker_end_write(w, &line, guard_claim(account, token, CLAIM + value, key, &paid)))
+        return 0;
     if (paid != 0) return paid;
     think(w);
     bool careful = prng_below(&w->prng, 2) == 0;
     if (careful && !hf_grant_valid(grant, EFFECT_MS)) return 0;
-    begin_write(w, &line, account, token, value);
-    if (!end_write(w, &line, guard_pay(account, token, value, key))) return 0;
+    worker_begin_write(w, &line, account, token, value);
+    if (!worker_end_write(w, &line, guard_pay(account, token, value, key))) return 0;
     think(w);
     return value;
 }
@@ -86,8 +58,9 @@ static bool pay_by_account(struct worker *w, uint64_t number, const char *key, h
     char account[PAYMENTS_KEY_BYTES];
     hf_grant grant;
     bool done = false;
+    struct worker_want want = {.names = {account}, .name_count = 1, .wait_ms = LOCK_WAIT_MS};
     (void)payments_account_name((unsigned)(number % PAYMENTS_ACCOUNTS), account);
-    if (worker_acquire(w, account, LOCK_WAIT_MS, false, &grant) != HF_OK) {
+    if (worker_acquire(w, &want, &grant) != HF_OK) {
         worker_record_abandon(w, key, record);
         return false;
     }
@@ -96,8 +69,8 @@ static bool pay_by_account(struct worker *w, uint64_t number, const char *key, h
         done = worker_record_complete(w, key, record, effect);
     else
         worker_record_abandon(w, key, record);
-    worker_believe(w, account, &grant);
-    worker_release(w, account, &grant);
+    (void)worker_believe(w, &want, &grant);
+    worker_release(w, &want, &grant);
     return done;
 }
 
@@ -114,8 +87,9 @@ static bool pay_by_provider(struct worker *w, const char *key, hf_record *record
         think(w);
         bool careful = prng_below(&w->prng, 2) == 0;
         if (!careful || hf_record_valid(record, EFFECT_MS)) {
-            begin_write(w, &line, key, token, value);
-            paid = end_write(w, &line, guard_provider_pay(payments_provider(), token, value, key));
+            worker_begin_write(w, &line, key, token, value);
+            paid = worker_end_write(w, &line,
+                                    guard_provider_pay(payments_provider(), token, value, key));
         }
     }
     if (!paid) {
@@ -133,7 +107,7 @@ static void decide(struct worker *w, uint64_t number, const char *key)
     struct journal_line line;
     uint64_t paid = 0;
     if (!worker_record_get(w, key, &shown) || strcmp(shown.status, "unknown") != 0) return;
-    begin_write(w, &line, key, shown.token + 1, 0);
+    worker_begin_write(w, &line, key, shown.token + 1, 0);
     if (!guard_provider_close(payments_provider(), shown.token + 1, key, &paid)) {
         worker_end(w, &line, JOURNAL_FAIL, "stale_token");
         return;
@@ -210,7 +184,7 @@ static void take_turn(struct worker *w)
         atomic_store(&w->caller->under_way[place], draw_number(w) + 1);
     if (!ask_again(w, place)) worker_pause_ms(w, prng_below(&w->prng, AGAIN_MS));
     unsigned which = (unsigned)prng_below(&w->prng, PAYMENTS_ACCOUNTS);
-    read_account(w, payments_account_name(which, account));
+    worker_read(w, payments_account_name(which, account));
     worker_pause_ms(w, 1 + prng_below(&w->prng, 8));
 }
 
@@ -230,7 +204,7 @@ static void read_all(struct worker *w)
     struct worker_shown shown;
     for (unsigned i = 0; i < PAYMENTS_ACCOUNTS; i++) {
         worker_query(w, payments_account_name(i, name));
-        read_account(w, name);
+        worker_read(w, name);
     }
     uint64_t end = (worker_rounds(w) + 1) * PAYMENTS_A_ROUND;
     for (uint64_t number = 0; number < end && number < w->payments->room; number++) {
