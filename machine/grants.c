@@ -6,8 +6,8 @@
 #include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/lock_history.h"
-#include "machine/revoke.h"
 #include "machine/principals.h"
+#include "machine/revoke.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
 
