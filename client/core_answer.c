@@ -212,14 +212,25 @@ static void look_at_attempt(struct core *c, struct call *call, int status, uint6
     }
 }
 
-/* DOWNGRADE, UPGRADE: who is told that the grant has gone need not wait for KEEP to say so. */
-static void look_at_change(struct core *c, const struct call *call, int status, uint64_t now_ns)
+/* The grant that is still held here, though one of its acquisitions was released. */
+static struct slot *find_released(struct core *c, const struct call *call)
 {
-    if (call->op->code != OP_CODE_DOWNGRADE && call->op->code != OP_CODE_UPGRADE) return;
-    struct slot *s = grants_alive(&c->grants, call->grant);
-    if (s == NULL) return;
-    HF_ASSERT(s->kind == SLOT_GRANT);
-    if (status == HF_ENOTHELD || status == HF_ESTALE) core_lose(c, s, false, 0, now_ns);
+    struct msg_release release;
+    int rv = decode(c, &msg_release_type, buffer_slice(&call->body), &release);
+    HF_ASSERT(rv == HF_OK); /* our own encoding */
+    return grants_find(&c->grants, release.fencing_token);
+}
+
+/* DOWNGRADE, UPGRADE, RELEASE: who is told that the grant has gone need not wait for KEEP to say
+ * so; and KEEP will not, after a RELEASE, which the servers take for knowing it. */
+static void look_at_gone(struct core *c, const struct call *call, int status, uint64_t now_ns)
+{
+    struct slot *s = NULL;
+    if (status != HF_ENOTHELD && status != HF_ESTALE) return;
+    if (call->op->code == OP_CODE_RELEASE) s = find_released(c, call);
+    if (call->op->code == OP_CODE_DOWNGRADE || call->op->code == OP_CODE_UPGRADE)
+        s = grants_alive(&c->grants, call->grant);
+    if (s != NULL && s->kind == SLOT_GRANT) core_lose(c, s, false, 0, now_ns);
 }
 
 /* ------------------------------------------------------------------ a call's answer */
@@ -245,7 +256,7 @@ static bool final(struct core *c, struct call *call, const struct reply_frame *r
     if (reply->status == HF_OK && call->op->code == OP_CODE_BEGIN)
         return began(c, call, reply, now_ns);
     look_at_attempt(c, call, reply->status, now_ns);
-    look_at_change(c, call, reply->status, now_ns);
+    look_at_gone(c, call, reply->status, now_ns);
     if (reply->status == HF_OK && call->op->code == OP_CODE_CLOSE) {
         core_session_end(c, HF_ESESSION, END_CLOSED, now_ns); /* this call ends with it */
         return true;

@@ -220,6 +220,30 @@ static void test_unwanted_reentrant_acquire_leaves_the_grant(void **state)
     assert_int_equal(word(ref), GRANTS_HELD);
 }
 
+/* A RELEASE of one of two acquisitions finds the grant gone (it was forced, say): the servers take
+ * that for knowing it and KEEP will not tell, so the other one ends with this answer. */
+static void test_release_that_finds_nothing_ends_what_is_left(void **state)
+{
+    (void)state;
+    struct grant_ref ref = hold(5);
+    struct call *again = script_acquire(&s, 0, 0, FATE_CANCEL);
+    struct msg_granted granted = {.fencing_token = 5, .count = 2};
+    script_reply(&s, script_expect(&s, OP_CODE_ACQUIRE), HF_OK, &granted);
+    script_finish(&s, again, HF_OK);
+    struct slot *slot = grants_alive(&s.core.grants, ref);
+    struct msg_release release = {.fencing_token = 5, .owner = slot->owner};
+    struct call *call;
+    assert_int_equal(core_call_new(&s.core, OP_CODE_RELEASE, &release, &call), HF_OK);
+    call->fate = FATE_REPEAT_SURE;
+    slot->count -= 1;
+    core_submit(&s.core, call, s.now_ns + 1000 * MS, s.now_ns);
+    struct msg_ended ended = {END_FORCED, 1};
+    script_reply(&s, script_expect(&s, OP_CODE_RELEASE), HF_ENOTHELD, &ended);
+    script_finish(&s, call, HF_ENOTHELD);
+    assert_int_equal(word(ref), GRANTS_LOST);
+    assert_int_equal(count_losses(5, false), 1);
+}
+
 /* An attempt that was declared lost is given back, and nothing that was asked under its token is
  * asked again: an EXTEND behind the ABANDON would keep everybody out for another lease. */
 static void test_lost_attempt_is_not_renewed_again(void **state)
@@ -309,6 +333,7 @@ int main(void)
         CASE(test_old_reference_sees_nothing_of_the_next_grant),
         CASE(test_lost_token_is_not_brought_back_by_another_acquire),
         CASE(test_unwanted_reentrant_acquire_leaves_the_grant),
+        CASE(test_release_that_finds_nothing_ends_what_is_left),
         CASE(test_lost_attempt_is_not_renewed_again),
         CASE(test_change_of_mode_keeps_the_grant),
         CASE(test_change_of_mode_that_finds_nothing_ends_the_grant),
