@@ -222,7 +222,7 @@ static struct slot *find_released(struct core *c, const struct call *call)
 }
 
 /* DOWNGRADE, UPGRADE, RELEASE: who is told that the grant has gone need not wait for KEEP to say
- * so; and KEEP will not, after a RELEASE, which the servers take for knowing it. */
+ * so. */
 static void look_at_gone(struct core *c, const struct call *call, int status, uint64_t now_ns)
 {
     struct slot *s = NULL;

@@ -235,7 +235,7 @@ int grant_end(struct machine *m, uint64_t token, const struct row_grant *grant,
     }
     if (rv == HF_OK) rv = revoke_over(m, token, grant, reason);
     if (rv == HF_OK && (reason == END_HOLD_MAX || reason == END_FORCED))
-        rv = session_lose(m, grant->session, token, reason);
+        rv = session_lose(m, grant->session, token, reason, grant->count);
     return rv == HF_OK ? free_locks(m, token, grant, reason) : rv;
 }
 

@@ -10,6 +10,7 @@
 #include "machine/lock_history.h"
 #include "machine/locks.h"
 #include "machine/serve.h"
+#include "machine/sessions.h"
 
 /* The grant that the op is about. \param found Out: false = it is answered */
 static int find_grant(struct machine *m, const struct op_context *ctx,
@@ -25,9 +26,8 @@ static int find_grant(struct machine *m, const struct op_context *ctx,
     if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
     bool named = change->name.size == 0 || (rv == HF_OK && grant_has_name(grant, change->name));
     if (rv == HF_ENOTFOUND || !named) {
-        struct row_key key = row_key_pair(m->session_id, token);
         struct row_loss loss;
-        rv = state_get(m, TABLE_LOSSES, row_key_slice(&key), &row_loss_type, &loss);
+        rv = session_loss_get(m, m->session_id, token, &loss);
         if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
         return lock_tell_gone(m, ctx->op, change->name, token, rv == HF_OK ? &loss : NULL, out);
     }

@@ -34,12 +34,15 @@ int lock_tell_gone(struct machine *m, uint16_t op, struct slice name, uint64_t t
     return tell_not_held(op, token, loss, &history, out);
 }
 
-/* The token is no grant of this name: not any more, or never. */
+/* The token is no grant of this name: not any more, or never. Who releases what it acquired once
+ * believes in nothing of it any more; who acquired it several times may, until KEEP has told. */
 static int release_nothing(struct machine *m, const struct msg_release *release,
                            struct reply_out *out)
 {
     struct row_loss loss;
-    int rv = session_loss_take(m, m->session_id, release->fencing_token, &loss);
+    uint64_t token = release->fencing_token;
+    int rv = session_loss_get(m, m->session_id, token, &loss);
+    if (rv == HF_OK && loss.count == 1) rv = session_loss_take(m, m->session_id, token, &loss);
     if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
     return lock_tell_gone(m, OP_CODE_RELEASE, release->name, release->fencing_token,
                           rv == HF_OK ? &loss : NULL, out);

@@ -195,7 +195,8 @@ CODEC_STRUCT(row_grant, ROW_GRANT_FIELDS)
 
 #define ROW_LOSS_FIELDS(T, F, L)         \
     F(T, U64, reason, 1, END_REASON_MAX) \
-    F(T, U64, at_ms, 0, TIME_MS_MAX)
+    F(T, U64, at_ms, 0, TIME_MS_MAX)     \
+    F(T, U64, count, 1, REENTRANCE_MAX) /* acquisitions that the grant had */
 CODEC_STRUCT(row_loss, ROW_LOSS_FIELDS)
 
 #define ROW_RECORD_FIELDS(T, F, L)                                                               \
@@ -329,7 +330,7 @@ CODEC_STRUCT(row_principal, ROW_PRINCIPAL_FIELDS)
     TYPE(row_lock, ROW_LOCK_FIELDS, 3)                 \
     TYPE(row_lock_history, ROW_LOCK_HISTORY_FIELDS, 1) \
     TYPE(row_grant, ROW_GRANT_FIELDS, 1)               \
-    TYPE(row_loss, ROW_LOSS_FIELDS, 1)                 \
+    TYPE(row_loss, ROW_LOSS_FIELDS, 2)                 \
     TYPE(row_record, ROW_RECORD_FIELDS, 3)             \
     TYPE(row_tombstone, ROW_TOMBSTONE_FIELDS, 3)       \
     TYPE(row_setting, ROW_SETTING_FIELDS, 1)           \

@@ -97,19 +97,27 @@ int session_tell_ended(const struct row_session *s, uint16_t op, struct reply_ou
 
 /* ------------------------------------------------------------------ losses */
 
-int session_lose(struct machine *m, uint64_t session, uint64_t token, enum end_reason reason)
+int session_lose(struct machine *m, uint64_t session, uint64_t token, enum end_reason reason,
+                 uint64_t count)
 {
     struct row_session draft;
     struct row_session *s;
     int rv = session_get(m, session, &draft, &s);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
     HF_ASSERT(s->ended == 0);
-    struct row_loss loss = {.reason = reason, .at_ms = state_now(m)};
+    struct row_loss loss = {.reason = reason, .at_ms = state_now(m), .count = count};
     struct row_key key = row_key_pair(session, token);
     rv = state_put(m, TABLE_LOSSES, row_key_slice(&key), &row_loss_type, &loss);
     if (rv != HF_OK) return rv;
     s->loss_count += 1;
     return session_put(m, session, s);
+}
+
+int session_loss_get(struct machine *m, uint64_t session, uint64_t token, struct row_loss *loss)
+{
+    if (store_count(m->store, TABLE_LOSSES) == 0) return HF_ENOTFOUND;
+    struct row_key key = row_key_pair(session, token);
+    return state_get(m, TABLE_LOSSES, row_key_slice(&key), &row_loss_type, loss);
 }
 
 int session_loss_take(struct machine *m, uint64_t session, uint64_t token, struct row_loss *loss)

@@ -56,9 +56,15 @@ int session_tell_ended(const struct row_session *s, uint16_t op, struct reply_ou
 /** Milliseconds of lease left, 0 for a tombstone. */
 uint64_t session_lease_left(const struct machine *m, const struct row_session *s);
 
-/** Tell the session of a grant that it lost while it lives: KEEP answers it until acknowledged. */
+/** Tell the session of a grant that it lost while it lives: KEEP answers it until acknowledged.
+ * \param count  acquisitions that the grant had. */
 HF_MUST_USE
-int session_lose(struct machine *m, uint64_t session, uint64_t token, enum end_reason reason);
+int session_lose(struct machine *m, uint64_t session, uint64_t token, enum end_reason reason,
+                 uint64_t count);
+
+/** Find a loss that is not acknowledged. \retval HF_ENOTFOUND */
+HF_MUST_USE
+int session_loss_get(struct machine *m, uint64_t session, uint64_t token, struct row_loss *loss);
 
 /** Find and forget a loss: its client knows of it now. \retval HF_ENOTFOUND */
 HF_MUST_USE

@@ -220,8 +220,8 @@ static void test_unwanted_reentrant_acquire_leaves_the_grant(void **state)
     assert_int_equal(word(ref), GRANTS_HELD);
 }
 
-/* A RELEASE of one of two acquisitions finds the grant gone (it was forced, say): the servers take
- * that for knowing it and KEEP will not tell, so the other one ends with this answer. */
+/* A RELEASE of one of two acquisitions finds the grant gone (it was forced, say): the other one
+ * ends with this answer, and need not wait for KEEP. */
 static void test_release_that_finds_nothing_ends_what_is_left(void **state)
 {
     (void)state;

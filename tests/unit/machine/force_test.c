@@ -218,6 +218,22 @@ static void test_a_forced_lock_keeps_its_limit(void **state)
     acquire_ok(f, admin, 3, some);
 }
 
+/* Who acquired it twice releases one of them and believes in the other: that is no knowing. */
+static void test_release_of_one_of_two_acquisitions_is_no_knowing(void **state)
+{
+    struct fixture *f = *state;
+    struct want want = {.name = "a", .owner = 1, .reentrant = 1};
+    uint64_t holder = open_session(f, "holder", TTL_MS);
+    uint64_t admin = open_session(f, "admin", LONG_TTL_MS);
+    uint64_t token = acquire_ok(f, holder, 1, want);
+    assert_int_equal(acquire_ok(f, holder, 2, want), token);
+    assert_int_equal(force(f, admin, 1, "a", token), HF_OK);
+    assert_int_equal(release(f, holder, 3, "a", token, 1), HF_ENOTHELD);
+    assert_int_equal(acquire_status(f, admin, 2, want), HF_EDELAYED);
+    assert_int_equal(keep_acking(f, holder, token), HF_OK);
+    acquire_ok(f, admin, 3, want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +247,7 @@ int main(void)
         TEST(test_a_forced_sharer_keeps_only_exclusive_ones_out),
         TEST(test_permits_and_several_names_are_forced_as_a_whole),
         TEST(test_a_forced_lock_keeps_its_limit),
+        TEST(test_release_of_one_of_two_acquisitions_is_no_knowing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
