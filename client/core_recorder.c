@@ -9,7 +9,7 @@
 #include "base/status.h"
 #include "client/core.h"
 
-enum { LINE_BYTES_MAX = 16 * 1024, PART_BYTES = 16 };
+enum { LINE_BYTES_MAX = 64 * 1024 }; /* the format's limit */
 
 /* ------------------------------------------------------------------ begin and end */
 
@@ -39,6 +39,7 @@ void recorder_close(struct core *c)
         recorder_over(c, call, HF_EUNKNOWN);
     }
     for (uint32_t i = 0; i < c->abandon_count; i++) recorder_abandon_over(c, &c->abandons[i]);
+    for (uint32_t i = 0; i < r->grant_count; i++) free(r->grants[i].names.packed);
     arena_close(&r->arena);
     buffer_close(&r->line);
     free(r->grants);
@@ -64,6 +65,54 @@ void recorder_emit(struct core *c, struct recorder_line *line)
     r->sink->line_cb(r->sink->data, buffer_slice(&r->line));
 }
 
+/* ------------------------------------------------------------------ names */
+
+static bool copy_names(struct recorder_names *to, const struct recorder_names *from)
+{
+    *to = *from;
+    to->packed = malloc(from->size);
+    if (to->packed != NULL) memcpy(to->packed, from->packed, from->size);
+    return to->packed != NULL;
+}
+
+static bool pack_names(struct recorder_names *to, const struct slice *names, size_t count)
+{
+    *to = (struct recorder_names){.count = count};
+    HF_ASSERT(count >= 1 && count <= NAMES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        HF_ASSERT(names[i].size <= NAME_BYTES_MAX);
+        to->size += 1 + names[i].size;
+    }
+    uint8_t *at = to->packed = malloc(to->size);
+    if (at == NULL) return false;
+    for (size_t i = 0; i < count; i++) {
+        *at++ = (uint8_t)names[i].size;
+        memcpy(at, names[i].data, names[i].size);
+        at += names[i].size;
+    }
+    return true;
+}
+
+_Static_assert(NAME_BYTES_MAX <= UINT8_MAX, "a length is one byte");
+
+void recorder_set_names(struct recorder_line *line, const struct recorder_names *names)
+{
+    const uint8_t *at = names->packed;
+    HF_ASSERT(names->count >= 1 && names->count <= NAMES_MAX);
+    line->name_count = names->count;
+    for (size_t i = 0; i < names->count; i++) {
+        line->names[i] = slice_make(at + 1, *at);
+        at += 1 + *at;
+    }
+    line->key = line->names[0];
+}
+
+void recorder_free_op(struct recorder_op *op)
+{
+    if (op != NULL) free(op->names.packed);
+    free(op);
+}
+
 /* ------------------------------------------------------------------ grants by their token */
 
 struct recorder_grant *recorder_find(const struct recorder *r, uint64_t token)
@@ -86,25 +135,28 @@ static bool make_room(struct recorder *r)
     return true;
 }
 
-struct recorder_grant *recorder_add(struct recorder *r, uint64_t token, struct slice key)
+struct recorder_grant *recorder_add(struct recorder *r, uint64_t token,
+                                    const struct recorder_line *line)
 {
-    HF_ASSERT(key.size <= NAME_BYTES_MAX);
     struct recorder_grant *g = token != 0 ? recorder_find(r, token) : NULL;
+    struct recorder_names names;
+    const struct slice *first = line->name_count > 1 ? line->names : &line->key;
     if (g != NULL) return g;
-    if (!make_room(r)) {
+    if (!make_room(r) || !pack_names(&names, first, line->name_count > 1 ? line->name_count : 1)) {
         r->sink->broken_cb(r->sink->data);
         return NULL;
     }
     g = &r->grants[r->grant_count++];
-    *g = (struct recorder_grant){.token = token, .key_bytes = key.size};
-    memcpy(g->key, key.data, key.size);
+    *g = (struct recorder_grant){.token = token, .names = names};
     return g;
 }
 
 void recorder_forget(struct recorder *r, uint64_t token)
 {
     struct recorder_grant *g = recorder_find(r, token);
-    if (g != NULL) *g = r->grants[--r->grant_count];
+    if (g == NULL) return;
+    free(g->names.packed);
+    *g = r->grants[--r->grant_count];
 }
 
 /* What ends with the session, and attempts that are lost here: nobody gives them back in another.
@@ -115,16 +167,19 @@ static void forget_bound(struct core *c)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < r->grant_count; i++) {
         const struct recorder_grant *g = &r->grants[i];
-        if (!g->bound && grants_find(&c->grants, g->token) != NULL) r->grants[kept++] = *g;
+        if (!g->bound && grants_find(&c->grants, g->token) != NULL)
+            r->grants[kept++] = *g;
+        else
+            free(g->names.packed);
     }
     r->grant_count = kept;
 }
 
 static struct recorder_line line_of(const struct recorder_grant *g, const char *op)
 {
-    struct slice key = slice_make(g->key, g->key_bytes);
-    struct recorder_line line = {
-        .model = g->attempt ? "idem" : "lock", .op = op, .part = key, .key = key};
+    struct recorder_line line = {.model = g->attempt ? "idem" : "lock", .op = op};
+    recorder_set_names(&line, &g->names);
+    line.part = line.key;
     if (g->token != 0) recorder_number(&line.args, "token", g->token);
     return line;
 }
@@ -140,8 +195,11 @@ static struct recorder_op *make_op(struct recorder *r, uint64_t token)
     if (op == NULL || g == NULL) return op;
     op->owner = g->owner;
     op->attempt = g->attempt;
-    op->key_bytes = g->key_bytes;
-    memcpy(op->key, g->key, g->key_bytes);
+    if (!copy_names(&op->names, &g->names)) {
+        r->sink->broken_cb(r->sink->data);
+        recorder_free_op(op);
+        return NULL;
+    }
     return op;
 }
 
@@ -149,7 +207,7 @@ static struct recorder_op *make_op(struct recorder *r, uint64_t token)
 static uint64_t token_of(const struct call *call)
 {
     union {
-        struct msg_release release;
+        struct msg_release release; /* DOWNGRADE, UPGRADE: likewise */
         struct msg_extend extend;
         struct msg_checkpoint checkpoint;
         struct msg_complete complete;
@@ -157,6 +215,8 @@ static uint64_t token_of(const struct call *call)
     } m;
     switch (call->op->code) {
     case OP_CODE_RELEASE:
+    case OP_CODE_DOWNGRADE:
+    case OP_CODE_UPGRADE:
     case OP_CODE_EXTEND:
     case OP_CODE_CHECKPOINT:
     case OP_CODE_COMPLETE:
@@ -166,7 +226,9 @@ static uint64_t token_of(const struct call *call)
     int rv = codec_decode(call->op->request, buffer_slice(&call->body), NULL, &m);
     HF_ASSERT(rv == HF_OK); /* our own encoding */
     switch (call->op->code) {
-    case OP_CODE_RELEASE: return m.release.fencing_token;
+    case OP_CODE_RELEASE:
+    case OP_CODE_DOWNGRADE:
+    case OP_CODE_UPGRADE: return m.release.fencing_token;
     case OP_CODE_EXTEND: return m.extend.fencing_token;
     case OP_CODE_CHECKPOINT: return m.checkpoint.fencing_token;
     case OP_CODE_COMPLETE: return m.complete.fencing_token;
@@ -315,32 +377,35 @@ static void write_end(struct core *c, const struct recorder_grant *g, const stru
     recorder_emit(c, &line);
 }
 
-/* An acquire that is not answered, as what it may have brought. */
-static bool find_unknown(struct core *c, const struct call *call, struct recorder_grant *g)
+/* An acquire that is not answered, as the end of what it may have brought. */
+static void write_end_of_unknown(struct core *c, const struct call *call,
+                                 const struct recorder_op *op, enum recorder_outcome outcome)
 {
     struct msg_acquire acquire;
-    if (call->recorded == NULL || call->recorded->call_ns == 0) return false;
-    if (call->op->code != OP_CODE_ACQUIRE) return false;
+    struct recorder_grant g = {0};
+    if (call->recorded == NULL || call->recorded->call_ns == 0) return;
+    if (call->op->code != OP_CODE_ACQUIRE) return;
     arena_reset(&c->recorder->arena);
     int rv =
         codec_decode(&msg_acquire_type, buffer_slice(&call->body), &c->recorder->arena, &acquire);
-    if (rv != HF_OK || acquire.names.count != 1 || acquire.mode == MODE_PERMITS) return false;
-    struct slice name = acquire.names.items[0];
-    *g = (struct recorder_grant){.owner = acquire.owner, .key_bytes = name.size};
-    memcpy(g->key, name.data, name.size);
-    return true;
+    if (rv != HF_OK) return;
+    g.owner = acquire.owner;
+    if (pack_names(&g.names, acquire.names.items, acquire.names.count))
+        write_end(c, &g, op, outcome);
+    else
+        c->recorder->sink->broken_cb(c->recorder->sink->data);
+    free(g.names.packed);
 }
 
 void recorder_write_close(struct core *c, const struct recorder_op *op,
                           enum recorder_outcome outcome)
 {
     struct recorder *r = c->recorder;
-    struct recorder_grant unknown;
     for (uint32_t i = 0; i < r->grant_count; i++) {
         if (r->grants[i].bound) write_end(c, &r->grants[i], op, outcome);
     }
     for (uint32_t i = 0; i < c->call_count; i++) {
-        if (find_unknown(c, c->calls[i], &unknown)) write_end(c, &unknown, op, outcome);
+        write_end_of_unknown(c, c->calls[i], op, outcome);
     }
     forget_bound(c);
 }
@@ -363,7 +428,7 @@ void recorder_session_end(struct core *c, int status, int reason)
     if (close != NULL) {
         bool ended = status == HF_ESESSION || status == HF_ESESSIONUNKNOWN;
         recorder_write_close(c, close->recorded, ended ? RECORDED_OK : RECORDED_UNKNOWN);
-        free(close->recorded);
+        recorder_free_op(close->recorded);
         close->recorded = NULL;
     }
     if (r->told_reason != 0) reason = r->told_reason;
@@ -406,14 +471,13 @@ static void write_abandon(struct core *c, struct abandon *a, const char *error, 
                           enum recorder_outcome outcome)
 {
     struct recorder_op *op = a->recorded;
-    struct slice key = slice_make(op->key, op->key_bytes);
     struct recorder_line line = {.model = op->attempt ? "idem" : "lock",
                                  .op = op->attempt ? "abandon" : "release",
-                                 .part = key,
-                                 .key = key,
                                  .call_ns = op->call_ns,
                                  .outcome = outcome,
                                  .error = error};
+    recorder_set_names(&line, &op->names);
+    line.part = line.key;
     recorder_number(&line.args, "token", a->token);
     if (!op->attempt) {
         recorder_owner(&line.args, op->session, op->owner);
@@ -422,7 +486,7 @@ static void write_abandon(struct core *c, struct abandon *a, const char *error, 
     if (if_any) recorder_number(&line.args, "if_any", 1);
     if (outcome != RECORDED_UNKNOWN) line.ret_ns = recorder_now(c->recorder);
     if (op->call_ns != 0) recorder_emit(c, &line);
-    free(op);
+    recorder_free_op(op);
     a->recorded = NULL;
 }
 

@@ -35,31 +35,36 @@ struct recorder_sink {
     uint64_t id_last;                               /**< of the line before; counts on */
 };
 
+/** The names of locks that were asked for at once, or the key of a record. Owned. */
+struct recorder_names {
+    size_t count;    /**< 0 = none is known; then there are no bytes */
+    size_t size;     /**< of bytes */
+    uint8_t *packed; /**< each: its length in one byte, then itself */
+};
+
 /** A request between its making and its line. */
 struct recorder_op {
-    uint64_t call_ns;         /**< before its first send; 0 = not sent yet */
-    uint64_t last_ns;         /**< before its last send */
-    uint32_t sends;           /**< ABANDON: has no number, each is answered for itself */
-    uint64_t session;         /**< that it was sent in; 0 = none */
-    uint64_t token;           /**< that the request names; 0 = none */
-    uint64_t owner;           /**< RELEASE, ABANDON: of the grant */
-    bool attempt;             /**< ABANDON: of an attempt */
-    bool own;                 /**< the library's own doing, no caller's */
-    size_t key_bytes;         /**< of key */
-    char key[NAME_BYTES_MAX]; /**< RELEASE, ABANDON: of what the token is of; else empty */
+    uint64_t call_ns;            /**< before its first send; 0 = not sent yet */
+    uint64_t last_ns;            /**< before its last send */
+    uint32_t sends;              /**< ABANDON: has no number, each is answered for itself */
+    uint64_t session;            /**< that it was sent in; 0 = none */
+    uint64_t token;              /**< that the request names; 0 = none */
+    uint64_t owner;              /**< RELEASE, ABANDON: of the grant */
+    bool attempt;                /**< ABANDON: of an attempt */
+    bool own;                    /**< the library's own doing, no caller's */
+    struct recorder_names names; /**< RELEASE and others by token: of what it is of; else empty */
 };
 
 /** A grant or attempt that may still stand, or an acquire that may have brought one. */
 struct recorder_grant {
-    uint64_t token;           /**< 0 = not known: of an acquire of unknown outcome */
-    uint64_t owner;           /**< of a grant */
-    uint64_t seen_ns;         /**< send of the last request whose answer showed it alive */
-    bool attempt;             /**< not a grant of a lock */
-    bool bound;               /**< ends with the session */
-    bool held_for;            /**< it has a hold_max */
-    bool completing;          /**< COMPLETE was asked for */
-    size_t key_bytes;         /**< of key */
-    char key[NAME_BYTES_MAX]; /**< lock or record */
+    uint64_t token;              /**< 0 = not known: of an acquire of unknown outcome */
+    uint64_t owner;              /**< of a grant */
+    uint64_t seen_ns;            /**< send of the last request whose answer showed it alive */
+    bool attempt;                /**< not a grant of a lock */
+    bool bound;                  /**< ends with the session */
+    bool held_for;               /**< it has a hold_max */
+    bool completing;             /**< COMPLETE was asked for */
+    struct recorder_names names; /**< locks or record */
 };
 
 struct recorder {
@@ -128,8 +133,15 @@ void recorder_emit(struct core *c, struct recorder_line *line);
 /** The grant or attempt of this token, or NULL. */
 struct recorder_grant *recorder_find(const struct recorder *r, uint64_t token);
 
-/** Add one, or find it. \return NULL: there is no room; the sink was told. */
-struct recorder_grant *recorder_add(struct recorder *r, uint64_t token, struct slice key);
+/** Add one of the line's names, or find it. \return NULL: there is no room; the sink was told. */
+struct recorder_grant *recorder_add(struct recorder *r, uint64_t token,
+                                    const struct recorder_line *line);
+
+/** Make the line one of these names. \param names  borrowed until it is written; not empty. */
+void recorder_set_names(struct recorder_line *line, const struct recorder_names *names);
+
+/** Free a request's. NULL is accepted. */
+void recorder_free_op(struct recorder_op *op);
 
 /** It has ended. */
 void recorder_forget(struct recorder *r, uint64_t token);

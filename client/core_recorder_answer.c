@@ -32,28 +32,38 @@ static int decode_answer(const struct telling *t, const struct codec_type *type,
 static bool describe_acquire(struct core *c, const struct call *call, struct recorder_line *line)
 {
     struct msg_acquire acquire;
-    if (decode_request(c, call, &acquire) != HF_OK || acquire.names.count != 1) return false;
-    if (acquire.mode != MODE_EXCLUSIVE && acquire.mode != MODE_SHARED) return false;
+    if (decode_request(c, call, &acquire) != HF_OK) return false;
     uint64_t ttl_ms = c->config.ttl_ms;
     if (acquire.hold_max_ms != 0 && acquire.hold_max_ms < ttl_ms) ttl_ms = acquire.hold_max_ms;
     line->op = "acquire";
-    line->key = acquire.names.items[0];
+    const struct slice *names = acquire.names.items;
+    line->key = names[0];
+    line->name_count = acquire.names.count;
+    for (size_t i = 0; i < line->name_count; i++) line->names[i] = names[i];
     recorder_number(&line->args, "ttl_ms", ttl_ms);
     recorder_owner(&line->args, call->recorded->session, acquire.owner);
     if (acquire.mode == MODE_SHARED) recorder_text(&line->args, "mode", "shared");
+    if (acquire.mode == MODE_PERMITS) {
+        recorder_text(&line->args, "mode", "permits");
+        recorder_number(&line->args, "permits", acquire.permits);
+        recorder_number(&line->args, "limit", acquire.limit);
+    }
     if (acquire.reentrant != 0) recorder_number(&line->args, "reentrant", 1);
     return true;
 }
 
-static bool describe_release(struct core *c, const struct call *call, struct recorder_line *line)
+/* RELEASE, DOWNGRADE, UPGRADE. */
+static bool describe_change(struct core *c, const struct call *call, struct recorder_line *line)
 {
-    struct msg_release release;
+    struct msg_release change; /* the others have the same fields */
     const struct recorder_op *op = call->recorded;
-    if (op->key_bytes == 0 || decode_request(c, call, &release) != HF_OK) return false;
-    line->op = "release";
-    line->key = slice_make(op->key, op->key_bytes);
-    recorder_number(&line->args, "token", release.fencing_token);
-    recorder_owner(&line->args, op->session, release.owner);
+    if (op->names.count == 0 || decode_request(c, call, &change) != HF_OK) return false;
+    line->op = call->op->code == OP_CODE_RELEASE     ? "release"
+               : call->op->code == OP_CODE_DOWNGRADE ? "downgrade"
+                                                     : "upgrade";
+    recorder_set_names(line, &op->names);
+    recorder_number(&line->args, "token", change.fencing_token);
+    recorder_owner(&line->args, op->session, change.owner);
     return true;
 }
 
@@ -175,7 +185,9 @@ bool recorder_describe(struct core *c, const struct call *call, struct recorder_
     }
     switch (call->op->code) {
     case OP_CODE_ACQUIRE: return describe_acquire(c, call, line);
-    case OP_CODE_RELEASE: return describe_release(c, call, line);
+    case OP_CODE_RELEASE:
+    case OP_CODE_DOWNGRADE:
+    case OP_CODE_UPGRADE: return describe_change(c, call, line);
     case OP_CODE_CHECK: return describe_check(c, call, line);
     case OP_CODE_INFO: return describe_info(c, call, line);
     default: return false;
@@ -192,7 +204,7 @@ static void fail(const struct telling *t, const char *error)
 
 static struct recorder_grant *add(const struct telling *t, uint64_t token)
 {
-    struct recorder_grant *g = recorder_add(t->c->recorder, token, t->line->key);
+    struct recorder_grant *g = recorder_add(t->c->recorder, token, t->line);
     if (g != NULL) g->seen_ns = t->call->recorded->call_ns;
     return g;
 }
@@ -225,6 +237,7 @@ static bool tell_busy(const struct telling *t)
 {
     struct msg_busy busy;
     fail(t, "refused"); /* nobody is shown: somebody is next, and nobody holds it */
+    if (t->line->name_count > 1) return true; /* it does not say which of the names it was */
     if (decode_answer(t, &msg_busy_type, &busy) != HF_OK || busy.holders.count == 0) return true;
     const struct holder *first = busy.holders.items;
     fail(t, "busy");
@@ -236,6 +249,10 @@ static bool tell_busy(const struct telling *t)
 static bool tell_already(const struct telling *t)
 {
     struct msg_already already;
+    if (t->line->name_count > 1) { /* likewise */
+        fail(t, "refused");
+        return true;
+    }
     if (decode_answer(t, &msg_already_type, &already) != HF_OK) return false;
     fail(t, "already_held");
     recorder_number(&t->line->result, "token", already.fencing_token);
@@ -274,6 +291,22 @@ static bool tell_release(const struct telling *t)
         fail(t, "not_held");
         return true;
     case HF_ESESSION: fail(t, "not_held"); return true;
+    default: t->line->outcome = RECORDED_UNKNOWN; return true;
+    }
+}
+
+/* Whom an upgrade is busy with may be one that was lost, whose lock-delay runs. */
+static bool tell_change(const struct telling *t)
+{
+    switch (t->reply->status) {
+    case HF_OK: return true;
+    case HF_ENOTHELD:
+    case HF_ENOTOWNER:
+    case HF_ESTALE:
+    case HF_ESESSION: fail(t, "not_held"); return true;
+    case HF_EUPGRADEBUSY:
+    case HF_EOWNERWAITING:
+    case HF_ELIMIT: fail(t, "refused"); return true;
     default: t->line->outcome = RECORDED_UNKNOWN; return true;
     }
 }
@@ -417,7 +450,7 @@ static struct recorder_line line_of(const struct call *call, char *part, size_t 
 
 static void forget_op(struct call *call)
 {
-    free(call->recorded);
+    recorder_free_op(call->recorded);
     call->recorded = NULL;
 }
 
@@ -456,6 +489,8 @@ static bool tell(const struct telling *t)
     switch (t->call->op->code) {
     case OP_CODE_ACQUIRE: return tell_acquire(t);
     case OP_CODE_RELEASE: return tell_release(t);
+    case OP_CODE_DOWNGRADE:
+    case OP_CODE_UPGRADE: return tell_change(t);
     case OP_CODE_CHECK: return tell_check(t);
     case OP_CODE_INFO: return tell_info(t);
     case OP_CODE_BEGIN: return tell_begin(t);
@@ -505,11 +540,12 @@ void recorder_canceled(struct core *c, struct call *call)
 }
 
 /* An acquire that nobody will ask about: what it may have brought ends with the session. */
-static void remember_unknown(struct core *c, const struct call *call, struct slice name)
+static void remember_unknown(struct core *c, const struct call *call,
+                             const struct recorder_line *line)
 {
     struct msg_acquire acquire;
     if (call->op->code != OP_CODE_ACQUIRE || c->session.phase != SESSION_LIVE) return;
-    struct recorder_grant *g = recorder_add(c->recorder, 0, name);
+    struct recorder_grant *g = recorder_add(c->recorder, 0, line);
     if (g == NULL) return;
     int rv = decode_request(c, call, &acquire);
     HF_ASSERT(rv == HF_OK); /* it was described before */
@@ -536,7 +572,7 @@ void recorder_over(struct core *c, struct call *call, int status)
     if (nothing) line.error = status == HF_ETIMEOUT ? "timeout" : "refused";
     if (recorder_describe(c, call, &line)) {
         write(c, call, &line);
-        if (!nothing) remember_unknown(c, call, line.key);
+        if (!nothing) remember_unknown(c, call, &line);
     }
     forget_op(call);
 }

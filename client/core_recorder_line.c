@@ -111,6 +111,19 @@ static int put_object(struct buffer *out, const char *name, const struct recorde
     return rv == HF_OK ? put(out, "}") : rv;
 }
 
+/* Into the arguments, which have other members. */
+static int put_names(struct buffer *out, const struct recorder_line *line)
+{
+    HF_ASSERT(line->args.size > 0 && out->data[out->size - 1] == '}');
+    out->size -= 1;
+    int rv = put(out, ",\"names\":[");
+    for (size_t i = 0; i < line->name_count && rv == HF_OK; i++) {
+        if (i > 0) rv = put(out, ",");
+        if (rv == HF_OK) rv = codec_json_text(out, line->names[i]);
+    }
+    return rv == HF_OK ? put(out, "]}") : rv;
+}
+
 static int put_times(struct buffer *out, const struct recorder_line *line)
 {
     static const char *const outcomes[] = {"ok", "fail", "unknown"};
@@ -144,6 +157,7 @@ static int put_line(struct buffer *out, const struct recorder_line *line)
     if (rv == HF_OK) rv = put_client(out, line);
     if (rv == HF_OK) rv = put_times(out, line);
     if (rv == HF_OK && line->args.size > 0) rv = put_object(out, ",\"args\":{", &line->args);
+    if (rv == HF_OK && line->name_count > 1) rv = put_names(out, line);
     if (rv == HF_OK && line->result.size > 0) rv = put_object(out, ",\"result\":{", &line->result);
     return rv == HF_OK ? put(out, "}\n") : rv;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "protocol/limits.h"
 
 enum { RECORDER_MEMBERS_BYTES = 512 };
 
@@ -24,6 +25,8 @@ struct recorder_line {
     struct slice part;              /**< client's thread or key: "client/part"; may be empty */
     const char *op;                 /**< the format's word */
     struct slice key;               /**< lock, record or resource: UTF-8 */
+    struct slice names[NAMES_MAX];  /**< of several locks at once: all, of which key is the first */
+    size_t name_count;              /**< of them; below 2: it is key alone */
     uint64_t call_ns;               /**< just before it was first sent */
     uint64_t ret_ns;                /**< just after the answer came; not looked at if unknown */
     enum recorder_outcome outcome;  /**< what is known of it */

@@ -16,7 +16,7 @@
  *   want to upgrade are both refused: one has to release first.
  *
  * All said in holdfast.h of calls, errors and memory, and in holdfast_async.h of callbacks, holds
- * here too. None of this is recorded (hf_options.history_path): docs/history-format.md. */
+ * here too. All of this is recorded (hf_options.history_path): docs/history-format.md. */
 #ifndef HOLDFAST_LOCK_H
 #define HOLDFAST_LOCK_H
 

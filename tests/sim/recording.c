@@ -25,24 +25,18 @@ static void put(void *data, struct slice line)
         sim_fail("the history's file %s takes no more", r->path);
 }
 
-/* Lines of holders that the format has no words for are not there, nor is REOPEN's, so what others
- * were told of their locks and records has no reason in it: of these nothing is written
- * (docs/history-format.md). */
+/* REOPEN has no line, so what others were told of its record has no reason in it: of such a record
+ * nothing is written (docs/history-format.md). */
 static bool is_left_out(const struct swarm *w, struct slice line)
 {
-    static const char lock_key[] = "\"key\":\"lock-";
     static const char record_key[] = "\"key\":\"record-";
     char head[HEAD_BYTES]; /* the model and the key are at its beginning */
     size_t size = line.size < sizeof head - 1 ? line.size : sizeof head - 1;
     memcpy(head, line.data, size);
     head[size] = '\0';
     const char *at = strstr(head, record_key);
-    if (at != NULL)
-        return swarm_may_reopen(w, (uint32_t)strtoul(at + sizeof record_key - 1, NULL, 10));
-    at = strstr(head, lock_key);
     if (at == NULL) return false;
-    uint32_t lock = (uint32_t)strtoul(at + sizeof lock_key - 1, NULL, 10);
-    return lock < SIM_LOCKS_MAX && (w->several_names || swarm_has_permits(w, lock));
+    return swarm_may_reopen(w, (uint32_t)strtoul(at + sizeof record_key - 1, NULL, 10));
 }
 
 static void put_call(void *data, struct slice line)
