@@ -15,10 +15,10 @@
 enum { CLOSE_SECONDS = 2 };
 
 static const struct verb *const verbs[] = {
-    &verb_status, &verb_locks,  &verb_records, &verb_record,   &verb_resolve, &verb_reopen,
-    &verb_erase,  &verb_derive, &verb_export,  &verb_sessions, &verb_lock,    &verb_permit,
-    &verb_once,   &verb_bench,  &verb_config,  &verb_audit,    &verb_freeze,  &verb_thaw,
-    &verb_frozen, &verb_force,  &verb_revoke,
+    &verb_status, &verb_locks,    &verb_records,  &verb_record,   &verb_resolve, &verb_reopen,
+    &verb_erase,  &verb_derive,   &verb_export,   &verb_sessions, &verb_lock,    &verb_permit,
+    &verb_elect,  &verb_register, &verb_discover, &verb_once,     &verb_bench,   &verb_config,
+    &verb_audit,  &verb_freeze,   &verb_thaw,     &verb_frozen,   &verb_force,   &verb_revoke,
 };
 
 static const char help_tail[] =
@@ -40,7 +40,8 @@ static const char help_tail[] =
     "$HOLDFAST_HISTORY, for tests of a cluster: append what is asked and answered to that file.\n"
     "\n"
     "Exit codes:\n"
-    "    0  done. `lock` and `once`: the exit code of COMMAND, 128 + N if signal N ended it\n"
+    "    0  done. `lock`, `permit`, `elect`, `register`, `once`: the exit code of COMMAND,\n"
+    "       128 + N if signal N ended it\n"
     "   64  the arguments make no sense; nothing was done\n"
     "   65  another fingerprint (once) or another token or state (resolve) is stored\n"
     "   66  nothing is stored under that name, or its result is no longer kept\n"

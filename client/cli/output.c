@@ -85,15 +85,15 @@ static bool is_shown_as_is(struct slice text, size_t i, bool is_text)
     return !leads_c1 && !ends_c1;
 }
 
-void table_text(struct table *t, struct slice text)
+/* \param shown  CELL_BYTES_MAX. \return how many of them are used. */
+static size_t make_safe(struct slice text, char *shown)
 {
-    char shown[CELL_BYTES_MAX];
     size_t size = 0;
     size_t i = 0;
     const bool is_text = scan_is_text(text);
     for (; i < text.size; i++) {
         bool inside = is_text && (text.data[i] & 0xc0) == 0x80; /* of a character begun */
-        if (size + CELL_TAIL_BYTES >= sizeof shown && !inside) break;
+        if (size + CELL_TAIL_BYTES >= CELL_BYTES_MAX && !inside) break;
         if (is_shown_as_is(text, i, is_text)) {
             shown[size++] = (char)text.data[i];
         } else {
@@ -101,11 +101,25 @@ void table_text(struct table *t, struct slice text)
         }
     }
     if (i < text.size) {
-        size += (size_t)snprintf(shown + size, sizeof shown - size,
+        size += (size_t)snprintf(shown + size, CELL_BYTES_MAX - size,
                                  " ... (%zu bytes more; --json shows them)", text.size - i);
     }
     if (size == 0) shown[size++] = '-';
+    return size;
+}
+
+void table_text(struct table *t, struct slice text)
+{
+    char shown[CELL_BYTES_MAX];
+    size_t size = make_safe(text, shown);
     add(t, shown, size);
+}
+
+void text_print(struct slice text)
+{
+    char shown[CELL_BYTES_MAX];
+    size_t size = make_safe(text, shown);
+    printf("%.*s", (int)size, shown);
 }
 
 void table_cell(struct table *t, const char *format, ...)

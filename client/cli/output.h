@@ -31,6 +31,9 @@ void table_cell(struct table *t, const char *format, ...) __attribute__((format(
 /** Add a cell of text that came from a server; what is too long for a table is cut, and says so. */
 void table_text(struct table *t, struct slice text);
 
+/** Print text that came from a server outside of a table, as table_text() shows it. */
+void text_print(struct slice text);
+
 /** Print what was gathered and free it. */
 void table_close(struct table *t);
 

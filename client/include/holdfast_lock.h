@@ -10,6 +10,11 @@
  *   A counting semaphore: hf_acquire's mode HF_PERMITS with `limit` and `permits`, with one name or
  *   several: of each of them the same permits of the same limit.
  *
+ * PATTERNS
+ *   Election: acquire a name exclusively, with what the leader is known by (its address) as `meta`;
+ *   the term is the fencing token, hf_lock_look() shows who leads, a release resigns. Discovery:
+ *   acquire a service's name HF_SHARED with the address as `meta`; hf_lock_look() lists them.
+ *
  * CHANGING THE MODE
  *   A writer that goes on as a reader keeps its grant and its token with hf_lock_downgrade(); the
  *   sole reader becomes a writer with hf_lock_upgrade(), past all who wait. Two readers that both
@@ -78,7 +83,7 @@ typedef struct hf_refusal {
     /* HF_EBUSY, of several names: of the first that could not be had */
     uint32_t holder_count;                     /**< All holders; 0 = it is only waited for. */
     uint32_t holders_shown;                    /**< Of them, the first. */
-    hf_holder holders[HF_REFUSAL_HOLDERS_MAX]; /**< In the order of their tokens. */
+    hf_holder holders[HF_REFUSAL_HOLDERS_MAX]; /**< In the order of their sessions. */
     uint32_t queue_length;                     /**< Who waits. */
     uint64_t lease_left_ms;                    /**< The longest of the holders' shown; a hint. */
     uint32_t limit;         /**< How many permits there are; 0 = not HF_PERMITS. */
@@ -247,7 +252,7 @@ typedef struct hf_lock_view {
     int last_loss;                    /**< How the last grant was lost: enum hf_end; 0 = none. */
     uint64_t last_loss_at_ms;         /**< Cluster time of that. */
     uint32_t holder_count;            /**< All of them. */
-    const hf_holder_view *holders;    /**< The first, in the order of their tokens. */
+    const hf_holder_view *holders;    /**< The first, in the order of sessions. */
     uint32_t holders_shown;           /**< Of them, at most 1,000. */
     uint32_t queue_length;            /**< All waiters. */
     const hf_waiter_view *waiters;    /**< The first, in the order of service. */

@@ -13,7 +13,7 @@ one_sentence() { # on standard error, and nothing on standard output
 }
 
 verbs=(status locks records record resolve reopen erase derive export sessions lock permit
-    once bench config audit freeze thaw frozen force revoke)
+    elect register discover once bench config audit freeze thaw frozen force revoke)
 
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
@@ -47,6 +47,25 @@ unknown
 --timeout 0 status
 status more
 locks a b
+elect
+elect e -- true
+elect e --value v
+elect e f --value v -- true
+elect e --value= -- true
+elect e --observe --show
+elect e --observe --value v
+elect e --show --wait 1
+elect e --show --on-revoke term
+elect e --value v --on-revoke no -- true
+elect --show
+elect e --observe --every 99
+elect e --show -- true
+register s -- true
+register s --address a
+register s --address= -- true
+register s t --address a -- true
+discover
+discover s t
 locks --queue
 locks --mode none
 locks --session 0

@@ -119,6 +119,76 @@ grep -q 'use one --limit everywhere' "$tmp/err" || fail "told: $(cat "$tmp/err")
 expect 75 holdfast permit p --limit 3 -- holdfast lock p -- touch "$tmp/never"
 [ ! -e "$tmp/never" ] || fail 'a command ran without the lock'
 
+# ---------------------------------------------------------------- elect, register
+
+claim 'candidates lead one after the other, under rising terms, and observers see each of them'
+expect 66 holdfast elect el --show
+background sh -c "exec holdfast elect el --observe --every 100 > $tmp/changes"
+observer=$started
+eventually 10 grep -q '^nobody leads$' "$tmp/changes"
+# shellcheck disable=SC2016 # the inner shell expands it
+leads='echo "$HOLDFAST_TOKEN" >> $1; while [ ! -e $1.$2 ]; do sleep 0.02; done; exit $2'
+background holdfast elect el --value one:80 -- sh -c "$leads" sh "$tmp/terms" 3
+first=$started
+eventually 10 grep -q ': one:80$' "$tmp/changes"
+background holdfast elect el --value "$(printf 'two\033[31m')" -- sh -c "$leads" sh "$tmp/terms" 4
+second=$started
+eventually 10 sh -c 'holdfast --json locks el --queue | grep -q "\"queue_length\": 1"'
+expect 75 holdfast elect el --value three --wait 0 -- touch "$tmp/never"
+expect 75 holdfast elect el --value three --wait 50 -- touch "$tmp/never"
+expect 0 holdfast elect el --show
+grep -q ' one:80 ' "$tmp/out" || fail "shown as: $(output)"
+expect 0 holdfast --json elect el --show
+same 'the leader' "el one:80 $(cat "$tmp/terms")" \
+    "$(json '" ".join(d[k] for k in ("name", "value", "term"))')"
+touch "$tmp/terms.3"
+status=0
+wait "$first" || status=$?
+same 'the first leader' 3 "$status"
+eventually 10 grep -q ': two\\x1b\[31m$' "$tmp/changes"
+touch "$tmp/terms.4"
+wait "$second" || status=$?
+same 'the second leader' 4 "$status"
+eventually 10 sh -c "[ \$(grep -c '^nobody leads' $tmp/changes) = 2 ]"
+sort -n -C "$tmp/terms" || fail "terms that do not rise: $(cat "$tmp/terms")"
+same 'changes seen' "$(sed 's/^/term /' "$tmp/terms" | tr '\n' ' ')" \
+    "$(sed -n 's/^\(term [0-9]*\),.*/\1/p' "$tmp/changes" | tr '\n' ' ')"
+kill -TERM "$observer"
+status=0
+wait "$observer" || status=$?
+same 'the exit code of the observer' 143 "$status"
+
+claim 'one that is interrupted while it campaigns leaves the queue'
+background holdfast elect el --value one -- sh -c "touch $tmp/el; exec sleep 60"
+first=$started
+eventually 10 test -e "$tmp/el"
+background holdfast elect el --value two -- touch "$tmp/never"
+second=$started
+eventually 10 sh -c 'holdfast --json locks el --queue | grep -q "\"queue_length\": 1"'
+kill -TERM "$second"
+wait "$second" || status=$?
+same 'the exit code' 143 "$status"
+kill -TERM "$first"
+status=0
+wait "$first" || status=$?
+same 'the exit code of the leader that resigns' 143 "$status"
+expect 66 holdfast elect el --show
+[ ! -e "$tmp/never" ] || fail 'a candidate that never led ran its command'
+
+claim 'instances are discovered while they run, and an exclusive lock keeps new ones out'
+expect 0 holdfast discover svc
+same 'lines' 1 "$(wc -l < "$tmp/out")"
+expect 0 holdfast register svc --address 10.0.0.1:80 -- holdfast register svc \
+    --address 10.0.0.2:80 -- holdfast discover svc
+same 'the addresses' '10.0.0.1:80 10.0.0.2:80 ' "$(awk 'NR > 1 { print $1 }' "$tmp/out" | sort |
+    tr '\n' ' ')"
+expect 0 holdfast register svc --address a:1 -- holdfast --json discover svc
+same 'the document' '1 a:1' "$(json 'str(d["count"]) + " " + d["instances"][0]["address"]')"
+expect 75 holdfast lock svc -- holdfast register svc --address a:1 -- touch "$tmp/never"
+expect 0 holdfast lock svc -- holdfast discover svc --json
+same 'no instance' '0 []' "$(json 'str(d["count"]) + " " + str(d["instances"])')"
+[ ! -e "$tmp/never" ] || fail 'an instance ran beside the exclusive holder'
+
 claim 'a signal for the command line is one for its command'
 background holdfast lock c -- sh -c "trap 'exit 9' TERM; touch $tmp/c; while :; do sleep 0.02; done"
 eventually 10 test -e "$tmp/c"
