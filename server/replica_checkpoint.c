@@ -41,14 +41,24 @@ static uint64_t reserve_of(const struct replica *r, uint64_t capacity_bytes)
     return reserve;
 }
 
+/* What was given up inside the store's file is room, too: the file does not shrink, and what people
+ * erase, or retention takes, must bring service back. But the log cannot use it: half of the
+ * reserve is always the disk's own. */
+static bool is_short(const struct replica *r, const struct disk_space *space)
+{
+    uint64_t reserve = reserve_of(r, space->capacity_bytes);
+    if (space->free_bytes >= reserve) return false;
+    if (space->free_bytes < reserve / 2) return true;
+    return space->free_bytes + store_free_inside(r->store) < reserve;
+}
+
 void replica_check_space(struct replica *r)
 {
     struct disk_space space;
     r->space_checked_ms = r->now.elapsed_ms;
     if (disk_space(r->disk, &space) != HF_OK) return; /* a hint: the log will tell */
     bool flush_failed = r->flush_retry_ms != 0;       /* it knows better, until it succeeds */
-    r->disk_full = space.free_bytes < reserve_of(r, space.capacity_bytes) || flush_failed ||
-                   !store_has_room(r->store);
+    r->disk_full = is_short(r, &space) || flush_failed || !store_has_room(r->store);
     /* what frees needs the log: a segment may take from the reserve */
     if (!wal_has_room(r->wal) && space.free_bytes > r->segment_bytes) wal_prepare_retry(r->wal);
 }

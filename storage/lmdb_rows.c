@@ -203,13 +203,34 @@ int lmdb_rows_renew(struct lmdb_rows *r)
     return lmdb_status(mdb_txn_renew(r->reader));
 }
 
-uint64_t lmdb_rows_bytes(const struct lmdb_rows *r)
+/* Pages of the rows, or of the tree that lists free pages, and their size. */
+static uint64_t pages_of(const struct lmdb_rows *r, MDB_dbi dbi, uint64_t *page_bytes)
 {
     MDB_stat stat;
-    int code = mdb_stat(r->reader, r->dbi, &stat);
+    int code = mdb_stat(r->reader, dbi, &stat);
     HF_ASSERT(code == 0); /* it copies numbers of an open reader */
-    return (uint64_t)stat.ms_psize *
-           (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages);
+    *page_bytes = stat.ms_psize;
+    return stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+}
+
+uint64_t lmdb_rows_bytes(const struct lmdb_rows *r)
+{
+    uint64_t page_bytes;
+    uint64_t pages = pages_of(r, r->dbi, &page_bytes);
+    return pages * page_bytes;
+}
+
+uint64_t lmdb_rows_free_bytes(const struct lmdb_rows *r)
+{
+    enum { FREE_DBI = 0, META_PAGES = 2 };
+    MDB_envinfo info;
+    uint64_t page_bytes;
+    int code = mdb_env_info(r->env, &info);
+    HF_ASSERT(code == 0); /* likewise */
+    uint64_t used = META_PAGES + pages_of(r, FREE_DBI, &page_bytes);
+    used += pages_of(r, r->dbi, &page_bytes);
+    uint64_t all = info.me_last_pgno + 1;
+    return all > used ? (all - used) * page_bytes : 0;
 }
 
 /* ------------------------------------------------------------------ writing */

@@ -70,6 +70,10 @@ int lmdb_rows_next(MDB_cursor *cursor, struct lmdb_row *row);
 /** Bytes of the pages that the rows take up, as the reader sees them. */
 uint64_t lmdb_rows_bytes(const struct lmdb_rows *r);
 
+/** Bytes of the file that no tree uses: written again before it grows, but for those that an older
+ * view still sees. Not while lmdb_rows_write() runs. */
+uint64_t lmdb_rows_free_bytes(const struct lmdb_rows *r);
+
 /** Write a generation and the mark in one synced transaction; `mark`'s sequence is set here. Any
  * one thread. \retval HF_EDISKFULL nothing was written; HF_EIO, HF_ECORRUPT faults. */
 HF_MUST_USE

@@ -117,6 +117,12 @@ bool store_has_room(const struct store *s)
     return s->ops->has_room(s);
 }
 
+uint64_t store_free_inside(const struct store *s)
+{
+    HF_ASSERT(is_open(s));
+    return s->ops->free_inside(s);
+}
+
 const struct store_mark *store_mark(const struct store *s)
 {
     HF_ASSERT(is_open(s));

@@ -101,6 +101,10 @@ bool store_is_flushing(const struct store *s);
  * that what frees can be written; the caller refuses what takes space. */
 bool store_has_room(const struct store *s);
 
+/** Bytes inside the store's file that were given up, as of the last flush: what is flushed goes
+ * there before the file takes more of the disk. */
+uint64_t store_free_inside(const struct store *s);
+
 /** The mark of the last flush that is durable; after open, where the log must be applied from.
  * configuration is borrowed until the next flush_done. */
 const struct store_mark *store_mark(const struct store *s);

@@ -34,6 +34,7 @@ struct store_lmdb {
     uint8_t *current;           /**< owned; NULL = empty */
     uint64_t index_seed;        /**< of the generations' hash index */
     uint64_t rows_bytes_max;    /**< of the rows on disk: store_has_room() */
+    uint64_t free_inside;       /**< of the file, as of the last flush */
     struct recent recent;       /**< last lookups on disk */
     struct dead_range dead[STORE_TABLE_COUNT_MAX]; /**< by table */
     int fault;                                     /**< first fault; HF_OK = none */
@@ -262,6 +263,11 @@ static bool has_room(const struct store *s)
     return lmdb_rows_bytes(&l->rows) < l->rows_bytes_max;
 }
 
+static uint64_t free_inside(const struct store *s)
+{
+    return lmdb_of_const(s)->free_inside;
+}
+
 static const struct store_mark *last_mark(const struct store *s)
 {
     return &lmdb_of_const(s)->mark;
@@ -312,6 +318,7 @@ static int flush_done(struct store *s)
     HF_ASSERT(l->frozen.sequence != 0); /* a flush was run */
     int rv = lmdb_rows_renew(&l->rows);
     if (rv != HF_OK) return note(l, rv);
+    l->free_inside = lmdb_rows_free_bytes(&l->rows);
     generation_reset(l->layers.flushing);
     l->layers.flushing = NULL;
     l->layers.version += 1;
@@ -386,6 +393,7 @@ static const struct store_ops lmdb_ops = {
     .active_bytes = active_bytes,
     .is_flushing = is_flushing,
     .has_room = has_room,
+    .free_inside = free_inside,
     .mark = last_mark,
     .checkpoint = checkpoint,
     .flush_run = flush_run,
@@ -430,6 +438,7 @@ int store_lmdb_open(const char *path, const struct store_lmdb_options *options, 
         close_lmdb(&l->store);
         return rv;
     }
+    l->free_inside = lmdb_rows_free_bytes(&l->rows);
     l->store.magic = STORE_MAGIC;
     *out = &l->store;
     return HF_OK;

@@ -44,6 +44,7 @@ struct store_memory {
     unsigned fail_count;    /**< flushes that are still to fail */
     int fail_status;        /**< and with what */
     bool no_room;           /**< store_has_room() is false */
+    uint64_t free_inside;   /**< store_free_inside() */
 };
 
 enum { CHANGES_LEAST = 64 };
@@ -254,6 +255,11 @@ static bool has_room(const struct store *s)
     return !memory_of_const(s)->no_room;
 }
 
+static uint64_t free_inside(const struct store *s)
+{
+    return memory_of_const(s)->free_inside;
+}
+
 static const struct store_mark *last_mark(const struct store *s)
 {
     return &memory_of_const(s)->live.mark;
@@ -410,6 +416,7 @@ static const struct store_ops memory_ops = {
     .active_bytes = active_bytes,
     .is_flushing = is_flushing,
     .has_room = has_room,
+    .free_inside = free_inside,
     .mark = last_mark,
     .checkpoint = checkpoint,
     .flush_run = flush_run,
@@ -494,4 +501,9 @@ void store_memory_fail_flush(struct store *s, unsigned count_left, int status)
 void store_memory_set_room(struct store *s, bool room)
 {
     memory_of(s)->no_room = !room;
+}
+
+void store_memory_set_free_inside(struct store *s, uint64_t bytes)
+{
+    memory_of(s)->free_inside = bytes;
 }

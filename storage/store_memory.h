@@ -26,7 +26,8 @@ int store_memory_import(struct store *s, store_source_cb source_cb, void *data);
  * (HF_EDISKFULL) or a failed one (HF_EIO), for the simulation. */
 void store_memory_fail_flush(struct store *s, unsigned count, int status);
 
-/** What store_has_room() answers from now on. */
+/** What store_free_inside() and store_has_room() answer from now on. */
+void store_memory_set_free_inside(struct store *s, uint64_t bytes);
 void store_memory_set_room(struct store *s, bool room);
 
 #endif

@@ -26,6 +26,7 @@ struct store_ops {
     uint64_t (*active_bytes)(const struct store *s);
     bool (*is_flushing)(const struct store *s);
     bool (*has_room)(const struct store *s);
+    uint64_t (*free_inside)(const struct store *s);
     const struct store_mark *(*mark)(const struct store *s);
     int (*checkpoint)(struct store *s, const struct store_mark *mark);
     int (*flush_run)(struct store *s);

@@ -174,6 +174,7 @@ BANNED = [(re.compile(r'(?<![\w.>])(%s)\s*\(' % names), use, where) for names, u
 GNU_SOURCE = {
     'jepsen/run/child.c': 'pipe2',
     'jepsen/run/net.c': 'unshare, setns',
+    'tests/integration/small_disk.c': 'unshare',
     'tests/unit/storage/store_rot_test.c': 'memmem',
 }
 

@@ -107,6 +107,14 @@ static bool has_room(const struct store *s)
     return store_has_room(sim_store_of_const(s)->below);
 }
 
+/* None, as if its file were always full: the store in memory has no file, and both must do the
+ * same. */
+static uint64_t free_inside(const struct store *s)
+{
+    (void)s;
+    return 0;
+}
+
 static const struct store_mark *last_mark(const struct store *s)
 {
     return store_mark(sim_store_of_const(s)->below);
@@ -161,6 +169,7 @@ static const struct store_ops sim_ops = {
     .active_bytes = active_bytes,
     .is_flushing = is_flushing,
     .has_room = has_room,
+    .free_inside = free_inside,
     .mark = last_mark,
     .checkpoint = checkpoint,
     .flush_run = flush_run,

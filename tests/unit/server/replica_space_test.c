@@ -91,6 +91,38 @@ static void test_freed_space_is_seen_without_a_write(void **state)
     client_close(&c);
 }
 
+/* What the store's file has given up inside is room for new work, but half of the reserve stays the
+ * log's. */
+static void test_room_inside_the_store_counts_beside_half_of_the_reserve(void **state)
+{
+    enum { KIB = 1024, RESERVE = 1024 * KIB };
+    struct world *w = *state;
+    struct client c;
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    w->replica->limits.reserve_bytes_min = RESERVE;
+    w->disk.bytes_max = w->disk.bytes + RESERVE * 3 / 4;
+    store_memory_set_free_inside(w->store, RESERVE / 8);
+    world_run(w, 5000);
+    uint64_t refused = client_acquire(&c, 0, 0);
+    expect_reply(&c, refused, HF_ENOSPACE);
+
+    store_memory_set_free_inside(w->store, RESERVE / 2); /* somebody has erased something */
+    world_run(w, 1000);
+    uint64_t taken = client_acquire(&c, 0, 0);
+    world_settle(w);
+    expect_reply(&c, taken, HF_OK);
+    assert_null(replica_shortage(w->replica));
+
+    w->disk.bytes_max = w->disk.bytes + RESERVE / 4;
+    store_memory_set_free_inside(w->store, 100 * RESERVE);
+    world_run(w, 5000); /* a checkpoint looks again */
+    refused = client_acquire(&c, 0, 0);
+    expect_reply(&c, refused, HF_ENOSPACE);
+    expect_shortage(w, "reserve");
+    client_close(&c);
+}
+
 /* Whoever has work to complete may need a new session for it: OPEN passes at the reserve. */
 static void test_session_can_be_opened_at_the_reserve(void **state)
 {
@@ -242,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(test_full_disk_refuses_new_work_alone),
         WORLD_TEST(test_freed_space_is_seen_without_a_write),
+        WORLD_TEST(test_room_inside_the_store_counts_beside_half_of_the_reserve),
         WORLD_TEST(test_session_can_be_opened_at_the_reserve),
         WORLD_TEST(test_reserve_is_a_share_of_the_disk),
         WORLD_TEST(test_start_at_the_reserve_refuses_at_once),
