@@ -1,4 +1,5 @@
-# What `cmake --install` puts where: header, libraries, package files, binaries. The rooms define
+# What `cmake --install` puts where: headers, libraries, package files, binaries, manual pages, what
+# shells complete. The rooms define
 # the targets: holdfast_static and holdfast_shared (client/, both with OUTPUT_NAME holdfast),
 # holdfast_cli (client/cli/, OUTPUT_NAME holdfast) and holdfastd (server/).
 include(CMakePackageConfigHelpers)
@@ -33,3 +34,11 @@ write_basic_package_version_file(holdfastConfigVersion.cmake COMPATIBILITY SameM
 install(FILES ${CMAKE_BINARY_DIR}/holdfastConfig.cmake
     ${CMAKE_BINARY_DIR}/holdfastConfigVersion.cmake
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/holdfast)
+
+# holdfast(1), holdfastd(8), libholdfast(3) and its groups.
+install(FILES docs/man/holdfast.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES docs/man/libholdfast.3 docs/man/holdfast_admin.3 docs/man/holdfast_async.3
+    docs/man/holdfast_client.3 docs/man/holdfast_lock.3 docs/man/holdfast_metrics.3
+    docs/man/holdfast_record.3
+    DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+install(FILES docs/man/holdfastd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)

@@ -97,8 +97,8 @@ const struct verb verb_lock = {
 
 const struct verb verb_permit = {
     .name = "permit",
-    .synopsis = "NAME ... --limit N [--permits N] [--ttl MS] [--wait MS] [--on-revoke WHAT] -- "
-                "COMMAND ...",
+    .synopsis = "NAME ... --limit N [--permits N] [--ttl MS] [--wait MS]\n"
+                "             [--on-revoke WHAT] -- COMMAND ...",
     .summary = "run COMMAND while holding some of the N permits of NAME",
     .help =
         "  NAME ...     up to 32 names, of each the same permits, all or nothing\n"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What is installed can be used: a C program is built against it with pkg-config, shared and static,
-# and with find_package, and run.
+# and with find_package, and run; the manual pages are there.
 #   install_test.sh BUILD_DIR CC
 set -eu
 build=$1
@@ -60,6 +60,12 @@ cmake --build "$tmp/project/build" > "$tmp/project.log" || { cat "$tmp/project.l
 # Nothing but the public interface is visible, in the archive neither.
 { nm -D --defined-only "$libdir/libholdfast.so" && nm --defined-only "$libdir/libholdfast.a"; } |
     awk '$2 ~ /[TDBR]/ && $3 !~ /^hf_/ { print; bad = 1 } END { exit bad }'
+
+# Every manual page of the source is installed in its section.
+for page in "$(dirname "$0")"/../../docs/man/*.[138]; do
+    installed=$tmp/usr/share/man/man${page##*.}/$(basename "$page")
+    cmp -s "$page" "$installed" || { echo "not installed as it is: $installed"; exit 1; }
+done
 
 for binary in holdfast holdfastd; do
     [ -e "$tmp/usr/bin/$binary" ] || continue
