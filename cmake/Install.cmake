@@ -42,3 +42,7 @@ install(FILES docs/man/libholdfast.3 docs/man/holdfast_admin.3 docs/man/holdfast
     docs/man/holdfast_record.3
     DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
 install(FILES docs/man/holdfastd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+
+# bash-completion finds it by the program's name.
+install(FILES client/cli/completion.bash RENAME holdfast
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

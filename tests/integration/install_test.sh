@@ -1,6 +1,6 @@
 #!/bin/sh
 # What is installed can be used: a C program is built against it with pkg-config, shared and static,
-# and with find_package, and run; the manual pages are there.
+# and with find_package, and run; the manual pages and the shell's completion are there.
 #   install_test.sh BUILD_DIR CC
 set -eu
 build=$1
@@ -66,6 +66,9 @@ for page in "$(dirname "$0")"/../../docs/man/*.[138]; do
     installed=$tmp/usr/share/man/man${page##*.}/$(basename "$page")
     cmp -s "$page" "$installed" || { echo "not installed as it is: $installed"; exit 1; }
 done
+
+cmp -s "$(dirname "$0")/../../client/cli/completion.bash" \
+    "$tmp/usr/share/bash-completion/completions/holdfast" || { echo 'no completion'; exit 1; }
 
 for binary in holdfast holdfastd; do
     [ -e "$tmp/usr/bin/$binary" ] || continue
