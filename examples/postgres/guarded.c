@@ -20,7 +20,7 @@ PGconn *guarded_connect(const char *where)
     /* Each statement behind the claim then sees what older holders had committed by the claim. */
     guarded_do(db, "SET default_transaction_isolation = 'read committed'", 0, NULL);
     /* Who is paused inside a transaction holds the guard's row: the server ends that for us. */
-    guarded_do(db, "SET idle_in_transaction_session_timeout = '2s'", 0, NULL);
+    guarded_do(db, "SET idle_in_transaction_session_timeout = '10s'", 0, NULL);
     return db;
 }
 
