@@ -38,11 +38,20 @@ struct candidate {
 };
 
 static volatile sig_atomic_t resigning;
+static _Atomic uint64_t asked_back; /* the term that an administrator wants to end */
 
 static void resign(int signal_number)
 {
     (void)signal_number;
     resigning = 1;
+}
+
+/* On the library's thread: no more than this. */
+static void step_down(hf_client *client, const hf_asked *asked, void *data)
+{
+    (void)client;
+    (void)data;
+    asked_back = asked->fencing_token;
 }
 
 static void say(const char *what, uint64_t term)
@@ -91,7 +100,7 @@ static int act(const struct candidate *c, uint64_t term)
  * behind it by what is acted upon. */
 static void lead(struct candidate *c, uint64_t term, const hf_grant *grant)
 {
-    while (!resigning && hf_grant_valid(grant, ACT_MS_MAX)) {
+    while (!resigning && asked_back != term && hf_grant_valid(grant, ACT_MS_MAX)) {
         c->acts += 1;
         if (c->acts == c->stop_before_act) (void)raise(SIGSTOP);
         if (!act(c, term)) {
@@ -172,6 +181,7 @@ int main(int argc, char **argv)
     struct candidate c = {.journal = -1};
     hf_options options;
     hf_options_init(&options);
+    options.asked_cb = step_down;
     for (; argc > 3 && strncmp(argv[argc - 2], "--", 2) == 0; argc -= 2) {
         unsigned long number = strtoul(argv[argc - 1], NULL, 10);
         if (strcmp(argv[argc - 2], "--ttl") == 0) options.ttl_ms = number;
