@@ -259,14 +259,29 @@ static bool tell_already(const struct telling *t)
     return true;
 }
 
+static bool tell_deadlock(const struct telling *t)
+{
+    struct msg_deadlock deadlock;
+    struct recorder_members *result = &t->line->result;
+    if (decode_answer(t, &msg_deadlock_type, &deadlock) != HF_OK) return false;
+    fail(t, "deadlock");
+    const struct owner_item *owners = deadlock.owners.items;
+    recorder_list(result, "cycle");
+    for (uint32_t i = 0; i < deadlock.owners.count; i++)
+        recorder_list_owner(result, owners[i].session, owners[i].owner);
+    recorder_list_end(result);
+    if (deadlock.owners.count < deadlock.length) recorder_number(result, "cut", 1);
+    return true;
+}
+
 static bool tell_acquire(const struct telling *t)
 {
     switch (t->reply->status) {
     case HF_OK: return tell_granted(t);
     case HF_EBUSY: return tell_busy(t);
     case HF_EALREADY: return tell_already(t);
+    case HF_EDEADLOCK: return tell_deadlock(t);
     case HF_EDELAYED:
-    case HF_EDEADLOCK:
     case HF_EWAITTIMEOUT:
     case HF_EOWNERWAITING:
     case HF_ELIMIT:

@@ -20,7 +20,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct recorder_members *m
     char *at = m->text + m->size;
     size_t room = sizeof m->text - m->size;
     va_list args;
-    if (m->size > 0) {
+    if (m->size > 0 && m->text[m->size - 1] != '[') {
         HF_ASSERT(room > 1);
         *at++ = ',';
         room--;
@@ -29,7 +29,8 @@ __attribute__((format(printf, 2, 3))) static void add(struct recorder_members *m
     va_start(args, format);
     int size = vsnprintf(at, room, format, args);
     va_end(args);
-    HF_ASSERT(size > 0 && (size_t)size < room); /* the longest is a BEGIN's, below 300 */
+    HF_ASSERT(size > 0 &&
+              (size_t)size < room); /* the longest is a BEGIN's, below 300; a cycle's, 800 */
     m->size += (size_t)size;
 }
 
@@ -55,6 +56,22 @@ void recorder_owner(struct recorder_members *m, uint64_t session, uint64_t owner
     } else {
         add(m, "\"owner\":\"%" PRIu64 "/%" PRIu64 "\"", session, owner);
     }
+}
+
+void recorder_list(struct recorder_members *m, const char *name)
+{
+    add(m, "\"%s\":[", name);
+}
+
+void recorder_list_owner(struct recorder_members *m, uint64_t session, uint64_t owner)
+{
+    add(m, "\"%" PRIu64 "/%" PRIu64 "\"", session, owner);
+}
+
+void recorder_list_end(struct recorder_members *m)
+{
+    HF_ASSERT(m->size + 1 < sizeof m->text);
+    m->text[m->size++] = ']';
 }
 
 void recorder_hex(struct recorder_members *m, const char *name, struct slice bytes)

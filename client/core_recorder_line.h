@@ -8,7 +8,7 @@
 #include "base/slice.h"
 #include "protocol/limits.h"
 
-enum { RECORDER_MEMBERS_BYTES = 512 };
+enum { RECORDER_MEMBERS_BYTES = 1024 };
 
 /** Members of a JSON object, without its braces: names and words of ours, and numbers. */
 struct recorder_members {
@@ -46,6 +46,11 @@ void recorder_text(struct recorder_members *m, const char *name, const char *tex
 
 /** Add the lock's owner, "session/owner"; a record's is the session alone: `owner` 0. */
 void recorder_owner(struct recorder_members *m, uint64_t session, uint64_t owner);
+
+/** Begin a member that is a list; add a lock's owner to it; end it. */
+void recorder_list(struct recorder_members *m, const char *name);
+void recorder_list_owner(struct recorder_members *m, uint64_t session, uint64_t owner);
+void recorder_list_end(struct recorder_members *m);
 
 /** Add a member with bytes in hexadecimal. */
 void recorder_hex(struct recorder_members *m, const char *name, struct slice bytes);

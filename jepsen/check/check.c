@@ -37,6 +37,10 @@ void check_history(const struct model *model, struct history *h, const struct se
 {
     size_t next;
     *result = (struct check_result){.verdict = SEARCH_FITS};
+    if (model->whole != NULL && !model->whole(h, report)) {
+        result->verdict = SEARCH_FAILS;
+        return;
+    }
     for (size_t first = 0; first < h->count; first = next) {
         for (next = first + 1; next < h->count; next++) {
             if (h->operations[next].key != h->operations[first].key) break;

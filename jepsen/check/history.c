@@ -19,6 +19,8 @@ void history_init(struct history *h, const char *model)
 void history_close(struct history *h)
 {
     free(h->operations);
+    free(h->waits);
+    free(h->cycles);
     strings_close(&h->strings);
     strings_close(&h->keys);
     *h = (struct history){0};
@@ -43,23 +45,45 @@ int64_t history_until(const struct history_clock *clock, int64_t from_ns, int64_
     return from_ns + ns - clock->margin_ns;
 }
 
+static int append(struct operation **list, size_t *count, size_t *room, const struct operation *op)
+{
+    if (*count == *room) {
+        size_t more = *room == 0 ? ROOM_FIRST : *room * 2;
+        struct operation *operations = realloc(*list, more * sizeof *operations);
+        if (operations == NULL) return HF_ENOMEM;
+        *list = operations;
+        *room = more;
+    }
+    (*list)[(*count)++] = *op;
+    return HF_OK;
+}
+
 static int add(struct history *h, const struct operation *op)
 {
-    if (h->count == HISTORY_OPERATIONS_MAX) {
+    if (h->count + h->wait_count == HISTORY_OPERATIONS_MAX) {
         (void)history_refuse(h,
                              "more than %d operations: record shorter runs, or split the file "
                              "by keys",
                              HISTORY_OPERATIONS_MAX);
         return HF_ETOOLARGE;
     }
-    if (h->count == h->room) {
-        size_t room = h->room == 0 ? ROOM_FIRST : h->room * 2;
-        struct operation *operations = realloc(h->operations, room * sizeof *operations);
-        if (operations == NULL) return HF_ENOMEM;
-        h->operations = operations;
-        h->room = room;
+    if (op->error == ERROR_NOTHING) return append(&h->waits, &h->wait_count, &h->wait_room, op);
+    return append(&h->operations, &h->count, &h->room, op);
+}
+
+/* The cycle of the line that was read last, for good. */
+static int keep_cycle(struct history *h, struct operation *op)
+{
+    op->cycle_at = (uint32_t)h->cycles_size;
+    op->cycle_count = (uint32_t)h->cycle_count;
+    if (h->cycles_size + h->cycle_count > h->cycles_room) {
+        size_t room = h->cycles_room == 0 ? ROOM_FIRST : h->cycles_room * 2;
+        uint32_t *cycles = realloc(h->cycles, room * sizeof *cycles);
+        if (cycles == NULL) return HF_ENOMEM;
+        h->cycles = cycles;
+        h->cycles_room = room;
     }
-    h->operations[h->count++] = *op;
+    for (size_t i = 0; i < h->cycle_count; i++) h->cycles[h->cycles_size++] = h->cycle[i];
     return HF_OK;
 }
 
@@ -74,7 +98,7 @@ static int count_key(struct history *h, uint32_t key)
 
 int history_line(struct history *h, struct slice line)
 {
-    struct operation op;
+    struct operation op = {0};
     bool taken = false;
     h->line++;
     if (line.size > HISTORY_LINE_BYTES_MAX) {
@@ -82,9 +106,11 @@ int history_line(struct history *h, struct slice line)
         return HF_ETOOLARGE;
     }
     int rv = history_parse(h, line, &op, &taken);
-    for (size_t i = 0; rv == HF_OK && taken && (i == 0 || i < h->name_count); i++) {
+    bool waited = op.error == ERROR_NOTHING && op.kind == KIND_ACQUIRE;
+    if (rv == HF_OK && taken) rv = keep_cycle(h, &op);
+    for (size_t i = 0; rv == HF_OK && (taken || waited) && (i == 0 || i < h->name_count); i++) {
         if (h->name_count > 0) op.key = h->names[i];
-        rv = count_key(h, op.key);
+        if (taken) rv = count_key(h, op.key);
         if (rv == HF_OK) rv = add(h, &op);
     }
     if (rv != HF_OK && rv != HF_EBADREQUEST && h->complaint[0] == '\0')

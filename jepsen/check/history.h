@@ -38,11 +38,20 @@ struct history {
     struct operation *operations;            /**< owned; after history_finish() by key and call */
     size_t count;                            /**< of them */
     size_t room;                             /**< for so many */
+    struct operation *waits;                 /**< owned: acquires that show nothing, in no order:
+                                                  they may have waited */
+    size_t wait_count;                       /**< of them */
+    size_t wait_room;                        /**< for so many */
     struct strings strings;                  /**< every name and value */
     struct strings keys;                     /**< the keys alone, to count them */
     struct history_clock clock;              /**< of the header */
     uint32_t names[HISTORY_NAMES_MAX];       /**< strings: of the line read last, if several */
     size_t name_count;                       /**< of them; 0 = it has one key */
+    uint32_t cycle[HISTORY_NAMES_MAX];       /**< strings: owners, of the line read last */
+    size_t cycle_count;                      /**< of them */
+    uint32_t *cycles;                        /**< owned: those of all lines, one behind the other */
+    size_t cycles_size;                      /**< of them */
+    size_t cycles_room;                      /**< for so many */
     uint32_t line;                           /**< read last, from 1 */
     uint32_t dropped;                        /**< lines of this model that show nothing */
     uint32_t others;                         /**< lines of other models, or of other types */

@@ -86,6 +86,7 @@ struct failure {
 static const struct failure failures[] = {
     {"busy", ERROR_BUSY, OF(ACQUIRE) | OF(UPGRADE), 1},
     {"already_held", ERROR_ALREADY_HELD, OF(ACQUIRE), 2},
+    {"deadlock", ERROR_DEADLOCK, OF(ACQUIRE), 2},
     {"not_held", ERROR_NOT_HELD, OF(LOCK_RENEW) | OF(RELEASE) | OF(DOWNGRADE) | OF(UPGRADE), 1},
     {"mismatch", ERROR_MISMATCH, OF(BEGIN), 1},
     {"unknown", ERROR_RECORD_UNKNOWN, OF(BEGIN), 2},
@@ -101,7 +102,7 @@ static const struct failure failures[] = {
 
 enum section { ARGS, ON_OK, ON_FAIL };
 
-enum field_type { INTEGER, FLAG, TEXT, WORD, NAMES };
+enum field_type { INTEGER, FLAG, TEXT, WORD, NAMES, OWNERS };
 
 struct field {
     enum section section;
@@ -134,9 +135,9 @@ struct field {
         section, name, WORD, AT(member), kinds, version, needed, 0, 0, words \
     }
 
-#define LIST(section, name, kinds, version)                        \
-    {                                                              \
-        section, name, NAMES, 0, kinds, version, false, 0, 0, NULL \
+#define LIST(section, name, type, kinds, version)                 \
+    {                                                             \
+        section, name, type, 0, kinds, version, false, 0, 0, NULL \
     }
 
 enum { COUNT_MAX = 65535, ATTEMPT_MAX = INT32_MAX, PERMITS_MAX = 1000000 };
@@ -152,7 +153,7 @@ static const struct field fields[] = {
     INT(ARGS, "token", token, WITH_TOKEN, 1, true, 1, INT64_MAX),
     INT(ARGS, "token", token, OF(RELEASE), 1, false, 1, INT64_MAX),
     STR(ARGS, "owner", owner, OF(ACQUIRE) | OF_HOLDERS | OF(BEGIN), 1, false),
-    LIST(ARGS, "names", OF(ACQUIRE) | OF_HOLDERS, 2),
+    LIST(ARGS, "names", NAMES, OF(ACQUIRE) | OF_HOLDERS, 2),
     INT(ARGS, "permits", permits, OF(ACQUIRE), 2, false, 1, PERMITS_MAX),
     INT(ARGS, "limit", limit, OF(ACQUIRE), 2, false, 1, PERMITS_MAX),
     ONE(ARGS, "mode", mode, OF(ACQUIRE), 2, false, modes),
@@ -186,6 +187,8 @@ static const struct field fields[] = {
     INT(ON_OK, "attempt", attempt, OF(BEGIN), 2, false, 1, ATTEMPT_MAX),
     STR(ON_OK, "value", value, OF(READ), 1, true),
 
+    LIST(ON_FAIL, "cycle", OWNERS, OF(ACQUIRE), 2),
+    BIT(ON_FAIL, "cut", cycle_is_cut, OF(ACQUIRE), 2, false),
     STR(ON_FAIL, "owner", shown_owner, OF(ACQUIRE), 1, false),
     INT(ON_FAIL, "token", shown_token, OF(ACQUIRE), 1, false, 1, INT64_MAX),
     INT(ON_FAIL, "token", shown_token, OF(BEGIN), 2, false, 1, INT64_MAX),
@@ -248,22 +251,23 @@ static int read_flag(struct history *h, const struct field *field, const json_t 
     return rv;
 }
 
-/* Several names at once: of this line there will be an operation for each. */
-static int read_names(struct history *h, const json_t *value)
+/* Several names at once (of this line there will be an operation for each), or a cycle of owners.
+ */
+static int read_list(struct history *h, const char *what, const json_t *value,
+                     uint32_t list[HISTORY_NAMES_MAX], size_t *size)
 {
     size_t count = json_array_size(value);
     if (count < 2 || count > HISTORY_NAMES_MAX)
-        return history_refuse(h, "\"names\" is not an array of 2 to %d names", HISTORY_NAMES_MAX);
-    h->name_count = 0;
+        return history_refuse(h, "\"%s\" is not an array of 2 to %d names", what,
+                              HISTORY_NAMES_MAX);
     for (size_t i = 0; i < count; i++) {
-        uint32_t name = 0;
-        int rv = read_text(h, "names", json_array_get(value, i), 1, HISTORY_KEY_BYTES_MAX, &name);
+        int rv = read_text(h, what, json_array_get(value, i), 1, HISTORY_KEY_BYTES_MAX, &list[i]);
         if (rv != HF_OK) return rv;
         for (size_t before = 0; before < i; before++) {
-            if (h->names[before] == name) return history_refuse(h, "\"names\" has one twice");
+            if (list[before] == list[i]) return history_refuse(h, "\"%s\" has one twice", what);
         }
-        h->names[h->name_count++] = name;
     }
+    *size = count;
     return HF_OK;
 }
 
@@ -287,7 +291,8 @@ static int read_field(struct history *h, const struct field *field, const json_t
         rv = read_word(h, field->name, value, field->words, &byte);
         if (rv == HF_OK) *at = byte;
         return rv;
-    case NAMES: return read_names(h, value);
+    case NAMES: return read_list(h, field->name, value, h->names, &h->name_count);
+    case OWNERS: return read_list(h, field->name, value, h->cycle, &h->cycle_count);
     case INTEGER: break;
     }
     rv = read_integer(h, field->name, value, field->least, field->most, &number);
@@ -416,6 +421,8 @@ static int check_names(struct history *h, struct operation *op)
     if (permits != (op->permits != 0) || permits != (op->limit != 0) || op->permits > op->limit)
         return history_refuse(h, "mode \"permits\", and it alone, has \"permits\" and a \"limit\", "
                                  "which is not less");
+    if (h->cycle_count > 0 && op->error != ERROR_DEADLOCK)
+        return history_refuse(h, "\"cycle\" belongs to a deadlock only");
     if (h->name_count == 0) return HF_OK;
     if (h->names[0] != op->key) return history_refuse(h, "\"key\" is not the first of \"names\"");
     /* Some name was held: nobody says which. */
@@ -533,7 +540,7 @@ int history_parse(struct history *h, struct slice bytes, struct operation *out, 
 {
     json_error_t error;
     *taken = false;
-    h->name_count = 0;
+    h->name_count = h->cycle_count = 0;
     json_t *line = json_loadb((const char *)bytes.data, bytes.size, JSON_REJECT_DUPLICATES, &error);
     if (line == NULL)
         return history_refuse(h, "not JSON: %s, at byte %d", error.text, error.position);

@@ -390,7 +390,7 @@ void lock_prepare(struct operation *operations, size_t *count)
     for (size_t i = 0; i < *count; i++) {
         struct operation *op = &operations[i];
         bool acquires = op->kind == KIND_ACQUIRE;
-        bool keep = op->useful_until_ns != LEFT_OUT;
+        bool keep = op->useful_until_ns != LEFT_OUT && op->error != ERROR_DEADLOCK;
         if (op->outcome == RESULT_UNKNOWN)
             keep = op->kind == KIND_RELEASE || op->kind == KIND_DOWNGRADE ||
                    (acquires && is_useful(op, &shown));

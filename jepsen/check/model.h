@@ -71,6 +71,10 @@ struct model {
     /** Leave out what can explain nothing, and set useful_until_ns. \param count In and out. */
     void (*prepare)(struct operation *operations, size_t *count);
 
+    /** Look for what is surely wrong between keys, before any of them. NULL: there is no such
+     * thing. \param complaint Out: a sentence, on false. */
+    bool (*whole)(const struct history *h, struct buffer *complaint);
+
     /** Look for what is surely wrong in O(n log n). \param complaint Out: a sentence, on false. */
     bool (*quick)(const struct key_history *key, struct buffer *complaint);
 

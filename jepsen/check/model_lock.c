@@ -425,6 +425,7 @@ const struct model model_lock = {
     .may_wait = sets_whatever_was,
     .rank = rank_of,
     .prepare = lock_prepare,
+    .whole = lock_whole,
     .quick = lock_quick,
     .describe = tell,
 };

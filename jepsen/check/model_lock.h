@@ -1,5 +1,5 @@
-/* The lock model's two halves: the steps (model_lock.c), and what is looked at before the search
- * (lock_before.c). For these two alone. */
+/* The lock model's parts: the steps (model_lock.c), what is looked at before the search
+ * (lock_before.c), and what is looked at between locks (lock_cycle.c). For these alone. */
 #ifndef JEPSEN_CHECK_MODEL_LOCK_H
 #define JEPSEN_CHECK_MODEL_LOCK_H
 
@@ -12,5 +12,8 @@ void lock_prepare(struct operation *operations, size_t *count);
 /** struct model's `quick`: one owner a token; tokens that rise in real time; grants that exclude
  * each other are not believed in at the same moment. */
 bool lock_quick(const struct key_history *key, struct buffer *complaint);
+
+/** struct model's `whole`: who is told of a deadlock can have been in one. */
+bool lock_whole(const struct history *h, struct buffer *complaint);
 
 #endif

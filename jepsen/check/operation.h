@@ -36,6 +36,7 @@ enum operation_error {
     ERROR_NOTHING,
     ERROR_BUSY,
     ERROR_ALREADY_HELD,
+    ERROR_DEADLOCK,
     ERROR_NOT_HELD,
     ERROR_MISMATCH,
     ERROR_STALE_TOKEN,
@@ -99,6 +100,8 @@ struct operation {
     uint32_t fingerprint;   /**< string */
     uint32_t response;      /**< string, of args or of the result */
     uint32_t value;         /**< string; 0 of a read = null */
+    uint32_t cycle_at;      /**< of a deadlock: where its owners begin in the history's cycles */
+    uint32_t cycle_count;   /**< of these owners; 0 = not told */
     uint8_t version;        /**< of the format: 1 or 2 */
     uint8_t kind;           /**< enum operation_kind */
     uint8_t outcome;        /**< enum operation_outcome */
@@ -113,6 +116,7 @@ struct operation {
     bool if_any;            /**< of a release or an abandon */
     bool held;              /**< of a query's result */
     bool inferred;          /**< its outcome is unknown, but what others saw shows that it was ok */
+    bool cycle_is_cut;      /**< the cycle has more owners than are told */
     bool abandoned;         /**< `response` is "failed 0 -" */
 };
 

@@ -18,9 +18,10 @@ static const char *kind_name(enum operation_kind kind)
 
 static const char *error_name(enum operation_error error)
 {
-    static const char *const names[] = {"",         "nothing",     "busy",        "already_held",
-                                        "not_held", "mismatch",    "stale_token", "conflict",
-                                        "unknown",  "key_expired", "seq_old",     "not_found"};
+    static const char *const names[] = {"",         "nothing",  "busy",        "already_held",
+                                        "deadlock", "not_held", "mismatch",    "stale_token",
+                                        "conflict", "unknown",  "key_expired", "seq_old",
+                                        "not_found"};
     return names[error];
 }
 

@@ -68,7 +68,6 @@ static bool find_word(int status, const char **word)
     case HF_ECANCELLED: *word = "canceled"; return true;
     case HF_EWAITTIMEOUT:
     case HF_EDELAYED:
-    case HF_EDEADLOCK:
     case HF_ESESSION: *word = "refused"; return true;
     default: return false;
     }

@@ -70,13 +70,19 @@ static int ask(struct worker *w, const struct worker_want *want, hf_grant *grant
     return worker_settle(w, rv, &request);
 }
 
-/* A cycle needs somebody who holds and waits. Who lost sight of a grant may hold it still. */
-static void look_at_deadlock(const struct worker *w, const struct worker_want *want)
+/* Refused: by whom? One who only waits may be in the way, too, and is not told by name. */
+static void end_refused(struct worker *w, struct journal_line *line, const struct worker_want *want,
+                        int status)
 {
-    if (w->held > 0 || w->owner > 0) return;
-    fprintf(stderr, "defect: acquire of %s by %s was answered DEADLOCK, but %s held nothing\n",
-            want->names[0], w->name, w->name);
-    _Exit(70);
+    const hf_refusal *refusal = hf_lock_refusal(w->lock);
+    const char *error = status == HF_EDEADLOCK ? "deadlock" : "refused";
+    bool shown = status == HF_EBUSY && refusal != NULL && refusal->holders_shown > 0;
+    if (shown && want->name_count == 1) {
+        snprintf(line->result, sizeof line->result, "\"token\":%" PRIu64,
+                 refusal->holders[0].fencing_token);
+        error = "busy";
+    }
+    worker_end(w, line, JOURNAL_FAIL, error);
 }
 
 static void end_granted(struct worker *w, struct journal_line *line, const struct worker_want *want,
@@ -104,10 +110,9 @@ int worker_acquire(struct worker *w, const struct worker_want *want, hf_grant *g
     int rv = ask(w, want, grant);
     if (rv == HF_OK) {
         end_granted(w, &line, want, grant);
-    } else if (rv == HF_EBUSY) {
-        worker_end(w, &line, JOURNAL_FAIL, want->among_several ? "refused" : "busy");
+    } else if (rv == HF_EBUSY || rv == HF_EDEADLOCK) {
+        end_refused(w, &line, want, rv);
     } else {
-        if (rv == HF_EDEADLOCK) look_at_deadlock(w, want);
         worker_end_status_of_grant(w, &line, rv);
         if (line.outcome == JOURNAL_UNKNOWN) worker_new_owner(w);
     }

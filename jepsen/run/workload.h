@@ -154,9 +154,7 @@ struct worker_want {
     int mode;                            /**< enum hf_mode */
     uint32_t permits;                    /**< HF_PERMITS: how many */
     uint32_t limit;                      /**< likewise: of how many */
-    bool among_several; /**< others ask for these names together with others: one that is free may
-                             be waited for, and a refusal says nothing of who holds it */
-    bool nested;        /**< asked for while something else is held */
+    bool nested;                         /**< asked for while something else is held */
 };
 
 /** ACQUIRE. \return HF_OK with a grant, or anything else without one. */

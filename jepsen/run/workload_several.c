@@ -29,7 +29,7 @@ static void want_forks(struct worker *w, const struct table *t, unsigned first, 
                        struct worker_want *want)
 {
     bool backwards = prng_below(&w->prng, 2) == 0;
-    *want = (struct worker_want){.name_count = count, .among_several = true};
+    *want = (struct worker_want){.name_count = count};
     for (unsigned i = 0; i < count; i++) {
         unsigned step = backwards ? count - 1 - i : i;
         want->names[i] = t->names[(first + step) % FORKS];

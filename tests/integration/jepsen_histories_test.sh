@@ -6,20 +6,23 @@
 begin "$1"
 
 # Lines come as "CLIENT CALL RET OP ARGS OUTCOME [RESULT]", times in ms, RET - = unknown; OUTCOME is
-# ok, unknown or an error. The key is always k; ids count up.
+# ok, unknown or an error. The key is k, but OP/KEY has another; ids count up.
 history() { # VERSION, lines on standard input
-    local id=0 client call ret op args outcome result rest
+    local id=0 client call ret op key args outcome result rest
     while read -r client call ret op args outcome result; do
         [ -n "$client" ] || continue
         id=$((id + 1))
+        key=k
+        case $op in */*) key=${op#*/} op=${op%/*} ;; esac
         case $outcome in
             ok) rest="\"ret\":${ret}000000,\"outcome\":\"ok\",\"result\":${result:-{\}}" ;;
             unknown) rest='"ret":null,"outcome":"unknown"' ;;
             *) rest="\"ret\":${ret}000000,\"outcome\":\"fail\",\"error\":\"$outcome\""
                rest="$rest,\"result\":${result:-{\}}" ;;
         esac
-        printf '{"v":%d,"id":%d,"client":"%s","op":"%s","key":"k","args":%s,"call":%d000000,%s}\n' \
-            "$1" "$id" "$client" "$op" "$args" "$call" "$rest"
+        printf '{"v":%d,"id":%d,"client":"%s","op":"%s","key":"%s",' \
+            "$1" "$id" "$client" "$op" "$key"
+        printf '"args":%s,"call":%d000000,%s}\n' "$args" "$call" "$rest"
     done > "$tmp/history"
 }
 
@@ -227,6 +230,48 @@ a 1 2 acquire {"ttl_ms":1000,"mode":"shared"} ok {"token":1}
 a 3 4 upgrade {"token":1} busy
 END
 judged 1 lock 'line 2'
+
+claim 'who is told of a deadlock held something, and the circle was one'
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000} ok {"token":1}
+b 3 4 acquire/l {"ttl_ms":1000} ok {"token":2}
+a 5 90 acquire/l {"ttl_ms":1000} ok {"token":3}
+b 10 20 acquire {"ttl_ms":1000} deadlock {"cycle":["b","a"]}
+b 30 40 release/l {"token":2} ok
+END
+judged 0 lock '2 keys'
+sed -i 's/"cycle":\["b","a"\]//' "$tmp/history"
+judged 0 lock
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000} ok {"token":1}
+b 3 4 acquire/l {"ttl_ms":1000} ok {"token":2}
+b 5 6 release/l {"token":2} ok
+b 10 20 acquire {"ttl_ms":1000} deadlock
+END
+judged 1 lock 'b was told of a deadlock at 0.020000000 (line 4), but b can have held nothing'
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000} ok {"token":1}
+b 3 4 acquire/l {"ttl_ms":1000} ok {"token":2}
+b 10 20 acquire {"ttl_ms":1000} deadlock {"cycle":["b","a"]}
+a 25 90 acquire/l {"ttl_ms":1000} busy {"token":2}
+END
+judged 1 lock 'but a can not have waited for the next'
+sed -i 's/"cycle":\["b","a"\]/&,"cut":1/' "$tmp/history"
+judged 0 lock # what a waits for, and who waits for b, is not told
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000} ok {"token":1}
+b 3 4 acquire/l {"ttl_ms":1000} ok {"token":2}
+a 5 22 acquire/l {"ttl_ms":1000} canceled
+b 10 20 acquire {"ttl_ms":1000} deadlock {"cycle":["b","a"]}
+END
+judged 0 lock '1 more that show nothing'
+history 2 << 'END'
+a 1 2 acquire {"ttl_ms":1000} ok {"token":1}
+b 3 4 acquire/l {"ttl_ms":1000,"mode":"permits","permits":1,"limit":2} ok {"token":2}
+a 5 90 acquire/l {"ttl_ms":1000} busy {"token":2}
+b 10 20 acquire {"ttl_ms":1000} deadlock {"cycle":["b","a"]}
+END
+judged 1 lock 'can have held nothing'
 
 claim 'an early end that the client learnt of is a failed renewal, and is seen'
 history 2 << 'END'

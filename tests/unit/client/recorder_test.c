@@ -141,6 +141,24 @@ static void test_permits_are_recorded(void **state)
     script_finish(&s, call, HF_OK);
 }
 
+/* A deadlock names its owners, the asker first; the rest of a long circle is cut. */
+static void test_deadlock_names_its_circle(void **state)
+{
+    (void)state;
+    struct call *call;
+    struct request *acquire = first_acquire(&call, FATE_CANCEL);
+    struct owner_item owners[2] = {{.session = 77, .owner = call->owner},
+                                   {.session = 3, .owner = 4}};
+    struct msg_deadlock deadlock = {.owners = {owners, 2}, .length = 3};
+    script_reply(&s, acquire, HF_EDEADLOCK, &deadlock);
+    expect("lock",
+           "\"acquire\",\"key\":\"a\",\"client\":\"test/0\"," CALLED
+           ",\"outcome\":\"fail\",\"error\":\"deadlock\",\"args\":{\"ttl_ms\":10000," OWNER
+           "},\"result\":{\"cycle\":[\"77/%" PRIu64 "\",\"3/4\"],\"cut\":1}",
+           TIMES(s.now_ns, s.now_ns), call->owner, call->owner);
+    script_finish(&s, call, HF_EDEADLOCK);
+}
+
 static void change_mode(uint16_t op, const char *word, uint64_t owner, int status, const char *end)
 {
     struct msg_change_mode change = {.fencing_token = 5, .owner = owner};
@@ -444,6 +462,7 @@ int main(void)
         CASE(several_names_are_one_line),
         CASE(several_names_that_are_not_granted),
         CASE(permits_are_recorded),
+        CASE(deadlock_names_its_circle),
         CASE(downgrade_and_upgrade_are_a_line_each),
         CASE(refusal_of_the_only_send_is_a_failure),
         CASE(refusal_after_a_lost_send_is_unknown),

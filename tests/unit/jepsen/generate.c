@@ -64,9 +64,10 @@ static const char *const status_names[] = {"",        "valid",     "stale",     
                                            "started", "takeover",  "in_progress", "completed",
                                            "none",    "retryable", "unknown",     "expired"};
 
-static const char *const error_names[] = {"",         "timeout",     "busy",        "already_held",
-                                          "not_held", "mismatch",    "stale_token", "conflict",
-                                          "unknown",  "key_expired", "seq_old",     "not_found"};
+static const char *const error_names[] = {"",         "timeout",  "busy",        "already_held",
+                                          "deadlock", "not_held", "mismatch",    "stale_token",
+                                          "conflict", "unknown",  "key_expired", "seq_old",
+                                          "not_found"};
 
 static const char *const end_names[] = {"done", "failed", "retryable"};
 

@@ -47,7 +47,10 @@ static void assert_refused(const char *model, const char *text, const char *word
     "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5,\"mode\":\"permits\",\"permits\":" #permits \
     ",\"limit\":" #limit "},"
 #define NAMES(names) "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5,\"names\":" names "},"
-#define FAIL(error)  "\"ret\":9,\"outcome\":\"fail\",\"error\":\"" error "\""
+#define DEADLOCK(cycle)                                                                            \
+    "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5}," FAIL("deadlock") ",\"result\":{\"cycle\":" cycle \
+                                                                   ",\"cut\":1}}"
+#define FAIL(error) "\"ret\":9,\"outcome\":\"fail\",\"error\":\"" error "\""
 
 /* Each operation of each model, as the tables of the format have them. */
 static void test_every_operation_is_taken(void **state)
@@ -71,6 +74,10 @@ static void test_every_operation_is_taken(void **state)
     assert_int_equal(h.operations[0].mode, HELD_PERMITS);
     assert_int_equal(h.operations[0].permits, 3);
     assert_int_equal(h.operations[0].limit, 4);
+    assert_taken("lock", V2 DEADLOCK("[\"a\",\"b\",\"c\"]"));
+    assert_int_equal(h.operations[0].cycle_count, 3);
+    assert_true(h.operations[0].cycle_is_cut);
+    assert_string_equal(strings_text(&h.strings, h.cycles[h.operations[0].cycle_at + 2]), "c");
     assert_taken("lock", V2 "\"op\":\"downgrade\",\"args\":{\"token\":7}," OK "}");
     assert_taken("lock",
                  V2 "\"op\":\"upgrade\",\"args\":{\"token\":7,\"owner\":\"o\"}," FAIL("busy") "}");
@@ -183,6 +190,12 @@ static const struct refusal refusals[] = {
     {"lock", V2 NAMES("[\"k\",3]") GRANTED "}", "\"names\" is not a string"},
     {"lock", V2 NAMES("[\"k\",\"l\",\"k\"]") GRANTED "}", "\"names\" has one twice"},
     {"lock", V2 NAMES("[\"l\",\"k\"]") GRANTED "}", "not the first of"},
+    {"lock", V2 DEADLOCK("[\"a\"]"), "\"cycle\" is not an array of 2 to 32 names"},
+    {"lock", V2 DEADLOCK("[\"a\",\"a\"]"), "\"cycle\" has one twice"},
+    {"lock",
+     V2 "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5}," FAIL("busy") ",\"result\":{\"cycle\":[\"a\","
+                                                                   "\"b\"]}}",
+     "\"cycle\" belongs to a deadlock"},
     {"lock", V2 "\"op\":\"downgrade\",\"args\":{\"token\":1}," FAIL("busy") "}", "no error of"},
     {"lock", V1 "\"op\":\"acquire\",\"args\":[]," OK "}", "\"args\" is not an object"},
     {"lock", V1 "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5}," OK ",\"result\":{\"token\":0}}",
