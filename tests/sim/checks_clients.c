@@ -100,7 +100,9 @@ static void look_at_read(struct sim_task *t, const struct call *call)
         if (check.verdict == CHECK_VALID && t->floor_index != 0)
             sim_fail("lock-%u: token %" PRIu64 " is valid for a read, and was over before it",
                      t->name, t->token);
-        if (check.verdict != CHECK_VALID && sim->swarm.rates_right &&
+        const struct history_token *what = history_token(&sim->history, t->token);
+        bool forced = what != NULL && what->forced != FORCED_NOT; /* its holder may not know yet */
+        if (check.verdict != CHECK_VALID && sim->swarm.rates_right && !forced &&
             is_valid_somewhere(sim, t->token))
             sim_fail("lock-%u: token %" PRIu64 " is over for a read, and valid for its holder",
                      t->name, t->token);
@@ -161,6 +163,7 @@ static uint64_t look_beside(struct sim_task *t, uint32_t lock, const struct sim_
 {
     const struct history_token *what = history_token(&t->client->sim->history, s->token);
     if (what == NULL || !lock_names_have(&what->names, lock)) return 0;
+    if (what->forced == FORCED_NOW) return 0; /* nobody waited until its holder knew */
     if (what->mode == t->mode && t->mode == MODE_PERMITS) return what->permits;
     if (what->mode == t->mode && t->mode == MODE_SHARED) return 0;
     sim_fail("lock-%u: client %u was told of token %" PRIu64 ", while token %" PRIu64
@@ -172,6 +175,8 @@ static uint64_t look_beside(struct sim_task *t, uint32_t lock, const struct sim_
 static void look_for_overlap(struct sim_task *t, uint32_t lock, const struct slot *own)
 {
     const struct sim *sim = t->client->sim;
+    const struct history_token *what = history_token(&sim->history, t->token);
+    if (what != NULL && what->forced == FORCED_NOW) return; /* and it was not told yet */
     uint64_t units = t->permits;
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
         const struct sim_client *c = &sim->clients[i];

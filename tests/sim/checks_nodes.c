@@ -11,6 +11,20 @@ enum {
     PASS_LATE_MS_MAX = 200, /* BUGGIFY makes passes late */
 };
 
+/* What apply goes by is what the log has set, on every server. */
+static void look_at_settings(const struct sim_node *n)
+{
+    const struct history *h = &n->sim->history;
+    for (unsigned i = 0; i < SETTING_COUNT; i++) {
+        const struct setting_info *info = setting_find((enum setting)i);
+        uint64_t value = machine_setting(n->replica->machine, (enum setting)i, info->initial);
+        if (value != h->settings[i])
+            sim_fail("server %u takes %s for %" PRIu64 " at entry %" PRIu64
+                     ", and the log has set %" PRIu64,
+                     n->index + 1, info->name, value, h->count, h->settings[i]);
+    }
+}
+
 static void apply_seen(struct sim_node *n)
 {
     const struct replica *r = n->replica;
@@ -25,6 +39,7 @@ static void apply_seen(struct sim_node *n)
     }
     struct hash128 digest = store_digest(n->store);
     history_at(h, n->index, r->applied_index, digest);
+    if (r->applied_index == h->count) look_at_settings(n);
     trace_mix(&n->sim->trace, r->applied_index);
     trace_mix(&n->sim->trace, digest.low);
 }

@@ -237,6 +237,16 @@ static bool tell_loss(struct sim_client *c)
     return true;
 }
 
+static bool tell_asked(struct sim_client *c)
+{
+    struct grant_asked asked;
+    if (!core_take_asked(&c->core, &asked, client_now(c))) return false;
+    trace_line(&c->sim->trace, 'c', c->index + 1, "asked back",
+               "token %" PRIu64 " left %" PRIu64 " ms", asked.token, asked.left_ms);
+    for (uint32_t i = 0; i < client_task_count(c); i++) task_asked(&c->tasks[i], asked.token);
+    return true;
+}
+
 static bool run_tasks(struct sim_client *c)
 {
     bool any = false;
@@ -258,6 +268,7 @@ static void step(struct sim_client *c)
         if (any) core_tick(&c->core, client_now(c));
         while (take_finished(c)) any = true;
         while (tell_loss(c)) any = true;
+        while (tell_asked(c)) any = true;
         any = run_tasks(c) || any;
         any = follow(c) || any;
         for (uint32_t t = 0; t < client_task_count(c); t++) task_note_session(&c->tasks[t]);

@@ -33,6 +33,8 @@ void history_init(struct history *h, struct trace *trace)
     if (rv == HF_OK) rv = machine_open(h->store, &h->machine);
     if (rv == HF_OK) rv = arena_init(&h->arena, ARENA_BYTES);
     HF_ASSERT(rv == HF_OK);
+    for (unsigned i = 0; i < SETTING_COUNT; i++)
+        h->settings[i] = setting_find((enum setting)i)->initial;
     h->answer_places = PLACES_FIRST;
     h->answers = must(calloc(h->answer_places, sizeof *h->answers));
     h->ops = must(calloc(ENTRY_OPS_MAX, sizeof *h->ops));

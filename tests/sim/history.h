@@ -14,11 +14,15 @@
 #define TESTS_SIM_HISTORY_H
 
 #include "machine/machine.h"
+#include "machine/settings.h"
 #include "raft/log_entry.h"
 #include "tests/sim/history_locks.h"
 #include "tests/sim/swarm.h"
 
-enum { HISTORY_NOBODY = UINT32_MAX };
+enum { HISTORY_NOBODY = UINT32_MAX, HISTORY_FROZEN_MAX = 64, HISTORY_PREFIX_BYTES = 16 };
+
+/* How a grant was ended by an administrator. */
+enum history_force { FORCED_NOT, FORCED_WAITS, FORCED_NOW };
 
 /* Entries that a leader may have in flight, and so not have applied when it proposes another. */
 enum { HISTORY_DUE_KEPT = 64 };
@@ -56,6 +60,7 @@ struct history_token {
     uint32_t thing;          /* an attempt's record */
     bool attempt;            /* of a record */
     bool abandoned;          /* given back: its lease is over at once */
+    uint8_t forced;          /* a grant: enum history_force */
 };
 
 struct history_lock {
@@ -72,6 +77,7 @@ struct history_record {
     uint64_t changed_ms; /* cluster time of the last change that was seen */
     uint64_t print;      /* hash of the fingerprint that it was begun with */
     uint64_t retain_ms;  /* kept for so long once it has ended */
+    uint64_t gone_ms;    /* of a tombstone: when it goes, cluster time */
     uint8_t takeover;    /* enum takeover_policy */
     uint8_t state;       /* enum record_state, as far as answers and the log's time tell */
     uint8_t outcome;     /* of a tombstone: what it ended as */
@@ -104,6 +110,29 @@ struct history_woken {
     size_t bytes;
     int status;
     uint8_t flags;
+};
+
+/* What administrators did, and what came of it. */
+enum history_act {
+    ACT_FROZEN,     /* a prefix */
+    ACT_THAWED,     /* likewise */
+    ACT_FORCED,     /* a grant, and its holder is waited for */
+    ACT_FORCED_NOW, /* and is not */
+    ACT_KNOWN,      /* its holder has acknowledged it */
+    ACT_ASKED,      /* a grant is asked back */
+    ACT_GRACE_OVER, /* and is forced */
+    ACT_ALARM,      /* and is overdue */
+    ACT_SET,        /* a setting */
+    HISTORY_ACTS,   /* how many there are */
+};
+
+/** A kind's name, for people. */
+const char *history_act_name(enum history_act act);
+
+/* A prefix under which nothing new begins. */
+struct history_prefix {
+    char text[HISTORY_PREFIX_BYTES];
+    size_t bytes;
 };
 
 struct trace;
@@ -141,14 +170,20 @@ struct history {
     struct buffer woken_bytes;         /* their answers' */
     struct history_lock locks[SIM_LOCKS_MAX + SIM_CLIENTS_MAX];
     struct history_record records[SIM_RECORDS_MAX];
-    uint64_t completed_count; /* for people */
-    uint64_t granted_count;   /* likewise */
-    uint64_t takeover_count;  /* likewise */
-    uint64_t reopened_count;  /* likewise: records */
-    uint64_t erased_count;    /* likewise */
-    uint64_t deadlock_count;  /* likewise */
-    uint64_t waited_ms_max;   /* likewise: cluster time that a grant has waited for */
-    uint64_t expired_count;   /* sessions that ended by their lease */
+    struct history_prefix frozen[HISTORY_FROZEN_MAX];
+    uint32_t frozen_count;              /* of them */
+    uint64_t looked_ms;                 /* cluster time of the last look at graces */
+    uint64_t settings[SETTING_COUNT];   /* values, as the log has set them */
+    uint64_t set_counts[SETTING_COUNT]; /* how often */
+    uint64_t completed_count;           /* for people */
+    uint64_t granted_count;             /* likewise */
+    uint64_t takeover_count;            /* likewise */
+    uint64_t reopened_count;            /* likewise: records */
+    uint64_t erased_count;              /* likewise */
+    uint64_t act_counts[HISTORY_ACTS];  /* likewise */
+    uint64_t deadlock_count;            /* likewise */
+    uint64_t waited_ms_max;             /* likewise: cluster time that a grant has waited for */
+    uint64_t expired_count;             /* sessions that ended by their lease */
     /* A session was found to have ended: not by CLOSE. */
     void (*expired_cb)(void *data, uint64_t session);
     /* An entry was applied for the first time. */
@@ -190,6 +225,23 @@ void history_record_answered(struct history *h, struct history_answer *a, struct
 
 /** A sweep begins: whose retention is over. */
 void history_records_sweep(struct history *h, uint64_t at_ms);
+
+/* history_admin.c */
+
+/** An op of an administrator, or one that tells or acknowledges, was answered; any other one is let
+ * pass. As history_answered(). */
+void history_admin_answered(struct history *h, const struct history_answer *a, struct slice request,
+                            const struct machine_reply *reply);
+
+/** A sweep begins, and sessions and hold_max have ended what they end: whose grace is over. */
+void history_admin_sweep(struct history *h, uint64_t now_ms);
+
+/** Nothing begins under this name. */
+bool history_is_frozen(const struct history *h, struct slice name);
+
+/** The session that is alive, or NULL. What a token is of, to be changed, or NULL. */
+const struct history_session *history_session(const struct history *h, uint64_t session);
+struct history_token *history_find_token(struct history *h, uint64_t token);
 
 /* history_models.c: what answers mean. */
 

@@ -2,8 +2,8 @@
  *
  *   - FORCE and REVOKE are about the current token of that very lock, and else STALE_TOKEN
  *   - a forced grant is over in all of its names, and its units stay taken until its session has
- *     acknowledged the loss (KEEP, RELEASE or ABANDON), has ended, or its lease, as it stood, is
- *     over; FORCE now = 1 waits for nothing
+ *     acknowledged the loss (KEEP, ABANDON, RELEASE of what was acquired once), has ended, or its
+ * lease, as it stood, is over; FORCE now = 1 waits for nothing
  *   - KEEP and RESUME tell a session what is asked back of it, with what is left of the grace, and
  *     what was forced, and nothing else
  *   - at the grace's end the grant is forced, or stays where an alarm was asked for
@@ -19,6 +19,14 @@
 #include "tests/sim/history.h"
 
 enum { NAME_BYTES = 16 };
+
+const char *history_act_name(enum history_act act)
+{
+    static const char *const names[HISTORY_ACTS] = {
+        "frozen", "thawed", "forced", "forced-now", "known", "asked", "grace-over", "alarm", "set"};
+    HF_ASSERT(act < HISTORY_ACTS);
+    return names[act];
+}
 
 static uint64_t now_ms(const struct history *h)
 {
@@ -56,6 +64,7 @@ static void force_in(struct history *h, struct lock_rules *l, size_t at, bool wa
                                                         .token = g.token,
                                                         .mode = g.ask.mode,
                                                         .units = g.ask.permits,
+                                                        .count = g.count,
                                                         .until_ms = s->until_ms};
 }
 
@@ -75,18 +84,20 @@ static void forced(struct history *h, struct slice request, int status)
         struct lock_rules *l = rules_of(h, names.items[i]);
         force_in(h, l, lock_rules_find(l, force.fencing_token), force.now == 0, now_ms(h));
     }
-    h->force_count++;
+    h->act_counts[force.now == 0 ? ACT_FORCED : ACT_FORCED_NOW]++;
 }
 
-/* Its holder knows that the token is over. */
-static void acknowledge(struct history *h, uint64_t session, uint64_t token)
+/* Its holder knows that the token is over; of one that was acquired more often than `count_most` it
+ * may not. */
+static void acknowledge(struct history *h, uint64_t session, uint64_t token, uint64_t count_most)
 {
     for (uint32_t lock = 0; lock < HF_ARRAY_COUNT(h->locks); lock++) {
         struct lock_rules *l = rules_of(h, lock);
         for (size_t i = l->forced_count; i > 0; i--) {
             const struct lock_forced *f = &l->forced[i - 1];
-            if (f->session == session && f->token == token)
-                l->forced[i - 1] = l->forced[--l->forced_count];
+            if (f->session != session || f->token != token || f->count > count_most) continue;
+            l->forced[i - 1] = l->forced[--l->forced_count];
+            h->act_counts[ACT_KNOWN]++;
         }
     }
 }
@@ -111,7 +122,7 @@ static void revoked(struct history *h, struct slice request, int status)
         part->grace_ms = now_ms(h) + revoke.grace_ms;
         part->alarm = revoke.then == REVOKE_THEN_ALARM;
     }
-    h->revoke_count++;
+    h->act_counts[ACT_ASKED]++;
 }
 
 static void sweep_grants(struct history *h, uint32_t lock, uint64_t at_ms)
@@ -121,9 +132,9 @@ static void sweep_grants(struct history *h, uint32_t lock, uint64_t at_ms)
         const struct lock_grant *g = &l->grants[i - 1];
         bool first = g->ask.names.items[0] == lock; /* of its names: counted once */
         if (g->grace_ms == 0 || g->grace_ms > at_ms) continue;
-        if (first && g->alarm && g->grace_ms > h->looked_ms) h->alarm_count++;
+        if (first && g->alarm && g->grace_ms > h->looked_ms) h->act_counts[ACT_ALARM]++;
         if (g->alarm) continue;
-        if (first) h->force_count++;
+        if (first) h->act_counts[ACT_GRACE_OVER]++;
         force_in(h, l, i - 1, true, at_ms);
     }
 }
@@ -211,13 +222,13 @@ static void look_at_acknowledged(struct history *h, const struct history_answer 
     if (a->op == OP_CODE_KEEP && status == HF_OK) {
         history_decode(h, &msg_keep_type, request, &keep);
         for (uint32_t i = 0; i < keep.losses_acked.count; i++)
-            acknowledge(h, a->session, keep.losses_acked.items[i]);
+            acknowledge(h, a->session, keep.losses_acked.items[i], UINT64_MAX);
     } else if (a->op == OP_CODE_RELEASE && gone) {
         history_decode(h, &msg_release_type, request, &release);
-        acknowledge(h, a->session, release.fencing_token);
+        acknowledge(h, a->session, release.fencing_token, 1);
     } else if (a->op == OP_CODE_ABANDON && gone) {
         history_decode(h, &msg_abandon_type, request, &abandon);
-        acknowledge(h, a->session, abandon.fencing_token);
+        acknowledge(h, a->session, abandon.fencing_token, UINT64_MAX);
     }
 }
 
@@ -273,8 +284,8 @@ static void frozen(struct history *h, bool thaws, struct slice request, int stat
         HF_ASSERT(freeze.prefix.size <= sizeof p->text);
         memcpy(p->text, freeze.prefix.data, freeze.prefix.size);
         p->bytes = freeze.prefix.size;
-        h->freeze_count++;
     }
+    h->act_counts[thaws ? ACT_THAWED : ACT_FROZEN]++;
     settle_frozen(h);
 }
 
@@ -295,6 +306,7 @@ static void set(struct history *h, struct slice request, const struct machine_re
                  " and %" PRIu64,
                  setting_find(at)->name, h->settings[at], count, answer.before, answer.changes);
     h->settings[at] = set.value;
+    h->act_counts[ACT_SET]++;
 }
 
 /* ------------------------------------------------------------------ all */

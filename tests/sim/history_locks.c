@@ -23,7 +23,7 @@ static const struct lock_rules *rules_at(const struct history *h, uint32_t lock)
 }
 
 /* Room for one more. */
-static void *make_room(void *items, size_t count, size_t *places, size_t bytes)
+void *lock_rules_room(void *items, size_t count, size_t *places, size_t bytes)
 {
     if (count < *places) return items;
     *places = *places == 0 ? PLACES_FIRST : *places * 2;
@@ -37,6 +37,7 @@ void lock_rules_close(struct lock_rules *l)
     free(l->grants);
     free(l->waiters);
     free(l->lost);
+    free(l->forced);
     *l = (struct lock_rules){0};
 }
 
@@ -48,14 +49,24 @@ static uint64_t units_taken(const struct lock_rules *l)
     uint64_t units = 0;
     for (size_t i = 0; i < l->grant_count; i++) units += l->grants[i].ask.permits;
     for (size_t i = 0; i < l->lost_count; i++) units += l->lost[i].units;
+    for (size_t i = 0; i < l->forced_count; i++) units += l->forced[i].units;
     return units;
+}
+
+/* A holder that was forced may believe in it still. */
+static bool is_forced_against(const struct lock_rules *l, uint64_t mode)
+{
+    bool against = mode == MODE_EXCLUSIVE && l->forced_count > 0;
+    for (size_t i = 0; i < l->forced_count; i++)
+        against = against || l->forced[i].mode == MODE_EXCLUSIVE;
+    return against;
 }
 
 /* May it be granted beside those that hold, with those delays? */
 static bool is_free_for(const struct lock_rules *l, const struct lock_ask *ask, uint64_t now_ms)
 {
     bool held = l->grant_count > 0;
-    if (l->delay_ms > now_ms) return false;
+    if (l->frozen || l->delay_ms > now_ms || is_forced_against(l, ask->mode)) return false;
     if (ask->mode == MODE_EXCLUSIVE)
         return !held && l->lost_count == 0 && l->shared_delay_ms <= now_ms;
     if (held && l->grants[0].ask.mode != ask->mode) return false;
@@ -80,7 +91,8 @@ static uint64_t limit_of(const struct lock_ask *ask)
 /* It goes when nothing at all is held, delayed or waited for. Whoever comes next looks first. */
 static void settle_limit(struct lock_rules *l, uint64_t now_ms)
 {
-    bool delayed = l->lost_count > 0 || l->delay_ms > now_ms || l->shared_delay_ms > now_ms;
+    bool delayed = l->lost_count > 0 || l->forced_count > 0 || l->delay_ms > now_ms ||
+                   l->shared_delay_ms > now_ms;
     if (l->grant_count == 0 && first_waiter(l) == NULL && !delayed) l->limit = 0;
 }
 
@@ -96,7 +108,7 @@ static void delay(struct lock_rules *l, const struct lock_ask *ask, uint64_t now
     uint64_t until_ms = now_ms + ask->delay_ms;
     if (ask->delay_ms == 0) return;
     if (ask->mode == MODE_PERMITS) {
-        l->lost = make_room(l->lost, l->lost_count, &l->lost_places, sizeof *l->lost);
+        l->lost = lock_rules_room(l->lost, l->lost_count, &l->lost_places, sizeof *l->lost);
         l->lost[l->lost_count++] = (struct lock_lost){.units = ask->permits, .until_ms = until_ms};
         return;
     }
@@ -104,7 +116,7 @@ static void delay(struct lock_rules *l, const struct lock_ask *ask, uint64_t now
     if (until_ms > *delay_ms) *delay_ms = until_ms;
 }
 
-static void end_grant(struct lock_rules *l, size_t at, bool lost, uint64_t now_ms)
+void lock_rules_end(struct lock_rules *l, size_t at, bool lost, uint64_t now_ms)
 {
     if (lost) delay(l, &l->grants[at].ask, now_ms);
     l->grants[at] = l->grants[--l->grant_count];
@@ -116,7 +128,10 @@ static void end_session(struct lock_rules *l, uint64_t session, bool lost, uint6
         if (l->waiters[i].ask.session == session) l->waiters[i].over = true;
     }
     for (size_t i = l->grant_count; i > 0; i--) {
-        if (l->grants[i - 1].ask.session == session) end_grant(l, i - 1, lost, now_ms);
+        if (l->grants[i - 1].ask.session == session) lock_rules_end(l, i - 1, lost, now_ms);
+    }
+    for (size_t i = l->forced_count; i > 0; i--) {
+        if (l->forced[i - 1].session == session) l->forced[i - 1] = l->forced[--l->forced_count];
     }
 }
 
@@ -136,7 +151,7 @@ static void sweep_lock(struct lock_rules *l, uint64_t now_ms)
     }
     for (size_t i = l->grant_count; i > 0; i--) {
         uint64_t until_ms = l->grants[i - 1].hold_until_ms;
-        if (until_ms != 0 && until_ms <= now_ms) end_grant(l, i - 1, true, now_ms);
+        if (until_ms != 0 && until_ms <= now_ms) lock_rules_end(l, i - 1, true, now_ms);
     }
 }
 
@@ -147,9 +162,10 @@ void history_locks_sweep(struct history *h, uint64_t now_ms)
     }
     for (uint32_t lock = 0; lock < HF_ARRAY_COUNT(h->locks); lock++)
         sweep_lock(rules_of(h, lock), now_ms);
+    history_admin_sweep(h, now_ms);
 }
 
-static size_t find_grant(const struct lock_rules *l, uint64_t token)
+size_t lock_rules_find(const struct lock_rules *l, uint64_t token)
 {
     size_t at = 0;
     while (at < l->grant_count && l->grants[at].token != token) at++;
@@ -160,7 +176,7 @@ static void end_in(struct history *h, uint32_t lock, uint64_t session, uint64_t 
                    uint64_t token, uint64_t count_left)
 {
     struct lock_rules *l = rules_of(h, lock);
-    size_t at = find_grant(l, token);
+    size_t at = lock_rules_find(l, token);
     const char *what = owner == 0 ? "ABANDON" : "RELEASE";
     if (at == l->grant_count)
         sim_fail("lock-%u: %s of token %" PRIu64 " is answered OK, and that grant is over", lock,
@@ -172,7 +188,8 @@ static void end_in(struct history *h, uint32_t lock, uint64_t session, uint64_t 
     if (owner != 0 && --g->count != count_left)
         sim_fail("lock-%u: %" PRIu64 " releases of token %" PRIu64 " are left, not %" PRIu64, lock,
                  g->count, token, count_left);
-    if (owner == 0 || count_left == 0) end_grant(l, at, owner == 0, machine_time_ms(h->machine));
+    if (owner == 0 || count_left == 0)
+        lock_rules_end(l, at, owner == 0, machine_time_ms(h->machine));
 }
 
 void history_lock_ended(struct history *h, const struct lock_names *names, uint64_t session,
@@ -186,7 +203,7 @@ void history_lock_kept(const struct history *h, const struct lock_names *names, 
                        uint64_t owner, uint64_t token)
 {
     const struct lock_rules *l = rules_at(h, names->items[0]);
-    size_t at = find_grant(l, token);
+    size_t at = lock_rules_find(l, token);
     if (at == l->grant_count) return;
     const struct lock_ask *ask = &l->grants[at].ask;
     if (ask->session == session && ask->owner == owner)
@@ -260,6 +277,9 @@ static int right_answer(const struct history *h, const struct lock_ask *ask)
     const struct lock_grant *own = find_first_own(h, ask);
     if (owner_waits(h, ask)) return HF_EOWNERWAITING;
     if (own != NULL) return ask->reentrant && is_same_wish(&own->ask, ask) ? HF_OK : HF_EALREADY;
+    for (uint32_t i = 0; i < ask->names.count; i++) {
+        if (rules_at(h, ask->names.items[i])->frozen) return HF_EFROZEN;
+    }
     if (limit_differs(h, ask)) return HF_ELIMIT;
     if (is_grantable(h, ask)) return HF_OK;
     return ask->wait_ms > 0 && history_cycle_length(h, ask) > 0 ? HF_EDEADLOCK : HF_EBUSY;
@@ -278,12 +298,13 @@ static _Noreturn void fail_answer(const struct history *h, const struct lock_ask
     const struct lock_rules *l = rules_at(h, lock);
     const struct lock_waiter *first = first_waiter(l);
     sim_fail("lock-%u: session %" PRIu64 " seq %" PRIu64 ", mode %" PRIu64 ", %u names, is told %s,"
-             " and %s is right: %zu holders, %" PRIu64 " units taken, first waiter session %" PRIu64
-             " seq %" PRIu64 ", lock-delay left %" PRIu64 " ms",
+             " and %s is right: %zu holders, %zu forced, %" PRIu64
+             " units taken, first waiter session %" PRIu64 " seq %" PRIu64
+             ", lock-delay left %" PRIu64 " ms",
              lock, ask->session, ask->seq, ask->mode, ask->names.count, told,
-             right == HF_EBUSY ? "to wait" : status_name(right), l->grant_count, units_taken(l),
-             first != NULL ? first->ask.session : 0, first != NULL ? first->ask.seq : 0,
-             l->delay_ms > now_ms ? l->delay_ms - now_ms : 0);
+             right == HF_EBUSY ? "to wait" : status_name(right), l->grant_count, l->forced_count,
+             units_taken(l), first != NULL ? first->ask.session : 0,
+             first != NULL ? first->ask.seq : 0, l->delay_ms > now_ms ? l->delay_ms - now_ms : 0);
 }
 
 /* DELAYED only if nobody holds what a delay keeps it out of. */
@@ -322,7 +343,7 @@ static void park(struct history *h, const struct lock_ask *ask)
     for (uint32_t i = 0; i < ask->names.count; i++) {
         struct lock_rules *l = rules_of(h, ask->names.items[i]);
         use_limit(l, ask);
-        l->waiters = make_room(l->waiters, l->waiter_count, &l->waiter_places, sizeof w);
+        l->waiters = lock_rules_room(l->waiters, l->waiter_count, &l->waiter_places, sizeof w);
         l->waiters[l->waiter_count++] = w;
     }
 }
@@ -331,7 +352,7 @@ void history_lock_asked(struct history *h, const struct lock_ask *ask, int statu
 {
     bool busy = waits || status == HF_EBUSY || status == HF_EDELAYED;
     bool other = status != HF_OK && status != HF_EALREADY && status != HF_ELIMIT &&
-                 status != HF_EOWNERWAITING && status != HF_EDEADLOCK;
+                 status != HF_EOWNERWAITING && status != HF_EDEADLOCK && status != HF_EFROZEN;
     if (other && !busy) return; /* its session, a quota */
     for (uint32_t i = 0; i < ask->names.count; i++)
         settle_limit(rules_of(h, ask->names.items[i]), machine_time_ms(h->machine));
@@ -363,7 +384,7 @@ void history_lock_already(const struct history *h, const struct lock_ask *ask,
 
 static bool is_alone(const struct lock_rules *l, uint64_t now_ms)
 {
-    return l->grant_count == 1 && l->shared_delay_ms <= now_ms;
+    return l->grant_count == 1 && l->shared_delay_ms <= now_ms && l->forced_count == 0;
 }
 
 static int right_change(const struct history *h, const struct lock_grant *g, uint64_t mode)
@@ -386,7 +407,7 @@ static void change_grant(struct history *h, const struct lock_names *names, uint
 {
     for (uint32_t i = 0; i < names->count; i++) {
         struct lock_rules *l = rules_of(h, names->items[i]);
-        struct lock_ask *ask = &l->grants[find_grant(l, token)].ask;
+        struct lock_ask *ask = &l->grants[lock_rules_find(l, token)].ask;
         ask->mode = mode;
         use_limit(l, ask);
     }
@@ -396,7 +417,7 @@ void history_lock_changed(struct history *h, const struct lock_names *names, uin
                           uint64_t owner, uint64_t token, uint64_t mode, int status)
 {
     const struct lock_rules *l = rules_at(h, names->items[0]);
-    size_t at = find_grant(l, token);
+    size_t at = lock_rules_find(l, token);
     bool stands = at < l->grant_count;
     bool own = stands && l->grants[at].ask.session == session && l->grants[at].ask.owner == owner;
     bool refused = status == HF_EBADREQUEST || status == HF_EOWNERWAITING || status == HF_ELIMIT ||
@@ -480,7 +501,7 @@ static const struct lock_grant *put_grant(struct history *h, const struct lock_a
     for (uint32_t i = 0; i < ask->names.count; i++) {
         struct lock_rules *l = rules_of(h, ask->names.items[i]);
         use_limit(l, ask);
-        l->grants = make_room(l->grants, l->grant_count, &l->grant_places, sizeof g);
+        l->grants = lock_rules_room(l->grants, l->grant_count, &l->grant_places, sizeof g);
         last = &l->grants[l->grant_count++];
         l->grants[l->grant_count - 1] = g;
     }
@@ -493,7 +514,7 @@ static const struct lock_grant *count_again(struct history *h, const struct lock
     const struct lock_grant *last = NULL;
     for (uint32_t i = 0; i < ask->names.count; i++) {
         struct lock_rules *l = rules_of(h, ask->names.items[i]);
-        size_t at = find_grant(l, token);
+        size_t at = lock_rules_find(l, token);
         if (at == l->grant_count)
             sim_fail("lock-%u: token %" PRIu64 " is granted again, and is over",
                      ask->names.items[i], token);
@@ -523,9 +544,11 @@ const struct lock_grant *history_lock_served(struct history *h, const struct loc
         struct lock_rules *l = rules_of(h, names->items[i]);
         w = take_waiter(l, names->items[i], session, seq);
         if (!is_free_for(l, &w.ask, now_ms))
-            sim_fail("lock-%u: token %" PRIu64 " is granted beside %zu holders, %" PRIu64
-                     " units taken, lock-delay left %" PRIu64 " ms, of SHARED ones %" PRIu64 " ms",
-                     names->items[i], token, l->grant_count, units_taken(l),
+            sim_fail("lock-%u%s: token %" PRIu64 " is granted beside %zu holders and %zu that were "
+                     "forced, %" PRIu64 " units taken, lock-delay left %" PRIu64
+                     " ms, of SHARED ones %" PRIu64 " ms",
+                     names->items[i], l->frozen ? ", frozen" : "", token, l->grant_count,
+                     l->forced_count, units_taken(l),
                      l->delay_ms > now_ms ? l->delay_ms - now_ms : 0,
                      l->shared_delay_ms > now_ms ? l->shared_delay_ms - now_ms : 0);
     }

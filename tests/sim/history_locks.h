@@ -13,6 +13,10 @@
  *     and by nothing else, in all of its names; and its own release ends it
  *   - after each entry nobody stands first in all of its queues that could be granted
  *
+ *   - a grant that was forced, or whose grace is over, keeps its units until its holder knows, or
+ * its session's lease, as it stood, is over (history_admin.c); under a frozen prefix nobody is
+ *     granted anything
+ *
  * A grant or waiter of several names stands in the rules of each of its locks. */
 #ifndef TESTS_SIM_HISTORY_LOCKS_H
 #define TESTS_SIM_HISTORY_LOCKS_H
@@ -51,12 +55,24 @@ struct lock_grant {
     uint64_t token;
     uint64_t count;         /* releases that it needs */
     uint64_t hold_until_ms; /* 0 = no hold_max */
+    uint64_t grace_ms;      /* it is asked back until then, cluster time; 0 = it is not */
+    bool alarm;             /* and stays at the grace's end */
 };
 
 /* Permits that were lost: taken until the first sweep at that time or later. */
 struct lock_lost {
     uint64_t units;
     uint64_t until_ms;
+};
+
+/* A grant that was forced, and its holder may not know. */
+struct lock_forced {
+    uint64_t session;
+    uint64_t token;
+    uint64_t mode;     /* enum lock_mode */
+    uint64_t units;    /* of PERMITS */
+    uint64_t count;    /* acquisitions that it had */
+    uint64_t until_ms; /* of its session's lease, as it stood */
 };
 
 struct lock_rules {
@@ -69,10 +85,20 @@ struct lock_rules {
     struct lock_lost *lost;      /* owned */
     size_t lost_count;           /* of them */
     size_t lost_places;          /* allocated */
+    struct lock_forced *forced;  /* owned */
+    size_t forced_count;         /* of them */
+    size_t forced_places;        /* allocated */
+    bool frozen;                 /* its prefix is */
     uint64_t limit;              /* in use; 0 = none, UINT64_MAX = SHARED's */
     uint64_t delay_ms;           /* cluster time until which nothing is granted */
     uint64_t shared_delay_ms;    /* likewise, nothing EXCLUSIVE */
 };
+
+/* Between history_locks.c and history_admin.c: the grant of a token, grant_count if it is none; end
+ * it; room for one more of `count` items. */
+size_t lock_rules_find(const struct lock_rules *l, uint64_t token);
+void lock_rules_end(struct lock_rules *l, size_t at, bool lost, uint64_t now_ms);
+void *lock_rules_room(void *items, size_t count, size_t *places, size_t bytes);
 
 /** Free. */
 void lock_rules_close(struct lock_rules *l);

@@ -47,7 +47,7 @@ const struct history_token *history_token(const struct history *h, uint64_t toke
     return &h->tokens[counter];
 }
 
-static struct history_token *find_token(struct history *h, uint64_t token)
+struct history_token *history_find_token(struct history *h, uint64_t token)
 {
     uint64_t counter = counter_of(token);
     return counter < h->token_count ? &h->tokens[counter] : NULL;
@@ -79,12 +79,17 @@ static struct history_session *find_session(struct history *h, uint64_t session)
     return NULL;
 }
 
-bool history_session_is_alive(const struct history *h, uint64_t session)
+const struct history_session *history_session(const struct history *h, uint64_t session)
 {
     for (uint32_t i = 0; i < h->session_count; i++) {
-        if (h->sessions[i].id == session) return true;
+        if (h->sessions[i].id == session) return &h->sessions[i];
     }
-    return false;
+    return NULL;
+}
+
+bool history_session_is_alive(const struct history *h, uint64_t session)
+{
+    return history_session(h, session) != NULL;
 }
 
 static void drop_session(struct history *h, struct history_session *s)
@@ -235,7 +240,7 @@ static void changed(struct history *h, const struct history_answer *a, struct sl
     struct msg_change_mode change;
     history_decode(h, &msg_change_mode_type, request, &change);
     uint64_t mode = a->op == OP_CODE_UPGRADE ? MODE_EXCLUSIVE : MODE_SHARED;
-    struct history_token *t = find_token(h, change.fencing_token);
+    struct history_token *t = history_find_token(h, change.fencing_token);
     bool is_grant = t != NULL && t->session != 0 && !t->attempt;
     if (is_grant && change.name.size > 0)
         is_grant = lock_names_have(&t->names, history_thing(change.name));
@@ -252,7 +257,7 @@ static void extended(struct history *h, struct slice request)
 {
     struct msg_extend extend;
     history_decode(h, &msg_extend_type, request, &extend);
-    struct history_token *t = find_token(h, extend.fencing_token);
+    struct history_token *t = history_find_token(h, extend.fencing_token);
     if (t == NULL)
         sim_fail("token %" PRIu64 " is extended, but was never given", extend.fencing_token);
     uint64_t until_ms = now_ms(h) + extend.lease_ms;
@@ -263,7 +268,7 @@ static void abandoned(struct history *h, const struct history_answer *a, struct 
 {
     struct msg_abandon abandon;
     history_decode(h, &msg_abandon_type, request, &abandon);
-    struct history_token *t = find_token(h, abandon.fencing_token);
+    struct history_token *t = history_find_token(h, abandon.fencing_token);
     if (t == NULL || t->session == 0)
         sim_fail("token %" PRIu64 " is given back, and was never given", abandon.fencing_token);
     if (!t->attempt) history_lock_ended(h, &t->names, a->session, 0, abandon.fencing_token, 0);
@@ -424,5 +429,6 @@ void history_answered(struct history *h, struct history_answer *a, struct slice 
         take_success(h, a, request, reply);
     }
     history_record_answered(h, a, request, reply);
+    history_admin_answered(h, a, request, reply);
     a->hash = hash64(0, reply->body.data, reply->body.size);
 }

@@ -6,13 +6,12 @@
  * Of an attempt whose lease is over only answers are seen here: whether it lapsed, became UNKNOWN
  * or FAILED shows with the next BEGIN. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/status.h"
 #include "protocol/messages.h"
 #include "tests/sim/failure.h"
 #include "tests/sim/history.h"
-
-enum { TOMBSTONE_TIMES = 10 }; /* a tombstone stays for so many retentions */
 
 static uint64_t now_ms(const struct history *h)
 {
@@ -21,7 +20,7 @@ static uint64_t now_ms(const struct history *h)
 
 /* ------------------------------------------------------------------ what time does */
 
-static void sweep_record(struct history_record *r, uint64_t at_ms)
+static void sweep_record(const struct history *h, struct history_record *r, uint64_t at_ms)
 {
     bool ended = r->state == RECORD_DONE || r->state == RECORD_FAILED;
     uint64_t until_ms = r->changed_ms + r->retain_ms;
@@ -29,10 +28,10 @@ static void sweep_record(struct history_record *r, uint64_t at_ms)
         r->outcome = r->state;
         r->state = RECORD_TOMBSTONE;
         r->changed_ms = at_ms;
+        r->gone_ms = at_ms + r->retain_ms * h->settings[SETTING_TOMBSTONE_FACTOR];
     } else if (r->state == RECORD_RETRYABLE && until_ms <= at_ms) {
         r->state = RECORD_ABSENT;
-    } else if (r->state == RECORD_TOMBSTONE &&
-               r->changed_ms + TOMBSTONE_TIMES * r->retain_ms <= at_ms) {
+    } else if (r->state == RECORD_TOMBSTONE && r->gone_ms <= at_ms) {
         r->state = RECORD_ABSENT;
     }
 }
@@ -40,7 +39,7 @@ static void sweep_record(struct history_record *r, uint64_t at_ms)
 void history_records_sweep(struct history *h, uint64_t at_ms)
 {
     for (uint32_t i = 0; i < HF_ARRAY_COUNT(h->records); i++) {
-        if (h->records[i].state != RECORD_ABSENT) sweep_record(&h->records[i], at_ms);
+        if (h->records[i].state != RECORD_ABSENT) sweep_record(h, &h->records[i], at_ms);
     }
 }
 
@@ -159,13 +158,40 @@ static bool may_answer(const struct history *h, const struct history_record *r, 
     return done || status == HF_ERUNNING;
 }
 
-static void began(struct history *h, struct history_answer *a, const struct machine_reply *reply)
+static bool is_frozen(const struct history *h, uint32_t record)
+{
+    char key[HISTORY_PREFIX_BYTES];
+    (void)snprintf(key, sizeof key, "record-%u", record);
+    return history_is_frozen(h, slice_of(key));
+}
+
+/* Under a frozen prefix nothing begins and nobody is told a result, but whose wait is over: who has
+ * waited is told what there is by then.
+ * \param begins  an attempt begins. */
+static void look_at_frozen(const struct history *h, const struct history_answer *a, int status,
+                           bool waited, bool begins)
+{
+    bool frozen = is_frozen(h, a->thing);
+    bool told = status == HF_OK || status == HF_ERECORDUNKNOWN || status == HF_EKEYEXPIRED ||
+                status == HF_ERUNNING;
+    bool wrong = frozen ? begins || (told && !waited) : status == HF_EFROZEN;
+    if (wrong || (status == HF_EFROZEN && waited))
+        sim_fail("record-%u: BEGIN is answered %s, %s, and its prefix is %s", a->thing,
+                 status_name(status), waited ? "after a wait" : "at once",
+                 frozen ? "frozen" : "not frozen");
+}
+
+/* \param waited  it was parked before. */
+static void began(struct history *h, struct history_answer *a, const struct machine_reply *reply,
+                  bool waited)
 {
     const struct history_record *r = &h->records[a->thing];
     int status = reply != NULL ? reply->status : HF_ERUNNING;
+    look_at_frozen(h, a, status, waited, false);
     bool other = status != HF_OK && status != HF_ERUNNING && status != HF_ERECORDUNKNOWN &&
                  status != HF_EMISMATCH && status != HF_EKEYEXPIRED;
     if (other) return; /* its session, a quota, a wait that was cancelled */
+    if (waited && status == HF_ERUNNING && is_frozen(h, a->thing)) return; /* whatever it is */
     bool same = a->print == r->print;
     if (!may_answer(h, r, same, status))
         sim_fail("record-%u: BEGIN of %s request is answered %s, in state %u of attempt %" PRIu64,
@@ -178,6 +204,7 @@ static void began(struct history *h, struct history_answer *a, const struct mach
         a->token = 0;
         replayed(h, r, a->thing, &begun);
     } else {
+        look_at_frozen(h, a, status, waited, true);
         start(h, a, &begun);
     }
 }
@@ -300,7 +327,7 @@ void history_record_answered(struct history *h, struct history_answer *a, struct
     int status = reply != NULL ? reply->status : HF_OK;
     HF_ASSERT(a->thing < SIM_RECORDS_MAX);
     switch (a->op) {
-    case OP_CODE_BEGIN: began(h, a, reply); break;
+    case OP_CODE_BEGIN: began(h, a, reply, request.size == 0); break;
     case OP_CODE_COMPLETE:
         if (status == HF_OK) completed(h, a, request);
         break;

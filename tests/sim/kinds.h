@@ -1,5 +1,5 @@
-/* How often each kind of fault came and each point in the code said yes, over many seeds: what a
- * simulation never does it never tests. */
+/* How often each kind of fault came, each point in the code said yes and each thing was done by
+ * administrators, over many seeds: what a simulation never does it never tests. */
 #ifndef TESTS_SIM_KINDS_H
 #define TESTS_SIM_KINDS_H
 
@@ -10,6 +10,7 @@
 struct kinds {
     uint64_t faults[FAULT_COUNT];         /* that had an effect */
     uint64_t points[BUGGIFY_POINT_COUNT]; /* base/buggify.h */
+    uint64_t acts[HISTORY_ACTS];          /* of administrators, as the log has them */
 };
 
 /** Count a run. */

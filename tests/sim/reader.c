@@ -149,9 +149,21 @@ static void look_at_reply(struct sim_reader *r, const struct reply_frame *reply)
     give_up(r, read);
 }
 
+/* What administrators have done and set. */
+static void draw_admin_query(struct sim_reader *r, struct reader_query *q)
+{
+    static const uint16_t ops[] = {OP_CODE_CONFIG_GET, OP_CODE_FROZEN_LIST, OP_CODE_AUDIT};
+    *q = (struct reader_query){.op = ops[draw(r, HF_ARRAY_COUNT(ops))]};
+    if (q->op == OP_CODE_AUDIT) q->request.audit.count_max = 1 + draw(r, PAGE_ITEMS_MOST);
+}
+
 static void draw_query(struct sim_reader *r, struct reader_query *q)
 {
     const struct swarm *w = &r->sim->swarm;
+    if (w->admin_acts != 0 && draw(r, 4) == 0) {
+        draw_admin_query(r, q);
+        return;
+    }
     uint32_t lock = (uint32_t)draw(r, w->lock_count);
     uint64_t count = 1 + draw(r, PAGE_ITEMS_MOST);
     *q = (struct reader_query){0};

@@ -34,6 +34,9 @@ struct reader_query {
         struct msg_session_list session_list;
         struct msg_record_get record_get;
         struct msg_record_list record_list;
+        struct msg_config_get config_get;
+        struct msg_audit audit;
+        struct msg_empty nothing;     /* FROZEN_LIST */
     } request;                        /* of that op */
     char name[READER_NAME_BYTES];     /* that it borrows */
     uint32_t waiting;                 /* reads of it under way */

@@ -331,6 +331,7 @@ static void fill_result(const struct sim *sim, struct sim_result *result)
         .counts = sim->counts,
     };
     result->deadlocks = h->deadlock_count;
+    for (unsigned i = 0; i < HISTORY_ACTS; i++) result->acts[i] = h->act_counts[i];
     result->waited_ms_max = h->waited_ms_max;
     result->meals_least = sim->meals[0];
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) {

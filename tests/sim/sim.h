@@ -89,6 +89,7 @@ struct sim_result {
     uint32_t client_count;   /* clients */
     struct sim_counts counts;
     uint64_t points[BUGGIFY_POINT_COUNT]; /* how often each said yes */
+    uint64_t acts[HISTORY_ACTS];          /* of administrators */
 };
 
 /** Run a seed to its end. Does not return if a claim fails. */

@@ -219,6 +219,21 @@ static void draw_caps(struct swarm *w, uint64_t seed)
     w->script_weight[SCRIPT_CAP] = 1;
 }
 
+/* In every second seed administrators freeze and thaw, force, ask back and set; so that they find
+ * somebody who holds, grants are held for longer, or left to their hold_max. */
+static void draw_admin(struct swarm *w, uint64_t seed)
+{
+    enum { WEIGHT_MOST = 8, LEAVE_WEIGHT = 2, HOLD_WEIGHT = 4 };
+    struct prng p;
+    prng_seed(&p, swarm_seed(seed, PURPOSE_ADMIN, 0));
+    if (coin(&p)) return;
+    w->admin_acts = (uint32_t)between(&p, 1, (1U << ADMIN_COUNT) - 1);
+    w->script_weight[SCRIPT_ADMIN] = (uint32_t)magnitude(&p, 1, WEIGHT_MOST);
+    w->script_weight[SCRIPT_LEAVE] += LEAVE_WEIGHT;
+    w->script_weight[SCRIPT_EXCLUSIVE] += HOLD_WEIGHT;
+    if (coin(&p)) w->hold_ns = magnitude(&p, 50 * MS, 3 * SEC);
+}
+
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count)
 {
     static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
@@ -236,6 +251,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
     draw_wishes(w, seed);
     draw_retention(w, seed);
     draw_caps(w, seed);
+    draw_admin(w, seed);
 }
 
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
@@ -252,6 +268,7 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
     w->several_names = false;
     w->operator_acts = false;
     w->caps_most = 0;
+    w->admin_acts = 0;
     w->nap_ns = 0;
     w->think_ns = 3600 * SEC;
     w->ttl_ms_min = w->ttl_ms_max = TTL_MS_MAX;
@@ -279,5 +296,6 @@ void swarm_make_philosophers(struct swarm *w, uint32_t count, bool fork_by_fork)
     w->fork_by_fork = fork_by_fork;
     w->permits_limit = 0;
     w->several_names = !fork_by_fork;
+    w->admin_acts = 0;
     w->nap_ns = 0;
 }

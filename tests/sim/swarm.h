@@ -64,7 +64,17 @@ enum script_kind {
     SCRIPT_CLOSE,     /* close the session in order, begin another */
     SCRIPT_DINE,      /* one of the philosophers: swarm_make_philosophers() */
     SCRIPT_CAP,       /* an administrator sets one of the caps, below swarm.caps_most */
+    SCRIPT_ADMIN,     /* another one does what swarm.admin_acts says */
     SCRIPT_COUNT,     /* how many there are */
+};
+
+/* What an administrator does. */
+enum admin_act {
+    ADMIN_FREEZE, /* and thaw */
+    ADMIN_FORCE,
+    ADMIN_REVOKE, /* then force, or alarm */
+    ADMIN_SET,    /* what the log alone decides by */
+    ADMIN_COUNT,  /* how many there are */
 };
 
 struct swarm {
@@ -79,6 +89,7 @@ struct swarm {
     uint32_t permits_limit; /* of every second lock: PERMITS; 0 = of none */
     bool several_names;     /* some ask for more than one lock at once, or change modes */
     bool operator_acts;     /* REOPEN and ERASE beside RESOLVE */
+    uint32_t admin_acts;    /* 1 << enum admin_act, or-ed; 0 = none */
     uint32_t caps_most;     /* on what a principal has: up to so much; 0 = as they are */
     bool fork_by_fork;      /* philosophers do not take both forks at once */
     uint64_t nap_ns;        /* all tasks rest for so long in the middle; 0 = do not */
@@ -146,6 +157,7 @@ enum swarm_purpose {
     PURPOSE_WISHES,
     PURPOSE_RETENTION,
     PURPOSE_CAPS,
+    PURPOSE_ADMIN,
 };
 
 #endif

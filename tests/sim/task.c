@@ -244,6 +244,7 @@ static void run_script(struct sim_task *t)
     case SCRIPT_LIST: script_read_run(t); break;
     case SCRIPT_DINE: script_dine_run(t); break;
     case SCRIPT_CAP: script_cap_run(t); break;
+    case SCRIPT_ADMIN: script_admin_run(t); break;
     case SCRIPT_CLOSE:
         t->client->closing = 1;
         t->wake_ns = UINT64_MAX;
@@ -268,6 +269,14 @@ void task_run(struct sim_task *t)
     if (t->step == STEP_START) return;
     run_script(t);
     if (t->call != NULL) send_call(t);
+}
+
+/* Some give back at once, others do not listen. */
+void task_asked(struct sim_task *t, uint64_t token)
+{
+    bool holds = t->token == token && t->step == STEP_HOLD && t->call == NULL;
+    if (!holds || task_draw(t, 2) == 0) return;
+    task_sleep(t, 0, STEP_END);
 }
 
 void task_finished(struct sim_task *t, struct call *call)
@@ -304,6 +313,7 @@ void task_finished(struct sim_task *t, struct call *call)
     case SCRIPT_LIST: script_read_answered(t, call); break;
     case SCRIPT_DINE: script_dine_answered(t, call); break;
     case SCRIPT_CAP: task_think(t); break;
+    case SCRIPT_ADMIN: script_admin_answered(t, call); break;
     default: script_lock_answered(t, call); break;
     }
     core_detach(&c->core, call);

@@ -61,6 +61,7 @@ struct sim_task {
 
     uint32_t key;         /* of the record */
     uint16_t act;         /* an operator's op that comes next */
+    uint64_t prefix;      /* that it is about: an administrator's */
     uint32_t checkpoints; /* still to be made */
     uint64_t lease_ms;    /* of the attempt; 0 = the session's */
     bool lingers;         /* it runs for some leases, which are short */
@@ -75,6 +76,9 @@ void task_drop(struct sim_task *t);
 
 /** Its wake_ns has come. */
 void task_run(struct sim_task *t);
+
+/** Its client was told that this grant is asked back. */
+void task_asked(struct sim_task *t, uint64_t token);
 
 /** Its call has a verdict. */
 void task_finished(struct sim_task *t, struct call *call);
@@ -122,6 +126,8 @@ void script_record_run(struct sim_task *t);
 void script_record_answered(struct sim_task *t, struct call *call);
 void script_read_run(struct sim_task *t);
 void script_cap_run(struct sim_task *t);
+void script_admin_run(struct sim_task *t);
+void script_admin_answered(struct sim_task *t, struct call *call);
 void script_dine_run(struct sim_task *t);
 void script_dine_answered(struct sim_task *t, struct call *call);
 void script_read_answered(struct sim_task *t, struct call *call);
