@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -102,6 +103,49 @@ static void test_output_is_captured_up_to_its_maximum(void **state)
     assert_int_equal(b.size, 10);
     assert_memory_equal(b.data, "0123456789", 10);
     buffer_close(&b);
+}
+
+static uint64_t left_long(void *data)
+{
+    (void)data;
+    return 3600000;
+}
+
+/* Once the command has made this file: by then it listens. */
+static bool gives_back(void *data)
+{
+    return access(data, F_OK) == 0;
+}
+
+/* What is to be given back ends with TERM, and has all the time it needs: the lease goes on. */
+static void test_what_is_given_back_gets_term_alone(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/holdfast-asked-XXXXXX";
+    char script[256];
+    assert_non_null(mkdtemp(path));
+    (void)snprintf(script, sizeof script,
+                   "trap 'sleep 0.2; rmdir %s/on %s; exit 3' TERM; mkdir %s/on; "
+                   "while :; do sleep 0.01; done",
+                   path, path, path);
+    char on[sizeof path + 3];
+    (void)snprintf(on, sizeof on, "%s/on", path);
+    char *const command[] = {"sh", "-c", script, NULL};
+    struct run_result result;
+    const struct run_order order = {
+        .command = command,
+        .token = 42,
+        .lease_ms = LEASE_MS,
+        .left_ms = left_long,
+        .gives_back = gives_back,
+        .data = on,
+    };
+    run_command(&order, &result);
+    assert_int_equal(result.error, 0);
+    assert_int_equal(result.exit_code, 3);
+    assert_true(result.stopped);
+    assert_true(result.given_back);
+    assert_int_equal(access(path, F_OK), -1);
 }
 
 /* A lease that runs out brings TERM while there is time to clean up. */
@@ -239,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_token_is_in_the_environment),
         cmocka_unit_test(test_missing_command_is_an_error),
         cmocka_unit_test(test_output_is_captured_up_to_its_maximum),
+        cmocka_unit_test(test_what_is_given_back_gets_term_alone),
         cmocka_unit_test(test_term_comes_before_the_lease_ends),
         cmocka_unit_test(test_group_is_killed_by_the_deadline),
         cmocka_unit_test(test_stopped_command_is_ended_as_well),
