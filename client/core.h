@@ -42,6 +42,7 @@ enum {
     CORE_RETRY_MS_MAX = 1000,       /* it grows by half up to this */
     CORE_REDIRECTS_MAX = 4,         /* followed in a row without a pause */
     CORE_RESEND_MS = 100,           /* before a refused call is sent again */
+    CORE_BUSY_MS_MAX = 10000,       /* a server that wants to be left alone is, for so long */
     CORE_SILENCE_MS = 500,          /* a silent server of several is left: some elections */
     CORE_SILENCE_CALM_MS = 30 * 1000, /* it doubles while that is in vain; after so long anew */
     CORE_ANSWER_TIMEOUT_MS_MIN = 250, /* at the most it is ttl / 3, within */
@@ -465,6 +466,12 @@ void core_call_confirming(struct core *c, struct call *call);
 void core_call_settle(struct core *c, struct call *call);
 /** Send it again after a while. */
 void core_call_later(struct core *c, struct call *call, uint64_t delay_ms, uint64_t now_ns);
+
+/** How long to leave a server alone that has refused: as TOO_BUSY tells, within bounds. */
+uint64_t core_busy_ms(struct core *c, uint16_t op, const struct reply_frame *reply);
+
+/** After core_link_down(): no server is tried before. */
+void core_link_not_before(struct core *c, uint64_t at_ns);
 /** The answer to a call. \return false = protocol broken. */
 bool core_answered(struct core *c, struct call *call, const struct reply_frame *reply,
                    uint64_t now_ns);

@@ -276,15 +276,13 @@ static void follow(struct core *c, struct call *call, const struct reply_frame *
     core_link_redirect(c, to.leader_client, now_ns);
 }
 
-static uint64_t busy_delay_ms(struct core *c, const struct call *call,
-                              const struct reply_frame *reply)
+uint64_t core_busy_ms(struct core *c, uint16_t op, const struct reply_frame *reply)
 {
     struct msg_retry retry;
-    if (op_reply_type(call->op->code, reply->status) == &msg_retry_type &&
-        decode(c, &msg_retry_type, reply->body, &retry) == HF_OK &&
-        retry.retry_ms > CORE_RESEND_MS && retry.retry_ms < 10 * CORE_RESEND_MS)
-        return retry.retry_ms;
-    return CORE_RESEND_MS;
+    if (op_reply_type(op, reply->status) != &msg_retry_type ||
+        decode(c, &msg_retry_type, reply->body, &retry) != HF_OK || retry.retry_ms < CORE_RESEND_MS)
+        return CORE_RESEND_MS;
+    return retry.retry_ms < CORE_BUSY_MS_MAX ? retry.retry_ms : CORE_BUSY_MS_MAX;
 }
 
 /* A refusal that is an answer: no other send of the request is unaccounted for. A release has let
@@ -328,7 +326,7 @@ bool core_answered(struct core *c, struct call *call, const struct reply_frame *
         if (is_refused(call)) {
             fine = final(c, call, reply, now_ns);
         } else {
-            core_call_later(c, call, busy_delay_ms(c, call, reply), now_ns);
+            core_call_later(c, call, core_busy_ms(c, call->op->code, reply), now_ns);
         }
         break;
     case HF_EUNKNOWN:

@@ -200,6 +200,14 @@ void core_link_down(struct core *c, int why, bool pause, uint64_t now_ns)
     core_wake(c, c->link.retry_ns);
 }
 
+void core_link_not_before(struct core *c, uint64_t at_ns)
+{
+    HF_ASSERT(c->link.state == LINK_PAUSE);
+    if (at_ns <= c->link.retry_ns) return;
+    c->link.retry_ns = at_ns;
+    core_wake(c, at_ns);
+}
+
 void core_link_redirect(struct core *c, struct slice address, uint64_t now_ns)
 {
     bool follow = address.size > 0 && address.size <= ADDRESS_BYTES_MAX &&

@@ -415,7 +415,9 @@ bool core_session_started(struct core *c, const struct reply_frame *reply, uint6
         break;
     default: break;
     }
+    uint64_t busy_ms = core_busy_ms(c, op, reply); /* it goes with the connection */
     core_link_down(c, reply->status, true, now_ns);
+    if (reply->status == HF_ETOOBUSY) core_link_not_before(c, now_ns + busy_ms * NS_PER_MS);
     return true;
 }
 

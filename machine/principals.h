@@ -14,12 +14,7 @@
 
 #include "machine/dispatch.h"
 #include "machine/state.h"
-
-/** The host of an address "host:port"; one without a port is a host as it stands. Borrowed. */
-struct slice principal_host(struct slice peer);
-
-/** The principal of a client of this name at this host: never 0. */
-uint64_t principal_id(struct slice name, struct slice host);
+#include "protocol/principal.h"
 
 /** Make sure that it has a row, if only for the length of an entry. */
 HF_MUST_USE

@@ -34,6 +34,12 @@ int frame_next(struct slice bytes, size_t bytes_max, size_t *size)
     return HF_OK;
 }
 
+uint16_t frame_op(struct slice frame)
+{
+    HF_ASSERT(frame.size >= FRAME_HEADER_BYTES);
+    return get_u16(frame.data + OP_AT);
+}
+
 int frame_read_request(struct slice frame, struct request_frame *out)
 {
     HF_ASSERT(frame.size >= FRAME_HEADER_BYTES); /* frame_next()'s promise */

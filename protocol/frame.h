@@ -41,6 +41,9 @@ struct reply_frame {
 HF_MUST_USE
 int frame_next(struct slice bytes, size_t bytes_max, size_t *size);
 
+/** The op that a whole frame asks for, if it is a request; nothing else of it is looked at. */
+uint16_t frame_op(struct slice frame);
+
 /** Read one whole frame as a request. The body is not looked at beyond its bounds.
  * \retval HF_EBADREQUEST a zero request id, non-zero reserved bits or a broken envelope;
  * request_id is written nevertheless, so that it can be answered. */

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "raft/driver.h"
 #include "server/address.h"
+#include "server/rates.h"
 
 enum kind { KIND_TEXT, KIND_U64, KIND_U32, KIND_SWITCH, KIND_LEVEL };
 
@@ -36,6 +37,8 @@ static const struct setting settings[] = {
     {"segment-mib", KIND_U32, FIELD(segment_mib), 4, 64},
     {"map-gib", KIND_U32, FIELD(map_gib), 1, 16384},
     {"connections", KIND_U32, FIELD(connections_max), 1, 1000000},
+    {"rate", KIND_U32, FIELD(rate), 0, RATES_PER_SECOND_MAX},
+    {"rate-burst", KIND_U32, FIELD(rate_burst), 0, RATES_PER_SECOND_MAX},
     {"log-level", KIND_LEVEL, FIELD(log_level), 0, 0},
     {"insecure", KIND_SWITCH, FIELD(insecure), 0, 0},
 };
@@ -75,6 +78,10 @@ static const char HELP[] =
     "  --segment-mib N        size of a log segment, 4 to 64, default 64\n"
     "  --map-gib N            largest size of the store, 1 to 16384, default 64\n"
     "  --connections N        most client connections at once, default 10000\n"
+    "  --rate N               most new requests a second of one client name at one host, above "
+    "that\n"
+    "                         TOO_BUSY; 0, the default: no limit\n"
+    "  --rate-burst N         as many of them at once, default those of a second\n"
     "  --log-level LEVEL      debug, info, warn or error; default info\n"
     "\n"
     "signals: TERM and INT stop it gracefully; it answers what is in flight and flushes\n"

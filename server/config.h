@@ -42,6 +42,8 @@ struct config {
     uint32_t segment_mib;                  /**< of the log, 4 to 64 */
     uint32_t map_gib;                      /**< the store's largest size, 1 to 16,384 */
     uint32_t connections_max;              /**< of clients, 1 to 1,000,000 */
+    uint32_t rate;                         /**< of a principal's new work, a second; 0 = no limit */
+    uint32_t rate_burst;                   /**< likewise at once; 0 = that of a second */
     enum log_level log_level;              /**< lines below are dropped */
     bool insecure;                         /**< may bind beyond loopback without TLS */
 };

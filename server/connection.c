@@ -15,6 +15,7 @@ struct connection {
     struct door_connection door; /**< its half of the protocol */
     struct outlet outlet;        /**< sends door.out */
     struct loop *loop;           /**< borrowed */
+    bool unread;                 /**< it is not read while the door holds what it sent */
 };
 
 static void forget(uv_handle_t *handle)
@@ -41,6 +42,21 @@ static void give_memory(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init((char *)c->loop->read_buffer, sizeof c->loop->read_buffer);
 }
 
+static void take_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf);
+
+/* Read it, or do not, as the door wants it. */
+static void follow_door(struct connection *c)
+{
+    bool held = door_is_held(&c->door);
+    if (held == c->unread) return;
+    c->unread = held;
+    if (held) {
+        (void)uv_read_stop((uv_stream_t *)&c->tcp); /* it answers 0 always */
+    } else if (uv_read_start((uv_stream_t *)&c->tcp, give_memory, take_bytes) != 0) {
+        close_connection(c);
+    }
+}
+
 static void take_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 {
     struct connection *c = (struct connection *)(void *)stream;
@@ -50,6 +66,7 @@ static void take_bytes(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     }
     struct slice bytes = slice_make(buf->base, (size_t)size);
     loop_must(door_input(&c->loop->door, &c->door, bytes, loop_now(c->loop)), "a request");
+    follow_door(c);
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -74,6 +91,8 @@ void connection_flush(struct door_connection *door)
         close_connection(c);
         return;
     }
+    follow_door(c);
+    if (uv_is_closing((uv_handle_t *)&c->tcp) != 0) return;
     if (door->unsent_bytes > 0) return; /* sent() comes back here */
     if (!outlet_send(&c->outlet, (uv_stream_t *)&c->tcp, &door->out)) {
         close_connection(c);

@@ -26,10 +26,12 @@ int door_init(struct door *d, const char *software)
     list_init(&d->ready);
     list_init(&d->greeting);
     list_init(&d->partial);
+    list_init(&d->held);
     slab_init(&d->session_slab, sizeof(struct door_session), SESSIONS_TRACKED_MAX);
     buffer_init(&d->body, FRAME_BYTES_MAX);
     int rv = table_init(&d->by_id);
     if (rv == HF_OK) rv = table_init(&d->sessions);
+    if (rv == HF_OK) rv = rates_init(&d->rates, RATES_BUCKETS_MAX);
     if (rv == HF_OK) rv = arena_init(&d->arena, ARENA_BYTES);
     return rv;
 }
@@ -39,6 +41,7 @@ void door_close(struct door *d)
     HF_ASSERT(d->by_id.count == 0);
     table_close(&d->by_id);
     table_close(&d->sessions);
+    rates_close(&d->rates);
     slab_close(&d->session_slab);
     arena_close(&d->arena);
     buffer_close(&d->body);
@@ -52,6 +55,11 @@ struct replica_ports door_ports(struct door *d)
 void door_set_replica(struct door *d, struct replica *r)
 {
     d->replica = r;
+}
+
+void door_limit_rate(struct door *d, uint32_t per_second, uint32_t burst)
+{
+    rates_limit(&d->rates, per_second, burst);
 }
 
 /* ------------------------------------------------------------------ connections */
@@ -89,6 +97,7 @@ void door_connect(struct door *d, struct door_connection *c, const char *peer,
     buffer_init(&c->out, DOOR_OUT_BYTES_MAX + 2 * FRAME_BYTES_MAX);
     list_init(&c->ready);
     list_init(&c->sessions);
+    list_init(&c->held);
     list_push_back(&d->greeting, &c->limited);
     list_push_back(&d->connections, &c->link);
     table_insert(&d->by_id, &c->node);
@@ -104,6 +113,7 @@ void door_disconnect(struct door *d, struct door_connection *c)
     buffer_close(&c->out);
     list_remove(&c->ready);
     list_remove(&c->limited);
+    list_remove(&c->held);
     list_remove(&c->link);
     table_remove(&d->by_id, &c->node);
 }
@@ -146,6 +156,11 @@ static int take_frames(struct door *d, struct door_connection *c, struct slice b
             return HF_OK;
         }
         if (size == 0) return HF_OK;
+        if (door_must_wait(d, c, slice_make(rest.data, size))) {
+            list_push_back(&d->held, &c->held);
+            d->held_count++;
+            return HF_OK;
+        }
         rv = door_take_frame(d, c, slice_make(rest.data, size), now);
         if (rv != HF_OK) return rv;
         *used += size;
@@ -153,12 +168,13 @@ static int take_frames(struct door *d, struct door_connection *c, struct slice b
     return HF_OK;
 }
 
-/* A frame that has begun has ten seconds to end; each that ended starts the count anew. */
+/* A frame that has begun has ten seconds to end; each that ended starts the count anew. A whole one
+ * that is held waits for us. */
 static void watch_partial(struct door *d, struct door_connection *c, bool moved,
                           struct replica_now now)
 {
     if (!c->greeted) return; /* its five seconds run on */
-    if (c->in.size == 0) {
+    if (c->in.size == 0 || door_is_held(c)) {
         list_remove(&c->limited);
         return;
     }
@@ -168,28 +184,76 @@ static void watch_partial(struct door *d, struct door_connection *c, bool moved,
     list_push_back(&d->partial, &c->limited);
 }
 
+/* Take whole frames from what was kept. */
+static int take_kept(struct door *d, struct door_connection *c, struct replica_now now,
+                     size_t *used)
+{
+    int rv = take_frames(d, c, buffer_slice(&c->in), now, used);
+    buffer_consume(&c->in, *used);
+    d->in_bytes -= *used;
+    return rv;
+}
+
+static void shrink(struct door_connection *c)
+{
+    if (c->in.size != 0 || c->in.capacity <= IN_BYTES_KEPT) return;
+    buffer_close(&c->in); /* a large frame has passed */
+    buffer_init(&c->in, 2 * FRAME_BYTES_MAX);
+}
+
 int door_input(struct door *d, struct door_connection *c, struct slice bytes,
                struct replica_now now)
 {
     if (c->closing || c->broken) return HF_OK;
     size_t used = 0;
     int rv = HF_OK;
+    if (door_is_held(c)) {
+        (void)keep_rest(d, c, bytes);
+        return HF_OK;
+    }
     if (c->in.size > 0) {
         if (!keep_rest(d, c, bytes)) return HF_OK;
-        rv = take_frames(d, c, buffer_slice(&c->in), now, &used);
-        buffer_consume(&c->in, used);
-        d->in_bytes -= used;
+        rv = take_kept(d, c, now, &used);
     } else {
         rv = take_frames(d, c, bytes, now, &used);
         if (rv == HF_OK && used < bytes.size && !c->closing && !c->broken)
             (void)keep_rest(d, c, slice_make(bytes.data + used, bytes.size - used));
     }
     watch_partial(d, c, used > 0, now);
-    if (c->in.size == 0 && c->in.capacity > IN_BYTES_KEPT) { /* a large frame has passed */
-        buffer_close(&c->in);
-        buffer_init(&c->in, 2 * FRAME_BYTES_MAX);
-    }
+    shrink(c);
     return rv;
+}
+
+/* Is there room for what it holds? */
+static bool may_go_on(const struct door *d, const struct door_connection *c)
+{
+    return !door_must_wait(d, c, buffer_slice(&c->in));
+}
+
+static int go_on(struct door *d, struct door_connection *c, struct replica_now now)
+{
+    size_t used = 0;
+    list_remove(&c->held);
+    door_mark_ready(d, c); /* it is read again */
+    int rv = take_kept(d, c, now, &used);
+    watch_partial(d, c, used > 0, now);
+    shrink(c);
+    return rv;
+}
+
+/* Each once: one that is held again stands behind all others. */
+static int go_on_all(struct door *d, struct replica_now now)
+{
+    size_t count = 0;
+    LIST_FOR(link, &d->held) count++;
+    for (int rv = HF_OK; count > 0; count--) {
+        struct door_connection *c = HF_CONTAINER_OF(d->held.next, struct door_connection, held);
+        list_remove(&c->held);
+        list_push_back(&d->held, &c->held);
+        if (may_go_on(d, c)) rv = go_on(d, c, now);
+        if (rv != HF_OK) return rv;
+    }
+    return HF_OK;
 }
 
 /* ------------------------------------------------------------------ answers out */
@@ -285,10 +349,11 @@ static void end_older(struct door *d, struct list *head, uint64_t limit_ms, uint
     }
 }
 
-void door_tick(struct door *d, struct replica_now now)
+int door_tick(struct door *d, struct replica_now now)
 {
     end_older(d, &d->greeting, DOOR_HELLO_MS_MAX, now.elapsed_ms);
     end_older(d, &d->partial, DOOR_PARTIAL_MS_MAX, now.elapsed_ms);
+    return go_on_all(d, now);
 }
 
 static uint64_t head_wake(const struct list *head, uint64_t limit_ms)
@@ -299,6 +364,10 @@ static uint64_t head_wake(const struct list *head, uint64_t limit_ms)
 
 uint64_t door_next_wake(const struct door *d)
 {
+    LIST_FOR(link, &d->held)
+    {
+        if (may_go_on(d, HF_CONTAINER_OF(link, struct door_connection, held))) return 0;
+    }
     uint64_t greeting_ms = head_wake(&d->greeting, DOOR_HELLO_MS_MAX);
     uint64_t partial_ms = head_wake(&d->partial, DOOR_PARTIAL_MS_MAX);
     return greeting_ms < partial_ms ? greeting_ms : partial_ms;

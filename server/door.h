@@ -8,6 +8,8 @@
  * allocated or proposed. Failure modes, all of one connection and of no other:
  *   - a request that breaks a rule is answered BAD_REQUEST with a sentence; the sixteenth ends
  *     the connection
+ *   - one that has too much unanswered is refused new work; what frees or finishes is never
+ * refused: it waits in the connection, which is `held`, and is not read, until answers have left
  *   - broken framing, a frame that does not get on for ten seconds, output that nobody reads:
  *     the connection is closed
  * A connection that is `closing` is closed by the shell once its output is sent, a `broken` one
@@ -22,6 +24,7 @@
 #include "base/list.h"
 #include "base/slice.h"
 #include "protocol/limits.h"
+#include "server/rates.h"
 #include "server/replica.h"
 #include "server/slab.h"
 #include "server/table.h"
@@ -44,7 +47,9 @@ struct door_connection {
     struct list ready;          /**< in `ready` while output or an end waits for the shell */
     struct list limited;        /**< in `greeting` or `partial`, while time runs against it */
     struct list sessions;       /**< of struct door_session: those it spoke for last */
+    struct list held;           /**< in `held` while what frees or finishes waits in `in` */
     uint64_t id;                /**< never used again */
+    uint64_t principal;         /**< who it is, since HELLO */
     uint64_t since_ms;          /**< since when it is in `limited` */
     struct buffer in;           /**< a frame's first bytes */
     struct buffer out;          /**< frames to send; the shell takes them */
@@ -66,6 +71,8 @@ struct door {
     struct list ready;        /**< those with something for the shell to do */
     struct list greeting;     /**< no HELLO yet, oldest first */
     struct list partial;      /**< in the middle of a frame, oldest first */
+    struct list held;         /**< those that are not read for now */
+    struct rates rates;       /**< of new work, by principal */
     struct table sessions;    /**< struct door_session by session */
     struct slab session_slab; /**< their memory */
     struct arena arena;       /**< of the request being decoded */
@@ -74,11 +81,16 @@ struct door {
     uint64_t next_id;         /**< of connections, from 1 */
     uint64_t request_count;   /**< frames taken */
     uint64_t complaint_count; /**< BAD_REQUESTs answered */
+    uint64_t rate_count;      /**< requests refused for their principal's rate */
+    uint64_t held_count;      /**< how often a connection was held */
 };
 
 /** Begin. \param software  told in HELLO and STATUS; static. \retval HF_ENOMEM */
 HF_MUST_USE
 int door_init(struct door *d, const char *software);
+
+/** How much new work a principal may ask for; see rates_limit(). Before the first connection. */
+void door_limit_rate(struct door *d, uint32_t per_second, uint32_t burst);
 
 /** Free all but the connections, which must be gone. A zeroed one is accepted. */
 void door_close(struct door *d);
@@ -100,8 +112,17 @@ HF_MUST_USE
 int door_input(struct door *d, struct door_connection *c, struct slice bytes,
                struct replica_now now);
 
-/** Close what has been given up by time. Once a pass. */
-void door_tick(struct door *d, struct replica_now now);
+/** True while what it sends is not taken: it should not be read, and comes to door_next_ready()
+ * once it may be again. What is read all the same is kept, up to 2 MiB. */
+static inline bool door_is_held(const struct door_connection *c)
+{
+    return !list_empty(&c->held);
+}
+
+/** Close what has been given up by time, go on with what was held. Once a pass.
+ * \retval faults only. */
+HF_MUST_USE
+int door_tick(struct door *d, struct replica_now now);
 
 /** When door_tick() has something to do; UINT64_MAX: never, as things are. */
 uint64_t door_next_wake(const struct door *d);

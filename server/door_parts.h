@@ -42,6 +42,9 @@ int door_take_frame(struct door *d, struct door_connection *c, struct slice fram
 /** A RESUME succeeded on `c`: whoever spoke for the session before is told. */
 void door_move_session(struct door *d, struct door_connection *c, uint64_t session);
 
+/** Must this frame wait, because it frees or finishes, and there is no room for it? */
+bool door_must_wait(const struct door *d, const struct door_connection *c, struct slice frame);
+
 /** Forget it. */
 void door_unbind(struct door *d, struct door_session *s);
 

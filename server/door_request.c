@@ -1,6 +1,7 @@
 /* One request: what it is, whether it keeps the rules, and where it goes. Everything is decoded
  * and checked here, once; what goes into the log are the very bytes that were checked. */
 #include "base/status.h"
+#include "protocol/principal.h"
 #include "server/door_parts.h"
 
 enum { REQUEST_BYTES_MAX = 1024 }; /* the largest request struct */
@@ -83,6 +84,7 @@ static int hello(struct door *d, struct door_connection *c, const struct request
         return HF_OK;
     }
     c->greeted = true;
+    c->principal = principal_id(request->name, principal_host(slice_of(c->peer)));
     list_remove(&c->limited);
     struct msg_hello_reply reply = {
         .version = request->version_max < PROTOCOL_VERSION_MAX ? request->version_max
@@ -132,13 +134,48 @@ static int read_request(struct door *d, struct slice frame, struct request *q,
     return op_check(q->frame.op, q->body, sentence);
 }
 
+/* Unanswered requests of a connection, at most. */
+static uint32_t unanswered_max(unsigned traits)
+{
+    return CONNECTION_REQUESTS_MAX + ((traits & OP_EXEMPT) != 0 ? UNACKED_RESERVE : 0);
+}
+
+bool door_must_wait(const struct door *d, const struct door_connection *c, struct slice frame)
+{
+    const struct op_info *info = op_find(frame_op(frame));
+    if (info == NULL || (info->traits & OP_EXEMPT) == 0 || !c->greeted) return false;
+    return c->unanswered >= unanswered_max(OP_EXEMPT) || !replica_has_room(d->replica);
+}
+
 /* Too many requests of this connection are unanswered, or too many answers unread. */
 static bool is_too_much(const struct door_connection *c, unsigned traits)
 {
-    uint32_t unanswered_max =
-        CONNECTION_REQUESTS_MAX + ((traits & OP_EXEMPT) != 0 ? UNACKED_RESERVE : 0);
-    if (c->unanswered >= unanswered_max) return true;
+    if (c->unanswered >= unanswered_max(traits)) return true;
     return (traits & OP_READ) != 0 && c->out.size + c->unsent_bytes > DOOR_OUT_BYTES_BUSY;
+}
+
+/* New work, which its principal's rate limits: where it is done. */
+static bool is_metered(const struct door *d, unsigned traits)
+{
+    if ((traits & OP_EXEMPT) != 0) return false;
+    if ((traits & OP_WRITE) != 0) return replica_role(d->replica) == DRIVER_LEADER;
+    return (traits & OP_PAGES) != 0;
+}
+
+/* HF_OK: it may pass: it has a token, or is a copy of what was taken before. HF_ETOOBUSY: it was
+ * told when to come again. */
+static int pass_rate(struct door *d, struct door_connection *c, const struct request *q,
+                     const struct replica_caller *caller, struct replica_now now)
+{
+    struct msg_retry retry;
+    bool known;
+    if (!is_metered(d, q->info->traits)) return HF_OK;
+    if (rates_take(&d->rates, c->principal, now.elapsed_ms, &retry.retry_ms)) return HF_OK;
+    int rv = replica_knows(d->replica, caller, &known);
+    if (rv != HF_OK || known) return rv;
+    d->rate_count++;
+    rv = answer(d, c, q, HF_ETOOBUSY, &retry);
+    return rv == HF_OK ? HF_ETOOBUSY : rv;
 }
 
 static int dispatch(struct door *d, struct door_connection *c, const struct request *q,
@@ -154,6 +191,8 @@ static int dispatch(struct door *d, struct door_connection *c, const struct requ
         .seq = q->envelope.seq,
         .op = q->frame.op,
     };
+    int rv = pass_rate(d, c, q, &caller, now);
+    if (rv != HF_OK) return rv == HF_ETOOBUSY ? HF_OK : rv;
     bool too_much = is_too_much(c, traits);
     c->unanswered++;
     if (too_much) return replica_turn_away(d->replica, now, &caller, HF_ETOOBUSY);

@@ -132,7 +132,7 @@ static void end_pass(uv_check_t *handle)
 {
     struct loop *l = handle->data;
     struct replica_now now = loop_now(l);
-    door_tick(&l->door, now);
+    loop_must(door_tick(&l->door, now), "a request");
     loop_must(replica_pass_end(l->replica, now), "the replica");
     if (stopping_begun(&l->stopping)) go_on_stopping(l, now);
     wal_threads_kick(&l->wal_threads);
@@ -292,6 +292,7 @@ int loop_run(const struct config *config, struct data_dir *dir)
     l->clock = clock_real();
     open_handles(l);
     loop_must(door_init(&l->door, "holdfastd " HF_VERSION), "the door");
+    door_limit_rate(&l->door, l->config->rate, l->config->rate_burst);
 
     peer_sockets_init(&l->peer_sockets, l);
     int code = open_listeners(l);

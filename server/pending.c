@@ -6,6 +6,8 @@
 #include "base/buggify.h"
 #include "base/status.h"
 
+enum { EXEMPT_PART = 16 };
+
 int pending_init(struct pending_table *t, size_t requests_max)
 {
     *t = (struct pending_table){0};
@@ -60,10 +62,12 @@ static void count_out(struct pending_table *t, struct pending *p)
 }
 
 struct pending *pending_new(struct pending_table *t, const struct replica_caller *caller,
-                            bool counted)
+                            bool counted, bool exempt)
 {
     HF_ASSERT(!counted || caller->session != 0);
-    struct pending *p = HF_BUGGIFY(FULL_PENDING) ? NULL : slab_take(&t->requests);
+    size_t used_max = t->requests.used_max - (exempt ? 0 : t->requests.used_max / EXEMPT_PART);
+    if (t->requests.used >= used_max || HF_BUGGIFY(FULL_PENDING)) return NULL;
+    struct pending *p = slab_take(&t->requests);
     if (p == NULL) return NULL;
     p->caller = *caller;
     p->caller.parked = false;
@@ -71,6 +75,11 @@ struct pending *pending_new(struct pending_table *t, const struct replica_caller
     if (p->counted == counted) return p;
     slab_give(&t->requests, p);
     return NULL;
+}
+
+bool pending_has_room(const struct pending_table *t)
+{
+    return t->requests.used < t->requests.used_max;
 }
 
 uint32_t pending_load(const struct pending_table *t, uint64_t session)

@@ -137,6 +137,14 @@ HF_MUST_USE
 int replica_turn_away(struct replica *r, struct replica_now now,
                       const struct replica_caller *caller, int status);
 
+/** Is this a copy of a request that was taken before? Then it asks for nothing new. Faults only. */
+HF_MUST_USE
+int replica_knows(struct replica *r, const struct replica_caller *caller, bool *known);
+
+/** False while even what frees or finishes would be refused for want of room here: then whoever
+ * asks for it should wait. */
+bool replica_has_room(const struct replica *r);
+
 /** Take an op with OP_READ; answered through ports.reply, at once or when the machine is there.
  * \param body  the request as encoded, checked at the door; copied if it has to wait.
  * \param request  the same, decoded; borrowed for the call.

@@ -55,6 +55,18 @@ static int find_earlier_copy(struct replica *r, const struct replica_caller *cal
     return machine_request_peek(r->machine, caller->session, caller->seq);
 }
 
+int replica_knows(struct replica *r, const struct replica_caller *caller, bool *known)
+{
+    int rv = find_earlier_copy(r, caller);
+    *known = rv == HF_OK;
+    return rv == HF_ENOTFOUND ? HF_OK : rv;
+}
+
+bool replica_has_room(const struct replica *r)
+{
+    return r->batches.waiting_bytes < r->limits.waiting_exempt_max && pending_has_room(&r->pending);
+}
+
 /* Class 1 says "certainly not applied": never to a copy of something that was. */
 static int turn_away(struct replica *r, const struct replica_caller *caller, int status)
 {
@@ -128,7 +140,8 @@ int replica_write(struct replica *r, struct replica_now now, const struct replic
     if (rv == HF_ENOTLEADER) return replica_refuse(r, caller, rv);
     if (rv != HF_OK) return status_kind(rv) == STATUS_FAULT ? rv : turn_away(r, caller, rv);
 
-    struct pending *request = pending_new(&r->pending, caller, (info->traits & OP_NUMBERED) != 0);
+    struct pending *request = pending_new(&r->pending, caller, (info->traits & OP_NUMBERED) != 0,
+                                          (info->traits & OP_EXEMPT) != 0);
     if (request == NULL) return turn_away(r, caller, HF_ETOOBUSY);
     struct envelope envelope = {
         .session = client->session,

@@ -361,8 +361,8 @@ static int run_pass(struct sim_node *n, enum stopping_state *stop)
     int rv = node_read_links(n);
     if (rv == HF_OK) rv = take_back_jobs(n);
     if (rv != HF_OK) return rv;
-    door_tick(&n->door, node_now(n));
-    rv = replica_pass_end(n->replica, node_now(n));
+    rv = door_tick(&n->door, node_now(n));
+    if (rv == HF_OK) rv = replica_pass_end(n->replica, node_now(n));
     if (rv == HF_OK && stopping_begun(&n->stop))
         rv = stopping_pass(&n->stop, n->replica, &n->door, node_now(n), stop);
     if (rv != HF_OK || *stop == STOPPING_LATE) return rv;

@@ -57,6 +57,41 @@ static void test_all_servers_are_tried_without_end(void **state)
     assert_in_range(all, 180, 400);
 }
 
+/* A leader that has no room for a session is left alone as long as it says, though there are other
+ * servers: they would only send the client back. */
+static void test_a_refused_session_is_asked_for_when_it_was_said(void **state)
+{
+    (void)state;
+    struct msg_retry retry = {.retry_ms = 2000};
+    script_close(&s);
+    script_open(&s, "a:1,b:2", 10000);
+    (void)script_acquire(&s, 0, 0, FATE_CANCEL);
+    script_connect(&s);
+    script_reply(&s, script_expect(&s, OP_CODE_OPEN), HF_ETOOBUSY, &retry);
+    script_pass(&s, 1900 * MS);
+    assert_int_equal(s.core.link.state, LINK_PAUSE);
+    script_pass(&s, 200 * MS);
+    assert_int_equal(s.core.link.state, LINK_CONNECTING);
+}
+
+/* So is one that refuses to repeat a request whose outcome is not known. */
+static void test_a_refused_repetition_comes_when_it_was_said(void **state)
+{
+    (void)state;
+    struct msg_retry retry = {.retry_ms = 2000};
+    struct call *call = script_acquire(&s, 0, 0, FATE_CANCEL);
+    script_open_session(&s);
+    (void)script_expect(&s, OP_CODE_ACQUIRE);
+    script_cut(&s);
+    script_resume(&s);
+    script_reply(&s, script_expect(&s, OP_CODE_ACQUIRE), HF_ETOOBUSY, &retry);
+    script_pass(&s, 1900 * MS);
+    script_expect_nothing(&s);
+    script_pass(&s, 200 * MS);
+    script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), 5);
+    script_finish(&s, call, HF_OK);
+}
+
 /* A call was given up and not a byte came since it was sent: the next goes over another connection.
  */
 static void test_silent_connection_is_left_with_the_call(void **state)
@@ -115,6 +150,8 @@ int main(void)
         CASE(test_redirect_is_followed),
         CASE(test_redirects_in_a_circle_end_in_a_pause),
         CASE(test_all_servers_are_tried_without_end),
+        CASE(test_a_refused_session_is_asked_for_when_it_was_said),
+        CASE(test_a_refused_repetition_comes_when_it_was_said),
         CASE(test_silent_connection_is_left_with_the_call),
         CASE(test_server_lists_are_checked),
     };

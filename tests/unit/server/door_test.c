@@ -310,6 +310,144 @@ static void test_unanswered_requests_of_a_connection_are_bounded(void **state)
     client_close(&c);
 }
 
+/* What frees, renews or finishes is refused by no bound of its connection: it waits there, unread
+ * from then on, until answers have left. */
+static void test_what_frees_waits_where_new_work_is_refused(void **state)
+{
+    enum { MORE = 200 };
+    struct world *w = *state;
+    struct client c;
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    for (int i = 0; i < CONNECTION_REQUESTS_MAX; i++) client_open(&c, 10000);
+    uint64_t first = client_keep(&c);
+    for (int i = 1; i < MORE; i++) client_keep(&c);
+    assert_true(door_is_held(&c.connection));
+    assert_int_equal(c.connection.unanswered, CONNECTION_REQUESTS_MAX + UNACKED_RESERVE);
+    uint64_t refused = client_open(&c, 10000); /* behind them */
+    struct got got;
+    assert_false(client_take(&c, &got));
+    world_sleep(w, 2 * DOOR_PARTIAL_MS_MAX); /* whole frames are no stalled one */
+    assert_int_equal(door_tick(&w->door, w->now), HF_OK);
+    assert_false(c.connection.broken);
+
+    world_settle(w);
+    assert_false(door_is_held(&c.connection));
+    unsigned kept = 0;
+    while (client_take(&c, &got)) {
+        assert_true(got.status == HF_OK || got.request_id == refused);
+        kept += got.request_id >= first && got.request_id < first + MORE;
+    }
+    assert_int_equal(kept, MORE);
+    assert_int_equal(c.connection.unanswered, 0);
+    assert_int_equal(w->door.in_bytes, 0);
+    client_close(&c);
+}
+
+/* Likewise where the replica has no room for anything; and a connection that goes away meanwhile
+ * leaves nothing behind. */
+static void test_what_frees_waits_until_the_replica_has_room(void **state)
+{
+    struct world *w = *state;
+    struct client a, b;
+    uint32_t room = w->replica->limits.waiting_exempt_max;
+    client_connect(&a, w);
+    client_begin_session(&a, 60000);
+    client_connect(&b, w);
+    b.session = a.session;
+    w->replica->limits.waiting_exempt_max = 0;
+    uint64_t id = client_keep(&a);
+    client_keep(&b);
+    assert_true(door_is_held(&a.connection) && door_is_held(&b.connection));
+    world_settle(w);
+    assert_true(door_is_held(&a.connection));
+    assert_int_equal(door_next_wake(&w->door), UINT64_MAX);
+    client_close(&b);
+
+    w->replica->limits.waiting_exempt_max = room;
+    assert_int_equal(door_next_wake(&w->door), 0);
+    world_run(w, 100);
+    expect_status(&a, id, HF_OK);
+    client_close(&a);
+}
+
+/* However many wait, places are kept for what they wait for. */
+static void test_parked_requests_leave_room_for_what_frees(void **state)
+{
+    enum { REQUESTS = 32 };
+    struct world *w = *state;
+    struct client c;
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    w->replica->pending.requests.used_max = REQUESTS;
+    for (int i = 0; i < REQUESTS - REQUESTS / 16; i++) client_acquire(&c, 60000, 0);
+    world_settle(w);
+    uint64_t refused = client_acquire(&c, 60000, 0);
+    expect_status(&c, refused, HF_ETOOBUSY);
+    uint64_t id = client_release(&c);
+    world_settle(w);
+    struct got got = {.request_id = 0};
+    unsigned woken = 0;
+    for (; client_take(&c, &got) && got.request_id != id; woken++) {
+    }
+    assert_int_equal(got.request_id, id);
+    assert_int_equal(got.status, HF_OK);
+    assert_int_equal(woken, REQUESTS - REQUESTS / 16);
+    client_close(&c);
+}
+
+static void expect_retry(struct client *c, uint64_t request_id, uint64_t retry_ms)
+{
+    struct got got;
+    struct msg_retry retry;
+    assert_true(client_take(c, &got));
+    assert_int_equal(got.request_id, request_id);
+    assert_int_equal(got.status, HF_ETOOBUSY);
+    assert_int_equal(codec_decode(&msg_retry_type, got.body, NULL, &retry), HF_OK);
+    assert_int_equal(retry.retry_ms, retry_ms);
+}
+
+/* A principal that asks for more new work than its rate is told when to come again; what frees,
+ * and a copy of what was taken, passes; another name has a rate of its own. */
+static void test_rate_limits_new_work_of_a_principal(void **state)
+{
+    struct world *w = *state;
+    struct msg_hello hello = {.version_min = 1, .version_max = 1, .name = slice_of("other")};
+    struct msg_list list = {.count_max = 1};
+    struct client c, other;
+    door_limit_rate(&w->door, 10, 2);
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    uint64_t taken = client_acquire(&c, 0, 0);
+    uint64_t seq = c.seq;
+    world_settle(w);
+    expect_status(&c, taken, HF_OK);
+    expect_retry(&c, client_acquire(&c, 0, 0), 100);
+    expect_retry(&c, client_open(&c, 10000), 100);
+    expect_retry(&c, client_send(&c, OP_CODE_LIST, &list, 0), 100);
+    assert_int_equal(w->door.rate_count, 3);
+
+    fake_knobs.known_seq = seq;
+    uint64_t again = client_acquire(&c, 0, seq);
+    uint64_t kept = client_keep(&c);
+    uint64_t freed = client_release(&c);
+    world_settle(w);
+    expect_status(&c, again, HF_OK);
+    expect_status(&c, kept, HF_OK);
+    expect_status(&c, freed, HF_OK);
+
+    client_connect_silently(&other, w);
+    uint64_t id = client_send(&other, OP_CODE_HELLO, &hello, 0);
+    expect_status(&other, id, HF_OK);
+    client_begin_session(&other, 60000);
+    world_sleep(w, 100);
+    taken = client_acquire(&c, 0, 0);
+    world_settle(w);
+    expect_status(&c, taken, HF_OK);
+    client_close(&c);
+    client_close(&other);
+}
+
 /* ------------------------------------------------------------------ sessions and the end */
 
 /* RESUME on a new connection tells the old one that it is superseded. */
@@ -400,6 +538,10 @@ int main(void)
         WORLD_TEST(test_random_and_mutated_bytes_are_survived),
         WORLD_TEST(test_reader_that_never_reads_is_closed),
         WORLD_TEST(test_unanswered_requests_of_a_connection_are_bounded),
+        WORLD_TEST(test_what_frees_waits_where_new_work_is_refused),
+        WORLD_TEST(test_what_frees_waits_until_the_replica_has_room),
+        WORLD_TEST(test_parked_requests_leave_room_for_what_frees),
+        WORLD_TEST(test_rate_limits_new_work_of_a_principal),
         WORLD_TEST(test_resume_tells_the_older_connection),
         WORLD_TEST(test_goodbye_is_said_to_all),
         WORLD_TEST(test_status_tells_where_things_stand),

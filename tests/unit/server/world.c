@@ -117,7 +117,7 @@ void world_sleep(struct world *w, uint64_t ms)
 
 void world_pass(struct world *w)
 {
-    door_tick(&w->door, w->now);
+    assert_int_equal(door_tick(&w->door, w->now), HF_OK);
     assert_int_equal(replica_pass_end(w->replica, w->now), HF_OK);
 }
 
