@@ -7,6 +7,7 @@
 
 #include "client/include/holdfast_admin.h"
 #include "client/include/holdfast_lock.h"
+#include "client/include/holdfast_record.h"
 #include "client/raw.h"
 #include "client/shell.h"
 
@@ -26,6 +27,14 @@ struct look_text {
     char secret_id[NAME_BYTES_MAX + 1];   /**< likewise */
     char client_name[NAME_BYTES_MAX + 1]; /**< whose */
     char peer[ADDRESS_BYTES_MAX + 1];     /**< from where */
+};
+
+/** The keys that a list of records derives for each line. */
+struct look_steps {
+    uint32_t count;                               /**< of them */
+    char names[HF_STEPS_MAX][NAME_BYTES_MAX + 1]; /**< the steps */
+    char derived[HF_STEPS_MAX][HF_DERIVED_BYTES]; /**< of the present line */
+    const char *keys[HF_STEPS_MAX];               /**< the same, as the caller sees them */
 };
 
 struct look {
@@ -59,8 +68,9 @@ struct look {
     } each;                                                       /**< the caller's: shows a line */
     void *each_data;                                              /**< handed to it */
     int *verdict;                                                 /**< CHECK: the caller's */
-    uint64_t *left_ms;     /**< CHECK: the caller's, or NULL */
-    struct look_text text; /**< of the present line */
+    uint64_t *left_ms;       /**< CHECK: the caller's, or NULL */
+    struct look_text text;   /**< of the present line */
+    struct look_steps steps; /**< RECORD_LIST */
 };
 
 #define LOOK_ID (UINT64_C(1) << 63)

@@ -2,11 +2,23 @@
  * caller's callback. Strings are copied for their NUL. look_run.c runs them. */
 #include "client/look.h"
 
-/* ------------------------------------------------------------------ records */
+#include "protocol/scan.h"
 
 static const char *const state_words[] = {"",          "RUNNING", "DONE",     "FAILED",
                                           "RETRYABLE", "UNKNOWN", "TOMBSTONE"};
 _Static_assert(HF_ARRAY_COUNT(state_words) == RECORD_STATE_MAX + 1, "a word a state");
+
+/* \return NULL: none were asked for. */
+static const char *const *derive_keys(struct look *look, const char *secret_id, const char *key)
+{
+    struct look_steps *steps = &look->steps;
+    for (uint32_t i = 0; i < steps->count; i++) {
+        int rv = hf_derive(look->client, secret_id, key, steps->names[i], steps->derived[i]);
+        if (rv != HF_OK) steps->derived[i][0] = '\0'; /* no secret, or none that is known here */
+        steps->keys[i] = steps->derived[i];
+    }
+    return steps->count > 0 ? steps->keys : NULL;
+}
 
 static int show_record(const void *record_line, void *data)
 {
@@ -29,6 +41,7 @@ static int show_record(const void *record_line, void *data)
         .outcome = state_words[from->outcome],
         .lapsed = from->lapsed != 0,
     };
+    line.derived_keys = derive_keys(look, line.secret_id, line.key);
     return look->each.record_cb(&line, look->each_data);
 }
 
@@ -39,21 +52,39 @@ static int find_state(const char *word, uint64_t *state)
         *state = i;
         return HF_OK;
     }
-    return HF_EINVAL;
+    return word == NULL ? HF_OK : HF_EINVAL;
 }
 
-static int make_record_list(hf_client *client, const char *prefix, const char *state,
-                            uint64_t older_than_ms,
+static int keep_steps(struct look *look, const hf_record_filter *filter)
+{
+    struct look_steps *steps = &look->steps;
+    if (filter->step_count > HF_STEPS_MAX) return HF_EINVAL;
+    if (filter->step_count > 0 && filter->steps == NULL) return HF_EINVAL;
+    for (size_t i = 0; i < filter->step_count; i++) {
+        struct slice step;
+        int rv = look_keep(steps->names[i], filter->steps[i], &step);
+        if (rv != HF_OK) return rv;
+        if (step.size == 0 || !scan_is_text(step)) return HF_EINVAL;
+        steps->count += 1;
+    }
+    return HF_OK;
+}
+
+static int make_record_list(hf_client *client, const hf_record_filter *filter,
                             int (*each_cb)(const hf_record_line *line, void *data), void *data,
                             struct look **out)
 {
-    struct msg_record_list list = {.older_than_ms = older_than_ms, .count_max = LOOK_PAGE_ITEMS};
+    static const hf_record_filter all = {0};
     struct look *look;
-    if (prefix == NULL || each_cb == NULL) return HF_EINVAL;
-    if (find_state(state, &list.state) != HF_OK) return HF_EINVAL;
+    if (filter == NULL) filter = &all;
+    if (each_cb == NULL) return HF_EINVAL;
+    struct msg_record_list list = {.older_than_ms = filter->older_than_ms,
+                                   .count_max = LOOK_PAGE_ITEMS};
+    if (find_state(filter->state, &list.state) != HF_OK) return HF_EINVAL;
     int rv = look_new(client, OP_CODE_RECORD_LIST, RAW_ARENA_BYTES, look_show_page, &look);
     if (rv != HF_OK) return rv;
-    rv = look_keep(look->prefix, prefix, &list.prefix);
+    rv = look_keep(look->prefix, filter->prefix, &list.prefix);
+    if (rv == HF_OK) rv = keep_steps(look, filter);
     if (rv != HF_OK) return look_drop(look, rv);
     raw_pages_init(&look->ask.pages, OP_CODE_RECORD_LIST, &list, show_record, look);
     look->each.record_cb = each_cb;
@@ -62,12 +93,30 @@ static int make_record_list(hf_client *client, const char *prefix, const char *s
     return HF_OK;
 }
 
+int hf_record_list_with(hf_client *client, const hf_record_filter *filter,
+                        int (*each_cb)(const hf_record_line *line, void *data), void *data)
+{
+    struct look *look = NULL;
+    int rv = make_record_list(client, filter, each_cb, data, &look);
+    return look_run(look, rv);
+}
+
+int hf_record_list_with_async(hf_client *client, const hf_record_filter *filter,
+                              int (*each_cb)(const hf_record_line *line, void *data),
+                              void *each_data, hf_done_cb done_cb, void *data, hf_call *call)
+{
+    struct look *look = NULL;
+    int rv = make_record_list(client, filter, each_cb, each_data, &look);
+    return look_start(look, rv, done_cb, data, call);
+}
+
 int hf_record_list(hf_client *client, const char *prefix, const char *state, uint64_t older_than_ms,
                    int (*each_cb)(const hf_record_line *line, void *data), void *data)
 {
-    struct look *look = NULL;
-    int rv = make_record_list(client, prefix, state, older_than_ms, each_cb, data, &look);
-    return look_run(look, rv);
+    const hf_record_filter filter = {
+        .prefix = prefix, .state = state, .older_than_ms = older_than_ms};
+    if (prefix == NULL || state == NULL) return HF_EINVAL;
+    return hf_record_list_with(client, &filter, each_cb, data);
 }
 
 int hf_record_list_async(hf_client *client, const char *prefix, const char *state,
@@ -75,9 +124,10 @@ int hf_record_list_async(hf_client *client, const char *prefix, const char *stat
                          int (*each_cb)(const hf_record_line *line, void *data), void *each_data,
                          hf_done_cb done_cb, void *data, hf_call *call)
 {
-    struct look *look = NULL;
-    int rv = make_record_list(client, prefix, state, older_than_ms, each_cb, each_data, &look);
-    return look_start(look, rv, done_cb, data, call);
+    const hf_record_filter filter = {
+        .prefix = prefix, .state = state, .older_than_ms = older_than_ms};
+    if (prefix == NULL || state == NULL) return HF_EINVAL;
+    return hf_record_list_with_async(client, &filter, each_cb, each_data, done_cb, data, call);
 }
 
 static int show_one_record(struct look *look)

@@ -4,10 +4,10 @@
 # holdfast_cli (client/cli/, OUTPUT_NAME holdfast) and holdfastd (server/).
 include(CMakePackageConfigHelpers)
 
-install(FILES client/include/holdfast.h client/include/holdfast_async.h
-    client/include/holdfast_lock.h
-    client/include/holdfast_metrics.h client/include/holdfast_status.h
-    client/include/holdfast_admin.h
+install(FILES client/include/holdfast.h client/include/holdfast_admin.h
+    client/include/holdfast_async.h client/include/holdfast_lock.h
+    client/include/holdfast_metrics.h client/include/holdfast_record.h
+    client/include/holdfast_status.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 foreach(target holdfast_static holdfast_shared holdfast_cli holdfastd)
     if(TARGET ${target})

@@ -41,19 +41,35 @@ static const char *gap_of(const struct verb *verb)
     return verb->name[0] != '\0' ? " " : "";
 }
 
+/* Milliseconds in the unit that stands behind a number; 0 = there is no such unit. */
+static uint64_t unit_ms(const char *unit)
+{
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {{"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    for (size_t i = 0; i < HF_ARRAY_COUNT(units); i++)
+        if (strcmp(units[i].name, unit) == 0) return units[i].ms;
+    return 0;
+}
+
 static int take_number(const struct verb *verb, const struct arg_option *option, const char *text)
 {
     char *end = NULL;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
-    bool digits = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
-    if (!digits || value < option->min || value > option->max) {
+    uint64_t unit = option->is_ms ? unit_ms(end) : *end == '\0';
+    bool fits = text[0] >= '0' && text[0] <= '9' && errno == 0 && unit != 0;
+    if (fits) fits = value <= option->max / unit && value * unit >= option->min;
+    if (!fits) {
         return cli_fail(CLI_USAGE,
                         "%s takes a whole number from %" PRIu64 " to %" PRIu64
-                        ", not \"%s\"; see `holdfast %s%s--help`",
-                        option->name, option->min, option->max, text, verb->name, gap_of(verb));
+                        "%s, not \"%s\"; see `holdfast %s%s--help`",
+                        option->name, option->min, option->max,
+                        option->is_ms ? " of milliseconds, or as 90s, 5m, 1h, 2d" : "", text,
+                        verb->name, gap_of(verb));
     }
-    *option->number = value;
+    *option->number = value * unit;
     return CLI_OK;
 }
 
@@ -106,7 +122,7 @@ int args_parse(struct cli *cli, const struct verb *verb, int argc, char **argv,
         {.name = "--servers", .text = &cli->servers},
         {.name = "--json", .flag = &cli->json},
         {.name = "--stale", .flag = &cli->stale},
-        {.name = "--timeout", .number = &cli->timeout_ms, .min = 1, .max = 3600000},
+        {.name = "--timeout", .number = &cli->timeout_ms, .is_ms = true, .min = 1, .max = 3600000},
         {.name = "--help", .flag = &args->help},
     };
     HF_ASSERT(argc >= 1);

@@ -19,6 +19,7 @@ struct arg_option {
     const char **text; /**< Out: the value, borrowed from argv */
     uint64_t *number;  /**< Out: the value, in min..max */
     bool *flag;        /**< Out: true; the option takes no value */
+    bool is_ms;        /**< the number is milliseconds: 90s, 5m, 1h, 2d are taken as well */
     uint64_t min;      /**< of a number */
     uint64_t max;      /**< of a number */
 };

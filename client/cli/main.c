@@ -36,6 +36,7 @@ static const char help_tail[] =
     "  --stale                   lists and looks: let any server answer, as far as it has come,\n"
     "                            also while no majority runs; what is shown may be past\n"
     "  --help, --version\n"
+    "Where MS is asked for, 90s, 5m, 1h and 2d are understood as well as milliseconds.\n"
     "\n"
     "$HOLDFAST_HISTORY, for tests of a cluster: append what is asked and answered to that file.\n"
     "\n"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "protocol/limits.h"
 
 static int refuse(const char *path, const char *why)
 {
@@ -135,4 +136,18 @@ int secrets_open(struct cli *cli, const char *path, uint64_t ttl_ms, uint64_t ti
     cli->secrets = NULL;
     secrets_file_close(&file);
     return rv;
+}
+
+int secrets_derive_for(const struct cli *cli, struct slice secret_id, struct slice key,
+                       const char *step, char out[HF_DERIVED_BYTES])
+{
+    char id[SECRET_ID_BYTES_MAX + 1] = "";
+    char name[NAME_BYTES_MAX + 1] = "";
+    HF_ASSERT(secret_id.size < sizeof id && key.size < sizeof name); /* the decoder's promise */
+    if (secret_id.size > 0) memcpy(id, secret_id.data, secret_id.size);
+    if (key.size > 0) memcpy(name, key.data, key.size);
+    out[0] = '\0';
+    int status = hf_derive(cli->client, id, name, step, out);
+    if (status == HF_OK || status == HF_ENOKEY) return CLI_OK;
+    return cli_fail_status(cli, status, "derive a key");
 }

@@ -5,6 +5,7 @@
 #ifndef CLIENT_CLI_SECRETS_FILE_H
 #define CLIENT_CLI_SECRETS_FILE_H
 
+#include "base/slice.h"
 #include "client/cli/cli.h"
 
 enum {
@@ -33,5 +34,11 @@ void secrets_file_close(struct secrets_file *file);
 HF_MUST_USE
 int secrets_open(struct cli *cli, const char *path, uint64_t ttl_ms, uint64_t timeout_ms,
                  void (*lost_cb)(hf_client *client, const hf_loss *loss, void *data));
+
+/** The key derived for a step of a record, as hf_derive(); "" where no key was ever derived, or the
+ * secret is not given here. \param out  Out. \return CLI_OK, or an exit code after a sentence. */
+HF_MUST_USE
+int secrets_derive_for(const struct cli *cli, struct slice secret_id, struct slice key,
+                       const char *step, char out[HF_DERIVED_BYTES]);
 
 #endif

@@ -192,12 +192,16 @@ static int run_elect(struct cli *cli, const struct verb *verb, int argc, char **
     struct hold h = {.what = "leadership of", .ttl_ms = 10000, .wait_ms = UINT64_MAX};
     const struct arg_option options[] = {
         {.name = "--value", .text = &h.meta},
-        {.name = "--ttl", .number = &h.ttl_ms, .min = TTL_MS_MIN, .max = TTL_MS_MAX},
-        {.name = "--wait", .number = &h.wait_ms, .max = WAIT_MS_MAX},
+        {.name = "--ttl", .number = &h.ttl_ms, .is_ms = true, .min = TTL_MS_MIN, .max = TTL_MS_MAX},
+        {.name = "--wait", .number = &h.wait_ms, .is_ms = true, .max = WAIT_MS_MAX},
         {.name = "--on-revoke", .text = &h.on_revoke},
         {.name = "--observe", .flag = &a.observe},
         {.name = "--show", .flag = &a.show},
-        {.name = "--every", .number = &a.every_ms, .min = EVERY_MS_MIN, .max = EVERY_MS_MAX},
+        {.name = "--every",
+         .number = &a.every_ms,
+         .is_ms = true,
+         .min = EVERY_MS_MIN,
+         .max = EVERY_MS_MAX},
     };
     struct args args;
     int rv = args_parse(cli, verb, argc, argv, options, HF_ARRAY_COUNT(options), &args);

@@ -19,17 +19,12 @@ struct exporter {
     int rv;                        /* CLI_OK, or why it stopped */
 };
 
-/* "" where no key was ever derived, or none can be here. */
 static int print(struct exporter *e, const struct msg_record_reply *record)
 {
-    char id[SECRET_ID_BYTES_MAX + 1] = "";
-    char derived[HF_DERIVED_BYTES] = "";
+    char derived[HF_DERIVED_BYTES];
     if (e->step != NULL) {
-        if (record->secret_id.size > 0) memcpy(id, record->secret_id.data, record->secret_id.size);
-        int status = hf_derive(e->cli->client, id, e->last, e->step, derived);
-        if (status != HF_OK && status != HF_ENOKEY) {
-            return cli_fail_status(e->cli, status, "derive a key");
-        }
+        int rv = secrets_derive_for(e->cli, record->secret_id, record->key, e->step, derived);
+        if (rv != CLI_OK) return rv;
     }
     record_json(record, e->step != NULL ? derived : NULL);
     if (!ferror(stdout)) return CLI_OK;
@@ -77,21 +72,6 @@ static int export_all(struct cli *cli, const struct msg_record_list *request, co
     return e.rv;
 }
 
-/* \param state  a word, or NULL = any. */
-static int find_state(const char *state, uint64_t *number)
-{
-    int found = state != NULL ? state_of_word(state) : RECORD_ABSENT;
-    if (found < 0) {
-        return cli_fail(
-            CLI_USAGE,
-            "there is no state \"%s\"; use RUNNING, DONE, FAILED, RETRYABLE, UNKNOWN or "
-            "TOMBSTONE",
-            state);
-    }
-    *number = (uint64_t)found;
-    return CLI_OK;
-}
-
 static int run_export(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
     const char *state = NULL;
@@ -102,7 +82,10 @@ static int run_export(struct cli *cli, const struct verb *verb, int argc, char *
     const struct arg_option options[] = {
         {.name = "--from", .text = &from},
         {.name = "--state", .text = &state},
-        {.name = "--older-than", .number = &request.older_than_ms, .max = TIME_MS_MAX},
+        {.name = "--older-than",
+         .number = &request.older_than_ms,
+         .is_ms = true,
+         .max = TIME_MS_MAX},
         {.name = "--derive", .text = &step},
         {.name = "--secrets", .text = &secrets},
     };
@@ -116,7 +99,7 @@ static int run_export(struct cli *cli, const struct verb *verb, int argc, char *
     if (rv == CLI_OK) rv = name_check(verb, prefix, 0);
     if (rv == CLI_OK) rv = name_check(verb, from, 0);
     if (rv == CLI_OK && step != NULL) rv = name_check(verb, step, 1);
-    if (rv == CLI_OK) rv = find_state(state, &request.state);
+    if (rv == CLI_OK) rv = state_check(state, &request.state);
     if (rv != CLI_OK) return rv;
     request.prefix = slice_of(prefix);
     request.cursor = slice_of(from);
@@ -144,7 +127,7 @@ const struct verb verb_export = {
             "  --secrets FILE    where the secrets are; else $HOLDFAST_SECRETS\n"
             "One object a line, in the order of the keys, with the members of `record --json`;\n"
             "tombstones are among them. What waits for a decision, with owner, checkpoint and the\n"
-            "provider's key: `export --state UNKNOWN --older-than 3600000 --derive charge`.\n"
+            "provider's key: `export --state UNKNOWN --older-than 1h --derive charge`.\n"
             "Each page is one moment, the whole is not. A failure says what --from goes on with.\n",
     .run = run_export,
 };

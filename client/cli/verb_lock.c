@@ -10,8 +10,12 @@ static int parse_lock(struct cli *cli, const struct verb *verb, int argc, char *
 {
     bool shared = false;
     const struct arg_option options[] = {
-        {.name = "--ttl", .number = &h->ttl_ms, .min = TTL_MS_MIN, .max = TTL_MS_MAX},
-        {.name = "--wait", .number = &h->wait_ms, .max = WAIT_MS_MAX},
+        {.name = "--ttl",
+         .number = &h->ttl_ms,
+         .is_ms = true,
+         .min = TTL_MS_MIN,
+         .max = TTL_MS_MAX},
+        {.name = "--wait", .number = &h->wait_ms, .is_ms = true, .max = WAIT_MS_MAX},
         {.name = "--shared", .flag = &shared},
         {.name = "--on-revoke", .text = &h->on_revoke},
     };
@@ -24,8 +28,12 @@ static int parse_permit(struct cli *cli, const struct verb *verb, int argc, char
                         struct args *args, struct hold *h)
 {
     const struct arg_option options[] = {
-        {.name = "--ttl", .number = &h->ttl_ms, .min = TTL_MS_MIN, .max = TTL_MS_MAX},
-        {.name = "--wait", .number = &h->wait_ms, .max = WAIT_MS_MAX},
+        {.name = "--ttl",
+         .number = &h->ttl_ms,
+         .is_ms = true,
+         .min = TTL_MS_MIN,
+         .max = TTL_MS_MAX},
+        {.name = "--wait", .number = &h->wait_ms, .is_ms = true, .max = WAIT_MS_MAX},
         {.name = "--limit", .number = &h->limit, .min = 1, .max = PERMITS_MAX},
         {.name = "--permits", .number = &h->permits, .min = 1, .max = PERMITS_MAX},
         {.name = "--on-revoke", .text = &h->on_revoke},

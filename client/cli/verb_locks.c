@@ -118,7 +118,7 @@ static int run_locks(struct cli *cli, const struct verb *verb, int argc, char **
         {.name = "--mode", .text = &a.mode},
         {.name = "--session", .number = &list.session, .min = 1, .max = UINT64_MAX},
         {.name = "--client", .text = &a.client},
-        {.name = "--older-than", .number = &list.older_than_ms, .max = TIME_MS_MAX},
+        {.name = "--older-than", .number = &list.older_than_ms, .is_ms = true, .max = TIME_MS_MAX},
     };
     struct args args;
     struct arena arena = {.data = NULL};

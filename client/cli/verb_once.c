@@ -271,13 +271,21 @@ static int parse(struct cli *cli, const struct verb *verb, int argc, char **argv
 {
     const struct arg_option options[] = {
         {.name = "--fingerprint", .text = &o->fingerprint},
-        {.name = "--retain", .number = &o->retain_ms, .min = RETAIN_MS_MIN, .max = RETAIN_MS_MAX},
+        {.name = "--retain",
+         .number = &o->retain_ms,
+         .is_ms = true,
+         .min = RETAIN_MS_MIN,
+         .max = RETAIN_MS_MAX},
         {.name = "--derive", .text = &o->step},
         {.name = "--secrets", .text = &o->secrets},
         {.name = "--rerun", .flag = &o->rerun},
         {.name = "--retry-on-failure", .flag = &o->retry_on_failure},
-        {.name = "--wait", .number = &o->wait_ms, .max = WAIT_MS_MAX},
-        {.name = "--ttl", .number = &o->ttl_ms, .min = TTL_MS_MIN, .max = TTL_MS_MAX},
+        {.name = "--wait", .number = &o->wait_ms, .is_ms = true, .max = WAIT_MS_MAX},
+        {.name = "--ttl",
+         .number = &o->ttl_ms,
+         .is_ms = true,
+         .min = TTL_MS_MIN,
+         .max = TTL_MS_MAX},
     };
     int rv = args_parse(cli, verb, argc, argv, options, HF_ARRAY_COUNT(options), args);
     if (rv != CLI_OK || args->help) return rv;

@@ -6,6 +6,7 @@
 #include "client/cli/args.h"
 #include "client/cli/listing.h"
 #include "client/cli/record_json.h"
+#include "client/cli/secrets_file.h"
 #include "client/cli/words.h"
 
 static const char *state_shown(const struct record_line *r)
@@ -13,10 +14,26 @@ static const char *state_shown(const struct record_line *r)
     return r->lapsed != 0 ? "LAPSED" : word_of_state(r->state);
 }
 
+/* A process lists once. What the derived keys need beyond a line; step NULL = there are none. */
+static struct {
+    const struct cli *cli;
+    const char *step;
+} deriving;
+
+/* A line without its key says nothing of it: that it cannot be derived was told then. */
+static const char *derived_of(const struct record_line *r, char out[HF_DERIVED_BYTES])
+{
+    int rv = secrets_derive_for(deriving.cli, r->secret_id, r->key, deriving.step, out);
+    if (rv != CLI_OK) out[0] = '\0';
+    return out;
+}
+
 static void print_object(struct json *j, const void *line)
 {
+    char derived[HF_DERIVED_BYTES];
     json_object(j, NULL);
     record_line_json(j, line);
+    if (deriving.step != NULL) json_text(j, "derived_key", slice_of(derived_of(line, derived)));
     json_end(j);
 }
 
@@ -24,6 +41,7 @@ static void print_line(struct table *t, const void *line)
 {
     const struct record_line *r = line;
     char left[24];
+    char derived[HF_DERIVED_BYTES];
     table_text(t, r->key);
     table_cell(t, "%s", state_shown(r));
     table_cell(t, "%" PRIu64, r->attempt);
@@ -32,16 +50,19 @@ static void print_line(struct table *t, const void *line)
     table_cell(t, "%s", r->left_ms > 0 ? text_of_ms(r->left_ms, left) : "-");
     table_text(t, r->checkpoint);
     table_text(t, r->client_name);
+    if (deriving.step != NULL) table_text(t, slice_of(derived_of(r, derived)));
 }
 
-static const char *const record_headings[] = {"RECORD", "STATE", ">ATTEMPT",   ">CODE",
-                                              ">TOKEN", ">LEFT", "CHECKPOINT", "CLIENT"};
+/* The last one with --derive alone. */
+static const char *const record_headings[] = {"RECORD",     "STATE",  ">ATTEMPT",
+                                              ">CODE",      ">TOKEN", ">LEFT",
+                                              "CHECKPOINT", "CLIENT", "DERIVED KEY"};
 
 static const struct listing records_listing = {
     .op = OP_CODE_RECORD_LIST,
     .name = "records",
     .headings = record_headings,
-    .heading_count = (int)HF_ARRAY_COUNT(record_headings),
+    .heading_count = (int)HF_ARRAY_COUNT(record_headings) - 1,
     .print = print_line,
     .print_json = print_object,
 };
@@ -49,10 +70,17 @@ static const struct listing records_listing = {
 static int run_records(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
     const char *state = NULL;
+    const char *secrets = NULL;
+    const char *step = NULL;
     struct msg_record_list request = {.count_max = PAGE_ITEMS_MAX};
     const struct arg_option options[] = {
         {.name = "--state", .text = &state},
-        {.name = "--older-than", .number = &request.older_than_ms, .max = TIME_MS_MAX},
+        {.name = "--older-than",
+         .number = &request.older_than_ms,
+         .is_ms = true,
+         .max = TIME_MS_MAX},
+        {.name = "--derive", .text = &step},
+        {.name = "--secrets", .text = &secrets},
     };
     struct args args;
     struct arena arena = {.data = NULL};
@@ -62,35 +90,37 @@ static int run_records(struct cli *cli, const struct verb *verb, int argc, char 
     rv = args_expect(verb, &args, 0, 1, false);
     const char *prefix = args.word_count > 0 ? args.words[0] : "";
     if (rv == CLI_OK) rv = name_check(verb, prefix, 0);
-    if (rv == CLI_OK && state != NULL) {
-        int number = state_of_word(state);
-        if (number < 0) {
-            return cli_fail(CLI_USAGE,
-                            "there is no state \"%s\"; use RUNNING, DONE, FAILED, "
-                            "RETRYABLE, UNKNOWN or TOMBSTONE",
-                            state);
-        }
-        request.state = (uint64_t)number;
-    }
-    request.prefix = slice_of(prefix);
-    if (rv == CLI_OK) rv = reading_open(cli, &arena);
+    if (rv == CLI_OK && step != NULL) rv = name_check(verb, step, 1);
+    if (rv == CLI_OK) rv = state_check(state, &request.state);
     if (rv != CLI_OK) return rv;
-    rv = listing_run(&records_listing, cli, &request, &arena);
+    request.prefix = slice_of(prefix);
+    if (arena_init(&arena, RAW_ARENA_BYTES) != HF_OK)
+        return cli_fail(CLI_SYSTEM, "there is no memory for an answer; free some on this machine");
+    rv = step != NULL ? secrets_open(cli, secrets, 0, READING_TIMEOUT_MS, NULL)
+                      : cli_open(cli, 0, READING_TIMEOUT_MS, NULL);
+    struct listing listing = records_listing;
+    deriving.cli = cli;
+    deriving.step = step;
+    if (step != NULL) listing.heading_count += 1;
+    if (rv == CLI_OK) rv = listing_run(&listing, cli, &request, &arena);
     arena_close(&arena);
     return rv;
 }
 
 const struct verb verb_records = {
     .name = "records",
-    .synopsis = "[PREFIX] [--state STATE] [--older-than MS]",
+    .synopsis = "[PREFIX] [--state STATE] [--older-than MS] [--derive STEP [--secrets FILE]]",
     .summary = "idempotency records, with their state",
     .help = "  PREFIX            only keys that begin with it; without it all\n"
             "  --state STATE     RUNNING, DONE, FAILED, RETRYABLE, UNKNOWN or TOMBSTONE\n"
             "  --older-than MS   only those whose state has not changed for so long\n"
+            "  --derive STEP     show the key under which STEP was sent to a provider (see\n"
+            "                    `derive`); \"-\" where the secret is not given here\n"
+            "  --secrets FILE    where the secrets are; else $HOLDFAST_SECRETS\n"
             "`records --state UNKNOWN` lists what waits for `resolve`. LAPSED: RUNNING, but its\n"
             "lease has ended; the next caller takes over. With --json: {records: [{key, state,\n"
             "  lapsed, fencing_token, attempt, code, since_ms, left_ms, open_mark, checkpoint,\n"
-            "  client_name, peer, outcome, secret_id}]}.\n",
+            "  client_name, peer, outcome, secret_id, derived_key}]}.\n",
     .run = run_records,
 };
 

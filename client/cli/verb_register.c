@@ -13,8 +13,8 @@ static int run_register(struct cli *cli, const struct verb *verb, int argc, char
     struct hold h = {.what = "service", .mode = HF_SHARED, .ttl_ms = 10000};
     const struct arg_option options[] = {
         {.name = "--address", .text = &h.meta},
-        {.name = "--ttl", .number = &h.ttl_ms, .min = TTL_MS_MIN, .max = TTL_MS_MAX},
-        {.name = "--wait", .number = &h.wait_ms, .max = WAIT_MS_MAX},
+        {.name = "--ttl", .number = &h.ttl_ms, .is_ms = true, .min = TTL_MS_MIN, .max = TTL_MS_MAX},
+        {.name = "--wait", .number = &h.wait_ms, .is_ms = true, .max = WAIT_MS_MAX},
         {.name = "--on-revoke", .text = &h.on_revoke},
     };
     struct args args;

@@ -35,7 +35,7 @@ static int run(struct cli *cli, const struct verb *verb, int argc, char **argv)
     struct wish w = {.then_what = "force"};
     const struct arg_option options[] = {
         {.name = "--token", .number = &w.token, .min = 1, .max = TOKEN_END - 1},
-        {.name = "--grace", .number = &w.grace_ms, .min = 1, .max = GRACE_MS_MAX},
+        {.name = "--grace", .number = &w.grace_ms, .is_ms = true, .min = 1, .max = GRACE_MS_MAX},
         {.name = "--then", .text = &w.then_what},
         {.name = "--reason", .text = &w.act.reason},
         {.name = "--operator", .text = &w.act.operator_name},

@@ -29,14 +29,6 @@ const char *word_of_state(uint64_t state)
     return pick(states, HF_ARRAY_COUNT(states), state);
 }
 
-int state_of_word(const char *word)
-{
-    for (size_t i = 1; i < HF_ARRAY_COUNT(states); i++) {
-        if (strcasecmp(states[i], word) == 0) return (int)i;
-    }
-    return -1;
-}
-
 const char *word_of_reason(uint64_t reason)
 {
     return pick(reasons, HF_ARRAY_COUNT(reasons), reason);
@@ -119,4 +111,19 @@ int name_check(const struct verb *verb, const char *name, size_t min)
     }
     if (scan_is_text(slice_of(name))) return CLI_OK;
     return cli_fail(CLI_USAGE, "`%s` was given a name that is not UTF-8: \"%s\"", verb->name, name);
+}
+
+int state_check(const char *word, uint64_t *state)
+{
+    *state = RECORD_ABSENT;
+    if (word == NULL) return CLI_OK;
+    for (size_t i = 1; i < HF_ARRAY_COUNT(states); i++) {
+        if (strcasecmp(states[i], word) != 0) continue;
+        *state = i;
+        return CLI_OK;
+    }
+    return cli_fail(CLI_USAGE,
+                    "there is no state \"%s\"; use RUNNING, DONE, FAILED, RETRYABLE, UNKNOWN or "
+                    "TOMBSTONE",
+                    word);
 }

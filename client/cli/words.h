@@ -14,10 +14,6 @@ const char *word_of_mode(uint64_t mode);
 /** "RUNNING", "DONE", ...; "ABSENT" for 0. \param state  enum record_state. */
 const char *word_of_state(uint64_t state);
 
-/** The enum record_state of a word, in any case; -1 if there is none. */
-HF_MUST_USE
-int state_of_word(const char *word);
-
 /** "released", "expired", ...; "" for 0. \param reason  enum end_reason. */
 const char *word_of_reason(uint64_t reason);
 
@@ -52,5 +48,10 @@ int reading_open(struct cli *cli, struct arena *arena);
  * \return CLI_OK, or CLI_USAGE after a sentence. */
 HF_MUST_USE
 int name_check(const struct verb *verb, const char *name, size_t min);
+
+/** The enum record_state of --state. \param word  NULL = any. \param state  Out: RECORD_ABSENT for
+ * any. \return CLI_OK, or CLI_USAGE after a sentence. */
+HF_MUST_USE
+int state_check(const char *word, uint64_t *state);
 
 #endif

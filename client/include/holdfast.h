@@ -534,6 +534,8 @@ typedef struct hf_record_line {
     const char *secret_id;   /**< For hf_derive(); "" = none. */
     const char *outcome;     /**< "DONE", "FAILED", of a tombstone too; else "". */
     int lapsed;              /**< 1: RUNNING past its lease; the next caller takes over. */
+    const char *const *derived_keys; /**< hf_record_list_with(): a key for each step, "" where none
+                                          can be derived; else NULL. */
 } hf_record_line;
 
 /** Show every lock whose name begins with `prefix` ("" = all), in order; reads page after page,
@@ -552,7 +554,7 @@ HF_API HF_NODISCARD int hf_lock_info(hf_client *client, const char *name,
 
 /** Show every record whose key begins with `prefix`. \param state "" = any, or a word of
  * hf_record_line. \param older_than_ms only those unchanged for so long; 0 = all.
- * \retval as hf_lock_acquire() for what nothing came of. */
+ * \retval as hf_lock_acquire() for what nothing came of. holdfast_record.h has a list with keys. */
 HF_API HF_NODISCARD int hf_record_list(hf_client *client, const char *prefix, const char *state,
                                        uint64_t older_than_ms,
                                        int (*each_cb)(const hf_record_line *line, void *data),

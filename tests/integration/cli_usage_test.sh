@@ -73,6 +73,9 @@ locks --client
 locks a --queue --held
 records --state NONSENSE
 records --older-than -1
+records --older-than 1w
+records --derive=
+records --derive charge
 record
 record k -- true
 resolve

@@ -366,6 +366,26 @@ expect 0 holdfast --json derive d1 refund
 same 'which secret' s1 "$(json 'd["secret_id"]')"
 expect 66 holdfast derive d0 charge
 expect 66 holdfast derive k1 charge
+
+claim 'what waits for a decision is one call: owner, checkpoint, and the key at the provider'
+expect 69 holdfast once d2 --derive charge -- sh -c 'kill -KILL $$'
+expect 69 holdfast once d2 --derive charge -- true
+expect 0 holdfast derive d2 charge
+key=$(output)
+expect 0 holdfast records d --state unknown --older-than 0s --derive charge
+same 'its line' "d2 UNKNOWN $key" "$(awk 'NR > 1 { print $1, $2, $NF }' "$tmp/out")"
+grep -q '  command started  holdfast@' "$tmp/out" || fail "shown as: $(output)"
+expect 0 holdfast --json records d --state unknown --derive charge
+same 'the document' "d2 $key" "$(json '" ".join(d["records"][0][k] for k in ("key",
+    "derived_key"))')"
+expect 0 holdfast records d --state unknown --older-than 1h --derive charge
+same 'lines: the heading' 1 "$(wc -l < "$tmp/out")"
+expect 0 holdfast records d2 --derive charge --secrets "$tmp/s3"
+same 'its line' "d2 $key" "$(awk 'NR > 1 { print $1, $NF }' "$tmp/out")"
+expect 0 holdfast records d1 --derive charge --secrets "$tmp/s3"
+same 'no key without the secret' 'd1 -' "$(awk 'NR > 1 { print $1, $NF }' "$tmp/out")"
+expect 0 holdfast records d1
+same 'columns without keys' 8 "$(awk 'NR == 1 { print NF }' "$tmp/out")"
 unset HOLDFAST_SECRETS
 
 claim 'an export tells every record under a prefix whole, and goes on behind any key'

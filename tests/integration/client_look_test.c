@@ -1,5 +1,6 @@
 /* The library against a real holdfastd: what lists see. */
 #include "client/include/holdfast_lock.h"
+#include "client/include/holdfast_record.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -240,6 +241,82 @@ static void test_filter_finds_what_lies_behind_thousands(void **state)
     hf_client_close(client);
 }
 
+struct waiting {
+    char keys[64];                         /* of the lines, each behind a blank */
+    char derived[2][2 * HF_DERIVED_BYTES]; /* of the last line */
+    char client_name[256];                 /* likewise */
+};
+
+static int note_waiting(const hf_record_line *line, void *data)
+{
+    struct waiting *w = data;
+    size_t size = strlen(w->keys);
+    (void)snprintf(w->keys + size, sizeof w->keys - size, " %s", line->key);
+    (void)snprintf(w->client_name, sizeof w->client_name, "%s", line->client_name);
+    assert_non_null(line->derived_keys);
+    for (int i = 0; i < 2; i++)
+        (void)snprintf(w->derived[i], sizeof w->derived[i], "%s", line->derived_keys[i]);
+    return 0;
+}
+
+static int note_no_keys(const hf_record_line *line, void *data)
+{
+    (void)data;
+    assert_null(line->derived_keys);
+    return 0;
+}
+
+/* What waits for a decision is one call: who, how far, and the keys that its provider knows. */
+static void test_what_waits_is_listed_with_its_derived_keys(void **state)
+{
+    (void)state;
+    static const hf_secret secret = {.id = "s1", .key = "0123456789abcdef", .key_bytes = 16};
+    static const char *const steps[] = {"charge", "mail"};
+    char servers[32];
+    char charge[HF_DERIVED_BYTES];
+    hf_client *client;
+    hf_options options;
+    struct waiting w = {.keys = ""};
+    (void)snprintf(servers, sizeof servers, "127.0.0.1:%u", server.port);
+    hf_options_init(&options);
+    options.servers = servers;
+    options.name = "payer";
+    options.secrets = &secret;
+    options.secret_count = 1;
+    must(hf_client_open(&options, &client));
+    hf_record_free(begin(client, "w/1", "r", HF_TAKEOVER_MANUAL, HF_OK));
+    (void)begin(client, "w/1", "r", HF_TAKEOVER_MANUAL, HF_ERECORDUNKNOWN);
+    hf_record *running = begin(client, "w/2", "r", HF_TAKEOVER_MANUAL, HF_OK);
+
+    const hf_record_filter filter = {
+        .prefix = "w/", .state = "UNKNOWN", .steps = steps, .step_count = 2};
+    must(hf_record_list_with(client, &filter, note_waiting, &w));
+    assert_string_equal(w.keys, " w/1");
+    assert_string_equal(w.client_name, "payer");
+    must(hf_derive(client, "s1", "w/1", "charge", charge));
+    assert_string_equal(w.derived[0], charge);
+    assert_string_not_equal(w.derived[1], charge);
+    assert_int_equal(strlen(w.derived[1]), HF_DERIVED_BYTES - 1);
+
+    hf_record_filter other = filter;
+    other.older_than_ms = 3600000;
+    w.keys[0] = '\0';
+    must(hf_record_list_with(client, &other, note_waiting, &w));
+    assert_string_equal(w.keys, "");
+    must(hf_record_list_with(client, NULL, note_no_keys, NULL));
+    other.step_count = HF_STEPS_MAX + 1;
+    assert_int_equal(hf_record_list_with(client, &other, note_waiting, &w), HF_EINVAL);
+    static const char *const nothing[] = {""};
+    other = (hf_record_filter){.steps = nothing, .step_count = 1};
+    assert_int_equal(hf_record_list_with(client, &other, note_waiting, &w), HF_EINVAL);
+    hf_client *stranger = open_client(server.port, 10000, 10000); /* knows no secret */
+    must(hf_record_list_with(stranger, &filter, note_waiting, &w));
+    assert_string_equal(w.derived[0], "");
+    hf_client_close(stranger);
+    hf_record_free(running);
+    hf_client_close(client);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -247,6 +324,7 @@ int main(void)
         CASE(test_lists_are_read_to_their_end),
         CASE(test_locks_are_listed_through_filters),
         CASE(test_lock_is_shown_with_holders_queue_and_past),
+        CASE(test_what_waits_is_listed_with_its_derived_keys),
         CASE(test_filter_finds_what_lies_behind_thousands),
     };
     return cmocka_run_group_tests_name("client_look", tests, NULL, NULL);

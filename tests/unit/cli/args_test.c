@@ -11,6 +11,7 @@ static const struct verb verb = {.name = "verb", .synopsis = "NAME [--ttl MS] --
 static struct cli cli;
 static struct args args;
 static uint64_t ttl_ms;
+static uint64_t age_ms;
 static const char *text;
 static bool flag;
 
@@ -24,6 +25,7 @@ static int parse(const char *const *words)
         {.name = "--ttl", .number = &ttl_ms, .min = 500, .max = 1000},
         {.name = "--text", .text = &text},
         {.name = "--flag", .flag = &flag},
+        {.name = "--age", .number = &age_ms, .is_ms = true, .min = 500, .max = UINT64_MAX},
     };
     argv[0] = copies[0];
     for (; words[argc - 1] != NULL; argc++) {
@@ -51,6 +53,27 @@ static void test_options_are_taken_wherever_they_stand(void **state)
     assert_int_equal(args.word_count, 1);
     assert_string_equal(args.words[0], "name");
     assert_null(args.command);
+}
+
+/* Milliseconds may be written in a longer unit, up to the same bounds; other numbers may not. */
+static void test_durations_are_taken_in_any_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } good[] = {{"500", 500},   {"500ms", 500},  {"1s", 1000},
+                {"5m", 300000}, {"1h", 3600000}, {"2d", 172800000}};
+    for (size_t i = 0; i < HF_ARRAY_COUNT(good); i++) {
+        assert_int_equal(PARSE("--age", good[i].text), CLI_OK);
+        assert_int_equal(age_ms, good[i].ms);
+    }
+    static const char *const bad[] = {
+        "", "h", "1 h", "1x", "-1s", "499", "0h", "1.5h", "1hh", "1H", "18446744073709551615s"};
+    for (size_t i = 0; i < HF_ARRAY_COUNT(bad); i++)
+        assert_int_equal(PARSE("--age", bad[i]), CLI_USAGE);
+    assert_int_equal(PARSE("--age", "18446744073709551615"), CLI_OK);
+    assert_int_equal(PARSE("--ttl", "1s"), CLI_USAGE);
 }
 
 /* What stands behind `--` belongs to the command, options too. */
@@ -197,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_global_options_are_taken_behind_the_verb),
         cmocka_unit_test(test_numbers_out_of_range_are_refused),
         cmocka_unit_test(test_nonsense_is_refused),
+        cmocka_unit_test(test_durations_are_taken_in_any_unit),
         cmocka_unit_test(test_histogram_is_right_to_a_64th),
         cmocka_unit_test(test_durations_read_well),
         cmocka_unit_test(test_cells_are_safe_to_show),
