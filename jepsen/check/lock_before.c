@@ -231,6 +231,12 @@ static bool somebody_stood(const struct shown *s, const struct operation *op)
     return other->owner != op->owner && other->token != op->token;
 }
 
+/* It changes nothing, and can be left out. */
+static bool only_looks(const struct operation *op)
+{
+    return op->outcome == RESULT_FAIL || op->kind == KIND_QUERY || op->kind == KIND_CHECK;
+}
+
 static void note(struct shown *s, const struct operation *op)
 {
     uint32_t owner;
@@ -249,7 +255,8 @@ static void note(struct shown *s, const struct operation *op)
     if (owner == 0 && token == 0) return; /* see is_unnamed() */
     facts_add(&s->traces, grant != NULL ? grant->op->owner : owner, op->return_ns, op);
     bool explained = grant != NULL && grant->at_ns <= op->return_ns;
-    if (shown && !explained) facts_add(&s->riddles, owner, op->return_ns, op);
+    bool vague = owner == 0 && grant == NULL && only_looks(op); /* see is_unnamed() */
+    if (shown && !explained && !vague) facts_add(&s->riddles, owner, op->return_ns, op);
 }
 
 static void look_around(struct shown *s, const struct operation *operations, size_t count)
@@ -311,12 +318,14 @@ static bool is_useful(struct operation *op, const struct shown *s)
 /* A known operation that is not to be searched for; its useful_until_ns says so. */
 enum { LEFT_OUT = -1 };
 
-/* It says that somebody held, and not who, and no known grant surely did. */
+/* It says that somebody held, and not who (or by a token alone that nobody was told), and no known
+ * grant surely did. */
 static bool is_unnamed(const struct operation *op, const struct shown *s)
 {
     uint32_t owner;
     int64_t token;
-    if (!shows(op, &owner, &token) || owner != 0 || token != 0) return false;
+    if (!shows(op, &owner, &token) || owner != 0) return false;
+    if (token != 0) return only_looks(op) && facts_find(&s->grants, token, false) == NULL;
     return !somebody_stood(s, op);
 }
 

@@ -62,7 +62,9 @@ static int ask(struct worker *w, const struct worker_want *want, hf_grant *grant
     hf_acquire how = {.wait_ms = want->wait_ms,
                       .mode = want->mode,
                       .permits = want->permits,
-                      .limit = want->limit};
+                      .limit = want->limit,
+                      .meta = w->owner_name, /* for worker_query() */
+                      .meta_bytes = strlen(w->owner_name)};
     int rv =
         want->name_count == 1
             ? hf_lock_acquire_with(w->lock, want->names[0], &how, grant, &request)
@@ -232,23 +234,33 @@ void worker_release(struct worker *w, const struct worker_want *want, hf_grant *
 
 /* ------------------------------------------------------------------ looking */
 
-static int keep_holder(const hf_lock_line *line, void *data)
+struct seen_holder {
+    uint64_t token;                  /* 0 = nobody holds it */
+    char owner[WORKLOAD_NAME_BYTES]; /* as in the history */
+};
+
+static void keep_holder(const hf_lock_view *view, void *data)
 {
-    uint64_t *token = data;
-    *token = line->holder_count > 0 ? line->fencing_token : 0;
-    return 0;
+    struct seen_holder *seen = data;
+    if (view->holders_shown == 0) return;
+    const hf_holder_view *first = &view->holders[0];
+    seen->token = first->who.fencing_token;
+    snprintf(seen->owner, sizeof seen->owner, "%.*s", (int)first->meta_bytes,
+             (const char *)first->meta);
 }
 
 void worker_query(struct worker *w, const char *key)
 {
     struct journal_line line;
-    uint64_t token = 0;
+    struct seen_holder seen = {0};
     worker_begin(w, &line, WORKLOAD_LOCK, "query", key);
     worker_call(w, &line);
-    int rv = hf_lock_info(w->client, key, keep_holder, &token);
-    if (rv == HF_OK || rv == HF_ENOTFOUND) {
-        if (token != 0)
-            snprintf(line.result, sizeof line.result, "\"held\":true,\"token\":%" PRIu64, token);
+    int rv = hf_lock_look(w->client, key, keep_holder, &seen);
+    if (rv == HF_OK) {
+        if (seen.token != 0)
+            snprintf(line.result, sizeof line.result,
+                     "\"held\":true,\"token\":%" PRIu64 ",\"owner\":\"%s\"", seen.token,
+                     seen.owner);
         else
             snprintf(line.result, sizeof line.result, "\"held\":false");
         worker_end(w, &line, JOURNAL_OK, NULL);
