@@ -150,6 +150,10 @@ void recorder_forget(struct recorder *r, uint64_t token);
 void recorder_write_close(struct core *c, const struct recorder_op *op,
                           enum recorder_outcome outcome);
 
+/** A call's request, from its own bytes, in the recorder's arena. Errors as codec_decode(). */
+HF_MUST_USE
+int recorder_decode_request(const struct core *c, const struct call *call, void *out);
+
 /** What a call asks, as a line without outcome. \return false: it is no operation of the format,
  * or its bytes do not decode. */
 bool recorder_describe(struct core *c, const struct call *call, struct recorder_line *line);

@@ -70,8 +70,9 @@ static const struct kind kinds[] = {
     {"lock", "upgrade", KIND_UPGRADE, 2},   {"idem", "begin", KIND_BEGIN, 1},
     {"idem", "complete", KIND_COMPLETE, 1}, {"idem", "renew", KIND_RENEW, 1},
     {"idem", "abandon", KIND_ABANDON, 1},   {"idem", "checkpoint", KIND_CHECKPOINT, 2},
-    {"idem", "resolve", KIND_RESOLVE, 2},   {"idem", "get", KIND_GET, 1},
-    {"fencedreg", "write", KIND_WRITE, 1},  {"fencedreg", "read", KIND_READ, 1},
+    {"idem", "resolve", KIND_RESOLVE, 2},   {"idem", "reopen", KIND_REOPEN, 2},
+    {"idem", "get", KIND_GET, 1},           {"fencedreg", "write", KIND_WRITE, 1},
+    {"fencedreg", "read", KIND_READ, 1},
 };
 
 struct failure {
@@ -92,10 +93,12 @@ static const struct failure failures[] = {
     {"unknown", ERROR_RECORD_UNKNOWN, OF(BEGIN), 2},
     {"key_expired", ERROR_KEY_EXPIRED, OF(BEGIN), 2},
     {"stale_token", ERROR_STALE_TOKEN,
-     OF(COMPLETE) | OF(RENEW) | OF(ABANDON) | OF(CHECKPOINT) | OF(RESOLVE) | OF(WRITE), 1},
+     OF(COMPLETE) | OF(RENEW) | OF(ABANDON) | OF(CHECKPOINT) | OF(RESOLVE) | OF(REOPEN) | OF(WRITE),
+     1},
     {"conflict", ERROR_CONFLICT, OF(COMPLETE), 1},
     {"seq_old", ERROR_SEQ_OLD, OF(CHECKPOINT), 2},
-    {"not_found", ERROR_NOT_FOUND, OF(RESOLVE), 2},
+    {"not_found", ERROR_NOT_FOUND, OF(RESOLVE) | OF(REOPEN), 2},
+    {"bad_state", ERROR_BAD_STATE, OF(REOPEN), 2},
 };
 
 /* ------------------------------------------------------------------ the format's fields */
@@ -144,7 +147,7 @@ enum { COUNT_MAX = 65535, ATTEMPT_MAX = INT32_MAX, PERMITS_MAX = 1000000 };
 
 #define WITH_TOKEN                                                                         \
     (OF(LOCK_RENEW) | OF(CHECK) | OF(DOWNGRADE) | OF(UPGRADE) | OF(COMPLETE) | OF(RENEW) | \
-     OF(ABANDON) | OF(CHECKPOINT) | OF(RESOLVE) | OF(WRITE))
+     OF(ABANDON) | OF(CHECKPOINT) | OF(RESOLVE) | OF(REOPEN) | OF(WRITE))
 #define OF_HOLDERS (OF(LOCK_RENEW) | OF(RELEASE) | OF(DOWNGRADE) | OF(UPGRADE))
 #define WITH_TTL   (OF(ACQUIRE) | OF(LOCK_RENEW) | OF(BEGIN) | OF(RENEW))
 
@@ -166,7 +169,7 @@ static const struct field fields[] = {
     INT(ARGS, "retain_ms", retain_ms, OF(BEGIN), 2, false, 0, HISTORY_MS_MAX),
     ONE(ARGS, "takeover", policy, OF(BEGIN), 2, false, policies),
     ONE(ARGS, "outcome", end, OF(COMPLETE), 2, false, ends),
-    ONE(ARGS, "outcome", end, OF(RESOLVE), 2, true, ends),
+    ONE(ARGS, "outcome", end, OF(RESOLVE) | OF(REOPEN), 2, true, ends),
     INT(ARGS, "number", number, OF(CHECKPOINT), 2, true, 1, INT64_MAX),
     INT(ARGS, "mark", mark, OF(CHECKPOINT), 2, false, 0, 2),
     STR(ARGS, "value", value, OF(WRITE), 1, true),

@@ -32,7 +32,9 @@ struct record {
     uint8_t mark;         /* open */
     uint8_t marked;       /* it ever was */
     uint8_t own;          /* ended by its own complete */
-    uint8_t zero[7];      /* equal states are equal bytes */
+    uint8_t failed;       /* COMPLETED, EXPIRED: not done */
+    uint8_t numbers_new;  /* checkpoints may have begun anew: nobody saw whether it was EXPIRED */
+    uint8_t zero[5];      /* equal states are equal bytes */
 };
 
 _Static_assert(sizeof(struct record) == 80, "no padding");
@@ -70,6 +72,7 @@ static void end_lease(struct record *r, int64_t at_ns)
     if (r->until_ns > at_ns) r->until_ns = at_ns;
     if (next == COMPLETED) {
         r->response = ABANDONED;
+        r->failed = 1;
         r->ended_ns = r->until_ns;
         r->own = 0;
     }
@@ -187,6 +190,7 @@ static void start_attempt(struct record *r, const struct operation *op, int64_t 
     r->owner = op->owner;
     r->response = 0;
     r->own = 0;
+    r->failed = 0;
 }
 
 static void start_record(struct record *r, const struct operation *op, int64_t attempt)
@@ -284,6 +288,7 @@ static void take_result(struct record *r, const struct operation *op, bool own)
     r->ended_ns = op->call_ns;
     r->mark = 0;
     r->own = own;
+    r->failed = op->end == END_AS_FAILED;
     if (op->version == 1) r->retain_ms = op->retain_ms;
 }
 
@@ -342,10 +347,12 @@ static enum model_verdict abandon(struct record *r, const struct operation *op,
 static enum model_verdict checkpoint(struct record *r, const struct operation *op,
                                      const struct model_step *step)
 {
-    if (op->error == ERROR_SEQ_OLD) return fits(runs(r, op->token) && op->number <= r->number);
+    bool old = op->number <= r->number;
+    if (op->error == ERROR_SEQ_OLD) return fits(runs(r, op->token) && old);
     if (op->outcome == RESULT_FAIL) return refused(r, op, step);
-    if (!runs(r, op->token) || op->number <= r->number) return STEP_NO;
+    if (!runs(r, op->token) || (old && !r->numbers_new)) return STEP_NO;
     r->number = op->number;
+    r->numbers_new = 0;
     if (r->mark != MARK_NOT_REPEATABLE || op->mark == 0) r->mark = op->mark;
     if (r->mark != 0) r->marked = 1;
     return STEP_YES;
@@ -359,6 +366,31 @@ static enum model_verdict resolve(struct record *r, const struct operation *op,
         return fits(r->phase != NONE && (r->phase != IN_DOUBT || is_other(r, op->token)));
     if (!lapse_to(r, IN_DOUBT, step) || !is_token(r, op->token)) return STEP_NO;
     take_result(r, op, false);
+    return STEP_YES;
+}
+
+/* It has failed under this token, and somebody saw that. */
+static bool has_failed(struct record *r, const struct operation *op)
+{
+    bool ended = r->phase == COMPLETED || r->phase == EXPIRED;
+    return ended && r->failed && op->end == END_AS_FAILED && is_token(r, op->token);
+}
+
+/* What has failed may run again, also when only its tombstone is left. */
+static enum model_verdict reopen(struct record *r, const struct operation *op,
+                                 const struct model_step *step)
+{
+    struct record found = *r; /* a refusal changes nothing */
+    if (op->error == ERROR_NOT_FOUND) return fits(r->phase == NONE || is_gone(r, op, step));
+    if (op->error == ERROR_STALE_TOKEN) return fits(r->phase != NONE && r->token != op->token);
+    if (op->error == ERROR_BAD_STATE) return fits(r->phase != NONE && !has_failed(&found, op));
+    if (r->phase == RUNNING) lapse_to(r, COMPLETED, step);
+    if (!has_failed(r, op)) return STEP_NO;
+    if (r->phase == EXPIRED || has_passed(r, 1, r->ended_ns, step)) r->numbers_new = 1;
+    r->phase = RETRYABLE;
+    r->response = 0;
+    r->ended_ns = op->call_ns;
+    r->own = r->failed = 0;
     return STEP_YES;
 }
 
@@ -394,6 +426,7 @@ static enum model_verdict take(struct model_state *state, const struct operation
     case KIND_ABANDON: return abandon(r, op, step);
     case KIND_CHECKPOINT: return checkpoint(r, op, step);
     case KIND_RESOLVE: return resolve(r, op, step);
+    case KIND_REOPEN: return reopen(r, op, step);
     case KIND_GET: return get(r, op, step);
     default: HF_UNREACHABLE();
     }
@@ -432,13 +465,14 @@ static bool tells_result(const struct operation *op)
            op->kind == KIND_RESOLVE;
 }
 
-/* Can a record have been forgotten in the time that this history tells of? */
+/* Can a record have been forgotten in the time that this history tells of, or run again? */
 static bool may_be_forgotten(const struct key_history *key)
 {
     int64_t last_ns = 0, kept_ns = OPERATION_NEVER;
     for (size_t i = 0; i < key->count; i++) {
         const struct operation *op = &key->operations[i];
         if (op->outcome != RESULT_UNKNOWN && op->return_ns > last_ns) last_ns = op->return_ns;
+        if (op->kind == KIND_REOPEN && op->outcome != RESULT_FAIL) return true;
         if (op->retain_ms == 0) continue;
         int64_t until_ns = history_until(&key->history->clock, op->call_ns, op->retain_ms);
         if (until_ns < kept_ns) kept_ns = until_ns;
@@ -446,7 +480,7 @@ static bool may_be_forgotten(const struct key_history *key)
     return kept_ns <= last_ns;
 }
 
-/* Without an end of retention, one response and one completing token. */
+/* Without an end of retention, or a reopening, one response and one completing token. */
 static bool one_result(const struct key_history *key, struct buffer *complaint)
 {
     const struct operation *result = NULL, *completion = NULL;

@@ -22,6 +22,7 @@ enum operation_kind {
     KIND_ABANDON,
     KIND_CHECKPOINT,
     KIND_RESOLVE,
+    KIND_REOPEN,
     KIND_GET,
     KIND_WRITE,
     KIND_READ,
@@ -45,6 +46,7 @@ enum operation_error {
     ERROR_KEY_EXPIRED,
     ERROR_SEQ_OLD,
     ERROR_NOT_FOUND,
+    ERROR_BAD_STATE,
 };
 
 /** `status` of a check, a begin or a get. */

@@ -5,23 +5,21 @@
 static const char *kind_name(enum operation_kind kind)
 {
     static const char *const names[KIND_COUNT] = {
-        [KIND_ACQUIRE] = "acquire",     [KIND_LOCK_RENEW] = "renew",
-        [KIND_RELEASE] = "release",     [KIND_QUERY] = "query",
-        [KIND_CHECK] = "check",         [KIND_BEGIN] = "begin",
-        [KIND_COMPLETE] = "complete",   [KIND_RENEW] = "renew",
-        [KIND_ABANDON] = "abandon",     [KIND_CHECKPOINT] = "checkpoint",
-        [KIND_RESOLVE] = "resolve",     [KIND_GET] = "get",
-        [KIND_WRITE] = "write",         [KIND_READ] = "read",
-        [KIND_DOWNGRADE] = "downgrade", [KIND_UPGRADE] = "upgrade"};
+        [KIND_ACQUIRE] = "acquire",       [KIND_LOCK_RENEW] = "renew", [KIND_RELEASE] = "release",
+        [KIND_QUERY] = "query",           [KIND_CHECK] = "check",      [KIND_BEGIN] = "begin",
+        [KIND_COMPLETE] = "complete",     [KIND_RENEW] = "renew",      [KIND_ABANDON] = "abandon",
+        [KIND_CHECKPOINT] = "checkpoint", [KIND_RESOLVE] = "resolve",  [KIND_GET] = "get",
+        [KIND_REOPEN] = "reopen",         [KIND_WRITE] = "write",      [KIND_READ] = "read",
+        [KIND_DOWNGRADE] = "downgrade",   [KIND_UPGRADE] = "upgrade"};
     return names[kind];
 }
 
 static const char *error_name(enum operation_error error)
 {
-    static const char *const names[] = {"",         "nothing",  "busy",        "already_held",
-                                        "deadlock", "not_held", "mismatch",    "stale_token",
-                                        "conflict", "unknown",  "key_expired", "seq_old",
-                                        "not_found"};
+    static const char *const names[] = {"",          "nothing",  "busy",        "already_held",
+                                        "deadlock",  "not_held", "mismatch",    "stale_token",
+                                        "conflict",  "unknown",  "key_expired", "seq_old",
+                                        "not_found", "bad_state"};
     return names[error];
 }
 
@@ -83,7 +81,7 @@ void report_operation(const struct history *h, const struct operation *op, struc
     say_number("number", op->number, out);
     say_number("mark", op->mark, out);
     say_text(h, "fingerprint", op->fingerprint, out);
-    if (op->kind == KIND_COMPLETE || op->kind == KIND_RESOLVE) {
+    if (op->kind == KIND_COMPLETE || op->kind == KIND_RESOLVE || op->kind == KIND_REOPEN) {
         static const char *const ends[] = {"done", "failed", "retryable"};
         model_say(out, " %s", ends[op->end]);
         say_text(h, "response", op->response, out);

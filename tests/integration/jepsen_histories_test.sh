@@ -321,6 +321,32 @@ b 60 61 begin {"ttl_ms":50,"fingerprint":"f"} ok {"status":"takeover","token":2,
 END
 judged 1 idem
 
+claim 'what has failed may be reopened, and runs again; what is done may not'
+history 2 << 'END'
+a 1 2 begin {"ttl_ms":50,"fingerprint":"f"} ok {"status":"started","token":1,"attempt":1}
+a 3 4 complete {"token":1,"outcome":"failed","response":"x"} ok
+o 5 6 reopen {"token":1,"outcome":"failed"} ok
+b 7 8 begin {"ttl_ms":50,"fingerprint":"f"} ok {"status":"started","token":2,"attempt":2}
+a 9 10 complete {"token":1,"outcome":"failed","response":"x"} stale_token
+b 11 12 complete {"token":2,"response":"y"} ok
+o 13 14 reopen {"token":1,"outcome":"failed"} stale_token
+o 15 16 reopen {"token":2,"outcome":"done"} bad_state
+a 17 18 begin {"ttl_ms":50,"fingerprint":"f"} ok {"status":"completed","response":"y"}
+END
+judged 0 idem
+sed -i 's/"outcome":"failed","response"/"outcome":"done","response"/' "$tmp/history"
+judged 1 idem 'line 3'
+history 2 << 'END'
+a 1 2 begin {"ttl_ms":9,"retain_ms":10,"fingerprint":"f"} ok {"status":"started","token":1}
+a 3 4 checkpoint {"token":1,"number":5} ok
+a 5 6 complete {"token":1,"outcome":"failed","response":"x"} ok
+b 30 31 begin {"ttl_ms":9,"retain_ms":10,"fingerprint":"f"} key_expired
+o 32 33 reopen {"token":1,"outcome":"failed"} ok
+b 34 35 begin {"ttl_ms":9,"retain_ms":10,"fingerprint":"f"} ok {"status":"started","token":2}
+b 36 37 checkpoint {"token":2,"number":1} ok
+END
+judged 0 idem
+
 claim 'a late write is refused'
 history 1 << 'END'
 a 1 2 write {"token":2,"value":"x"} ok

@@ -2,7 +2,6 @@
 #include "tests/sim/recording.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/status.h"
@@ -25,20 +24,17 @@ static void put(void *data, struct slice line)
         sim_fail("the history's file %s takes no more", r->path);
 }
 
-/* REOPEN has no line, nor have FORCE and REVOKE, so what others were told of such a record or lock
- * has no reason in it: of these nothing is written (docs/history-format.md). */
+/* FORCE and REVOKE have no line, so what others were told of such a lock has no reason in it: of
+ * these nothing is written (docs/history-format.md). */
 static bool is_left_out(const struct swarm *w, struct slice line)
 {
     static const char lock_key[] = "\"key\":\"lock-";
-    static const char record_key[] = "\"key\":\"record-";
-    bool takes_away = (w->admin_acts & (1U << ADMIN_FORCE | 1U << ADMIN_REVOKE)) != 0;
+    if ((w->admin_acts & (1U << ADMIN_FORCE | 1U << ADMIN_REVOKE)) == 0) return false;
     char head[HEAD_BYTES]; /* the model and the key are at its beginning */
     size_t size = line.size < sizeof head - 1 ? line.size : sizeof head - 1;
     memcpy(head, line.data, size);
     head[size] = '\0';
-    const char *at = strstr(head, record_key);
-    if (at == NULL) return takes_away && strstr(head, lock_key) != NULL;
-    return swarm_may_reopen(w, (uint32_t)strtoul(at + sizeof record_key - 1, NULL, 10));
+    return strstr(head, lock_key) != NULL;
 }
 
 static void put_call(void *data, struct slice line)

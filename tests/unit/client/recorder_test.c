@@ -372,6 +372,34 @@ static void test_attempt_is_begun_marked_and_completed(void **state)
     expect_no_line();
 }
 
+static void reopen(uint64_t outcome, int status, const char *end)
+{
+    struct msg_reopen request = {.key = slice_of("pay"),
+                                 .fencing_token = 9,
+                                 .outcome = outcome,
+                                 .reason = slice_of("why"),
+                                 .operator_name = slice_of("who")};
+    struct call *call = submit(OP_CODE_REOPEN, &request, FATE_REPEAT);
+    if (s.core.link.state != LINK_READY) script_open_session(&s);
+    script_reply(&s, script_expect(&s, OP_CODE_REOPEN), status, NULL);
+    expect("idem",
+           "\"reopen\",\"key\":\"pay\",\"client\":\"test/0\"," CALLED
+           ",\"outcome\":%s,\"args\":{\"token\":9,\"outcome\":\"%s\"}",
+           TIMES(s.now_ns, s.now_ns), end, outcome == OUTCOME_DONE ? "done" : "failed");
+    script_finish(&s, call, status);
+}
+
+/* An operator reopens what has failed, or is told why not. */
+static void test_reopening_is_a_line(void **state)
+{
+    (void)state;
+    reopen(OUTCOME_FAILED, HF_OK, "\"ok\"");
+    reopen(OUTCOME_DONE, HF_EBADSTATE, "\"fail\",\"error\":\"bad_state\"");
+    reopen(OUTCOME_FAILED, HF_ESTALE, "\"fail\",\"error\":\"stale_token\"");
+    reopen(OUTCOME_FAILED, HF_ENOTFOUND, "\"fail\",\"error\":\"not_found\"");
+    expect_no_line();
+}
+
 /* A body is a hash in a line: two results that differ in it differ. */
 static void test_response_tells_bodies_apart(void **state)
 {
@@ -471,6 +499,7 @@ int main(void)
         CASE(repeated_abandon_that_finds_nothing_may_have_ended_it),
         CASE(open_request_is_unknown_at_the_end),
         CASE(attempt_is_begun_marked_and_completed),
+        CASE(reopening_is_a_line),
         CASE(response_tells_bodies_apart),
         CASE(reads_are_lines_when_answered),
         CASE(names_are_escaped),

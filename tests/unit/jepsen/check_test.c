@@ -188,6 +188,7 @@ static const struct planted faults[] = {
     {FAULT_DOUBLE_START, "double start", "idem"},
     {FAULT_LOST_COMPLETION, "lost completion", "idem"},
     {FAULT_STALE_COMPLETION, "stale completion", "idem"},
+    {FAULT_DONE_REOPENED, "done, and reopened", "idem"},
 };
 
 /* A release that is under way just then excuses a fault: seldom, and these seeds are always the
@@ -196,13 +197,14 @@ enum { FAULTY_HISTORIES = 30, EXCUSED_MAX = 2 };
 
 static bool needs_version_2(enum fault fault)
 {
-    return fault >= FAULT_OVER_LIMIT && fault <= FAULT_UPGRADE_FORGOTTEN;
+    return (fault >= FAULT_OVER_LIMIT && fault <= FAULT_UPGRADE_FORGOTTEN) ||
+           fault == FAULT_DONE_REOPENED;
 }
 
 /* How many of the histories with this fault in them are found out. */
 static unsigned hunt(const struct planted *p, int version, struct sum *sum)
 {
-    bool lock = p->fault < FAULT_RE_EXECUTION, many = needs_version_2(p->fault);
+    bool lock = p->fault < FAULT_RE_EXECUTION, many = lock && needs_version_2(p->fault);
     struct generate_options o = {.model = p->model,
                                  .version = version,
                                  .clients = 6,

@@ -57,17 +57,18 @@ static void member(struct buffer *out, const char *name, const char *format, ...
 }
 
 static const char *const kind_names[KIND_COUNT] = {
-    "acquire",  "renew", "release", "query",      "check",   "downgrade", "upgrade", "begin",
-    "complete", "renew", "abandon", "checkpoint", "resolve", "get",       "write",   "read"};
+    "acquire", "renew",  "release",  "query", "check",   "downgrade",
+    "upgrade", "begin",  "complete", "renew", "abandon", "checkpoint",
+    "resolve", "reopen", "get",      "write", "read"};
 
 static const char *const status_names[] = {"",        "valid",     "stale",       "free",
                                            "started", "takeover",  "in_progress", "completed",
                                            "none",    "retryable", "unknown",     "expired"};
 
-static const char *const error_names[] = {"",         "timeout",  "busy",        "already_held",
-                                          "deadlock", "not_held", "mismatch",    "stale_token",
-                                          "conflict", "unknown",  "key_expired", "seq_old",
-                                          "not_found"};
+static const char *const error_names[] = {"",          "timeout",  "busy",        "already_held",
+                                          "deadlock",  "not_held", "mismatch",    "stale_token",
+                                          "conflict",  "unknown",  "key_expired", "seq_old",
+                                          "not_found", "bad_state"};
 
 static const char *const end_names[] = {"done", "failed", "retryable"};
 
@@ -91,7 +92,7 @@ static void write_args(struct buffer *out, const struct operation *op, int64_t t
     static const char *const modes[] = {"exclusive", "shared", "permits"};
     bool begins = op->kind == KIND_ACQUIRE || op->kind == KIND_BEGIN;
     bool leases = begins || op->kind == KIND_LOCK_RENEW || op->kind == KIND_RENEW;
-    bool ends = op->kind == KIND_COMPLETE || op->kind == KIND_RESOLVE;
+    bool ends = op->kind == KIND_COMPLETE || op->kind == KIND_RESOLVE || op->kind == KIND_REOPEN;
     say(out, ",\"args\":{");
     if (token != 0) member(out, "token", "%" PRId64, token);
     if (leases) member(out, "ttl_ms", "%" PRId64, op->ttl_ms);

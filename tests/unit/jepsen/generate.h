@@ -31,6 +31,7 @@ enum fault {
     FAULT_DOUBLE_START,
     FAULT_LOST_COMPLETION,
     FAULT_STALE_COMPLETION,
+    FAULT_DONE_REOPENED, /* version 2 */
     FAULT_COUNT
 };
 

@@ -195,6 +195,29 @@ static void serve_attempt(struct generator *g, struct idem_key *k, struct operat
     }
 }
 
+static void serve_reopen(struct generator *g, struct idem_key *k, struct operation *op)
+{
+    bool ended = k->state == ENDED || k->state == BURIED;
+    bool done = k->state == ENDED && k->end == END_AS_DONE && k->token == op->token;
+    if (k->state == ABSENT) {
+        fail(op, ERROR_NOT_FOUND);
+    } else if (k->token != op->token) {
+        fail(op, ERROR_STALE_TOKEN);
+    } else if (!ended || k->end != END_AS_FAILED || op->end != END_AS_FAILED) {
+        if (!done || !plant(g, FAULT_DONE_REOPENED)) {
+            fail(op, ERROR_BAD_STATE);
+            return;
+        }
+        k->state = MAY_RETRY;
+    } else {
+        if (k->state == BURIED) k->number = 0;
+        k->state = MAY_RETRY;
+        k->response = 0;
+        k->own = k->abandoned = false;
+        k->since_ns = g->now_ns;
+    }
+}
+
 static void serve_get(struct generator *g, struct idem_key *k, struct operation *op)
 {
     static const enum operation_status statuses[] = {STATUS_NONE,      STATUS_IN_PROGRESS,
@@ -215,6 +238,7 @@ static void serve_idem(struct generator *g, void *key, struct operation *op)
     case KIND_BEGIN: serve_begin(g, k, op); break;
     case KIND_COMPLETE: serve_complete(g, k, op); break;
     case KIND_GET: serve_get(g, k, op); break;
+    case KIND_REOPEN: serve_reopen(g, k, op); break;
     case KIND_RESOLVE:
         if (k->state == ABSENT || k->state == BURIED) {
             fail(op, ERROR_NOT_FOUND);
@@ -296,6 +320,11 @@ static void ask_idem(struct generator *g, void *client, unsigned number, struct 
         op->token = c->doubt;
         draw_result(g, op);
         c->doubt = 0;
+    } else if (c->old != 0 && dice < 77 && op->version >= 2 && chance(g, 40)) {
+        op->kind = KIND_REOPEN;
+        op->key = c->old_key;
+        op->token = c->old;
+        op->end = chance(g, 90) ? END_AS_FAILED : END_AS_DONE;
     } else if (c->old != 0 && dice < 75) {
         ask_attempt(g, c, c->old, c->old_key, op);
     } else if (dice < 90) {

@@ -86,6 +86,11 @@ static void test_every_operation_is_taken(void **state)
     assert_taken("lock", V1 "\"op\":\"query\"," OK ",\"result\":{\"held\":false}}");
     assert_taken("lock", V2 "\"op\":\"check\",\"args\":{\"token\":7}," OK
                             ",\"result\":{\"status\":\"stale\"}}");
+    assert_taken("idem",
+                 V2 "\"op\":\"reopen\",\"args\":{\"token\":9,\"outcome\":\"failed\"}," OK "}");
+    assert_int_equal(h.operations[0].end, END_AS_FAILED);
+    assert_taken("idem", V2 "\"op\":\"reopen\",\"args\":{\"token\":9,\"outcome\":\"done\"}," FAIL(
+                             "bad_state") "}");
     assert_taken("idem", V2 "\"op\":\"begin\",\"args\":{\"ttl_ms\":5,\"fingerprint\":\"f\","
                             "\"takeover\":\"never\",\"retain_ms\":60000}," OK
                             ",\"result\":{\"status\":\"takeover\",\"token\":9,\"attempt\":2}}");
@@ -208,6 +213,7 @@ static const struct refusal refusals[] = {
     {"lock", V2 "\"model\":\"odd\",\"op\":\"query\"," OK "}", "none of its words"},
     {"idem", V1 "\"op\":\"get\"," OK ",\"result\":{\"status\":\"expired\"}}", "version 2"},
     {"idem", V1 "\"op\":\"complete\",\"args\":{\"token\":1}," OK "}", "\"response\" is needed"},
+    {"idem", V2 "\"op\":\"reopen\",\"args\":{\"token\":9}," OK "}", "needs \"outcome\""},
     {"idem",
      V1 "\"op\":\"begin\",\"args\":{\"ttl_ms\":5,\"fingerprint\":\"f\"}," OK
         ",\"result\":{\"status\":\"started\"}}",
