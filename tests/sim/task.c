@@ -291,7 +291,9 @@ void task_finished(struct sim_task *t, struct call *call)
     trace_mix(&c->sim->trace, (uint64_t)(uint32_t)call->verdict << 32 | call->seq);
     t->call = NULL;
     checks_answered(t, call);
-    if (call->verdict == HF_OK && task_is_last(t)) c->served_ns = c->sim->trace.now_ns;
+    /* A cap counts what dead clients hold, too, until their leases are over. */
+    bool capped = call->verdict == HF_EQUOTA && c->sim->swarm.caps_most != 0;
+    if ((call->verdict == HF_OK || capped) && task_is_last(t)) c->served_ns = c->sim->trace.now_ns;
     if (status_kind(call->verdict) == STATUS_ANSWER) c->sim->counts.ops++;
     if (call->held) {
         t->held_id = call->id;
