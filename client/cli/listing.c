@@ -35,3 +35,14 @@ int listing_run(const struct listing *listing, struct cli *cli, const void *requ
     (void)snprintf(what, sizeof what, "list the %s", listing->name);
     return rv == HF_OK ? CLI_OK : cli_fail_status(cli, rv, what);
 }
+
+void listing_show(const struct listing *listing, const struct cli *cli,
+                  const struct codec_list *lines, size_t line_bytes)
+{
+    struct printer p = {.listing = listing, .json = cli->json};
+    const uint8_t *line = lines->items;
+    table_open(&p.table, listing->headings, listing->heading_count);
+    list_begin(p.json, &p.document, listing->name);
+    for (uint32_t i = 0; i < lines->count; i++, line += line_bytes) (void)print_line(line, &p);
+    list_close(p.json, &p.table, &p.document, true);
+}

@@ -9,7 +9,7 @@
 
 /** What a verb's list looks like. */
 struct listing {
-    uint16_t op;                 /**< as raw_list()'s */
+    uint16_t op;                 /**< as raw_list()'s; listing_show() asks for nothing */
     const char *name;            /**< of the list in JSON, and in "list the NAME" */
     const char *const *headings; /**< as table_open()'s */
     int heading_count;           /**< of them */
@@ -23,5 +23,10 @@ struct listing {
 HF_MUST_USE
 int listing_run(const struct listing *listing, struct cli *cli, const void *request,
                 struct arena *arena);
+
+/** Print lines that came in one answer, as listing_run() does.
+ * \param lines  structs of `line_bytes` bytes each. */
+void listing_show(const struct listing *listing, const struct cli *cli,
+                  const struct codec_list *lines, size_t line_bytes);
 
 #endif

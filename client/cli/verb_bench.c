@@ -16,6 +16,7 @@
 #include "client/cli/histogram.h"
 #include "client/cli/output.h"
 #include "client/cli/words.h"
+#include "client/include/holdfast_metrics.h"
 
 enum {
     CALLERS_MAX = 4096,
@@ -125,6 +126,22 @@ static void print_times(struct json *j, const char *key, const struct histogram 
     json_end(j);
 }
 
+/* What the clients had to do again, from their opening on: a loop that was held up says why. */
+static void print_trouble(struct json *j, const struct bench *b)
+{
+    uint64_t repeated = 0;
+    uint64_t reconnects = 0;
+    for (uint64_t i = 0; i < b->client_count; i++) {
+        hf_metrics m;
+        if (hf_client_metrics(b->clients[i], &m) != HF_OK) continue;
+        repeated += m.requests_repeated;
+        uint64_t wanted = 1 + m.redirects; /* the way to the leader is no trouble */
+        if (m.connections > wanted) reconnects += m.connections - wanted;
+    }
+    json_number(j, "requests_repeated", repeated);
+    json_number(j, "reconnects", reconnects);
+}
+
 static int print_result(struct bench *b, struct caller *callers, uint64_t counted_ns)
 {
     uint64_t cycles = 0;
@@ -149,6 +166,7 @@ static int print_result(struct bench *b, struct caller *callers, uint64_t counte
     print_times(&j, "acquire_us", &callers[0].acquire);
     print_times(&j, "release_us", &callers[0].release);
     json_number(&j, "errors", errors);
+    print_trouble(&j, b);
     json_end(&j);
     if (errors > 0) {
         cli_warn("%" PRIu64 " cycles failed, the first of them so: %s (%s)", errors,
@@ -256,6 +274,8 @@ const struct verb verb_bench = {
             "  --seconds S       measured after 2 s of warm-up; default 10\n"
             "  --body BYTES      of a record's result; default 200\n"
             "Prints one JSON line: {cycles_per_s, acquire_us {p50, p99, p999, max}, release_us\n"
-            "  {...}, errors}; for records, acquire is begin and release is complete.\n",
+            "  {...}, errors, requests_repeated, reconnects}; for records, acquire is begin and\n"
+            "  release is complete. The last two count from the first connection on: where they\n"
+            "  are not 0, servers were lost or too slow, and the times show that.\n",
     .run = run_bench,
 };

@@ -8,45 +8,48 @@
 
 #include "client/cli/act.h"
 #include "client/cli/args.h"
-#include "client/cli/output.h"
+#include "client/cli/listing.h"
 #include "client/cli/words.h"
 #include "client/include/holdfast_admin.h"
 
 enum { ARENA_BYTES = 64 * 1024 };
 
-static void print_settings(const struct cli *cli, const struct msg_config_reply *reply)
+static void print_json(struct json *j, const void *line)
 {
-    static const char *const headings[] = {"SETTING", ">VALUE", ">DEFAULT",  ">LEAST",
-                                           ">MOST",   ">SET",   "WHAT IT IS"};
-    struct json j = {.depth = 0};
-    struct table t;
-    const struct setting_line *lines = reply->settings.items;
-    table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
-    list_begin(cli->json, &j, "settings");
-    for (uint32_t i = 0; i < reply->settings.count; i++) {
-        const struct setting_line *s = &lines[i];
-        if (cli->json) {
-            json_object(&j, NULL);
-            json_text(&j, "name", s->name);
-            json_number(&j, "value", s->value);
-            json_number(&j, "default", s->initial);
-            json_number(&j, "min", s->min);
-            json_number(&j, "max", s->max);
-            json_number(&j, "changes", s->changes);
-            json_text(&j, "about", s->about);
-            json_end(&j);
-            continue;
-        }
-        table_text(&t, s->name);
-        table_cell(&t, "%" PRIu64, s->value);
-        table_cell(&t, "%" PRIu64, s->initial);
-        table_cell(&t, "%" PRIu64, s->min);
-        table_cell(&t, "%" PRIu64, s->max);
-        table_cell(&t, "%" PRIu64, s->changes);
-        table_text(&t, s->about);
-    }
-    list_close(cli->json, &t, &j, true);
+    const struct setting_line *s = line;
+    json_object(j, NULL);
+    json_text(j, "name", s->name);
+    json_number(j, "value", s->value);
+    json_number(j, "default", s->initial);
+    json_number(j, "min", s->min);
+    json_number(j, "max", s->max);
+    json_number(j, "changes", s->changes);
+    json_text(j, "about", s->about);
+    json_end(j);
 }
+
+static void print(struct table *t, const void *line)
+{
+    const struct setting_line *s = line;
+    table_text(t, s->name);
+    table_cell(t, "%" PRIu64, s->value);
+    table_cell(t, "%" PRIu64, s->initial);
+    table_cell(t, "%" PRIu64, s->min);
+    table_cell(t, "%" PRIu64, s->max);
+    table_cell(t, "%" PRIu64, s->changes);
+    table_text(t, s->about);
+}
+
+static const char *const headings[] = {"SETTING", ">VALUE", ">DEFAULT",  ">LEAST",
+                                       ">MOST",   ">SET",   "WHAT IT IS"};
+
+static const struct listing settings_listing = {
+    .name = "settings",
+    .headings = headings,
+    .heading_count = (int)HF_ARRAY_COUNT(headings),
+    .print = print,
+    .print_json = print_json,
+};
 
 /* Ask for one, or for all ("" = all). */
 static int ask(struct cli *cli, const char *name, struct arena *arena,
@@ -68,7 +71,8 @@ static int get(struct cli *cli, const char *name)
     if (rv == CLI_OK) rv = reading_open(cli, &arena);
     if (rv != CLI_OK) return rv;
     rv = ask(cli, name != NULL ? name : "", &arena, &reply);
-    if (rv == CLI_OK) print_settings(cli, &reply);
+    if (rv == CLI_OK)
+        listing_show(&settings_listing, cli, &reply.settings, sizeof(struct setting_line));
     arena_close(&arena);
     return rv;
 }

@@ -3,7 +3,7 @@
 
 #include "client/cli/act.h"
 #include "client/cli/args.h"
-#include "client/cli/output.h"
+#include "client/cli/listing.h"
 #include "client/cli/words.h"
 #include "client/include/holdfast_admin.h"
 
@@ -60,38 +60,41 @@ static int run_thaw(struct cli *cli, const struct verb *verb, int argc, char **a
     return status == HF_OK ? CLI_OK : cli_fail_status(cli, status, "thaw it");
 }
 
-static void print(const struct cli *cli, const struct msg_frozen_reply *reply)
+static void print_json(struct json *j, const void *line)
 {
-    static const char *const headings[] = {"FROZEN", "SINCE", "WHO", "WHY"};
-    struct json j = {.depth = 0};
-    struct table t;
-    const struct frozen_line *lines = reply->prefixes.items;
-    table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
-    list_begin(cli->json, &j, "frozen");
-    for (uint32_t i = 0; i < reply->prefixes.count; i++) {
-        const struct frozen_line *f = &lines[i];
-        char when[24];
-        if (cli->json) {
-            json_object(&j, NULL);
-            json_text(&j, "prefix", f->prefix);
-            json_number(&j, "since_ms", f->since_ms);
-            json_number(&j, "wall_ms", f->wall_ms);
-            json_text(&j, "operator", f->operator_name);
-            json_text(&j, "reason", f->reason);
-            json_end(&j);
-            continue;
-        }
-        if (f->prefix.size > 0) {
-            table_text(&t, f->prefix);
-        } else {
-            table_cell(&t, "(everything)");
-        }
-        table_cell(&t, "%s", text_of_wall_ms(f->wall_ms, when));
-        table_text(&t, f->operator_name);
-        table_text(&t, f->reason);
-    }
-    list_close(cli->json, &t, &j, true);
+    const struct frozen_line *f = line;
+    json_object(j, NULL);
+    json_text(j, "prefix", f->prefix);
+    json_number(j, "since_ms", f->since_ms);
+    json_number(j, "wall_ms", f->wall_ms);
+    json_text(j, "operator", f->operator_name);
+    json_text(j, "reason", f->reason);
+    json_end(j);
 }
+
+static void print(struct table *t, const void *line)
+{
+    const struct frozen_line *f = line;
+    char when[24];
+    if (f->prefix.size > 0) {
+        table_text(t, f->prefix);
+    } else {
+        table_cell(t, "(everything)");
+    }
+    table_cell(t, "%s", text_of_wall_ms(f->wall_ms, when));
+    table_text(t, f->operator_name);
+    table_text(t, f->reason);
+}
+
+static const char *const headings[] = {"FROZEN", "SINCE", "WHO", "WHY"};
+
+static const struct listing frozen_listing = {
+    .name = "frozen",
+    .headings = headings,
+    .heading_count = (int)HF_ARRAY_COUNT(headings),
+    .print = print,
+    .print_json = print_json,
+};
 
 static int run_frozen(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
@@ -106,7 +109,8 @@ static int run_frozen(struct cli *cli, const struct verb *verb, int argc, char *
     if (rv == CLI_OK) rv = reading_open(cli, &arena);
     if (rv != CLI_OK) return rv;
     int status = raw_call(cli->client, OP_CODE_FROZEN_LIST, &request, &arena, &reply);
-    if (status == HF_OK) print(cli, &reply);
+    if (status == HF_OK)
+        listing_show(&frozen_listing, cli, &reply.prefixes, sizeof(struct frozen_line));
     arena_close(&arena);
     return status == HF_OK ? CLI_OK : cli_fail_status(cli, status, "list the frozen prefixes");
 }

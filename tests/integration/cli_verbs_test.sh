@@ -566,8 +566,8 @@ same 'lines: the heading and one' 2 "$(wc -l < "$tmp/out")"
 
 claim 'bench prints one JSON line'
 expect 0 holdfast bench record --clients 2 --connections 2 --seconds 1 --body 10
-same 'its members' "['acquire_us', 'cycles_per_s', 'errors', 'release_us'] 0" \
-    "$(json 'str(sorted(d)) + " " + str(d["errors"])')"
+same 'its members' 'acquire_us cycles_per_s errors reconnects release_us requests_repeated 0' \
+    "$(json '" ".join(sorted(d)) + " " + str(d["errors"])')"
 
 claim 'what was asked and answered is appended to $HOLDFAST_HISTORY'
 export HOLDFAST_HISTORY=$tmp/history
