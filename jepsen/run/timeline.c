@@ -63,9 +63,16 @@ static void count_kind(struct timeline *t, const char *line, const char *op, uin
     t->kinds[i].refused += strcmp(error, "stale_token") == 0 || strcmp(error, "not_held") == 0;
 }
 
+/* The line's own outcome: arguments may have one, too, of other words. */
+static uint8_t outcome_of(const char *line)
+{
+    if (strstr(line, "\"outcome\":\"ok\"") != NULL) return TIMELINE_OK;
+    return strstr(line, "\"outcome\":\"fail\"") != NULL ? TIMELINE_FAIL : TIMELINE_UNKNOWN;
+}
+
 static bool take_operation(struct timeline *t, const char *line)
 {
-    char client[TIMELINE_WORD_BYTES], outcome[TIMELINE_WORD_BYTES], op[TIMELINE_WORD_BYTES];
+    char client[TIMELINE_WORD_BYTES], op[TIMELINE_WORD_BYTES];
     if (t->count == TIMELINE_OPERATIONS_MAX) return true; /* what is drawn is not the evidence */
     if (t->count == t->room) {
         size_t room = t->room == 0 ? 65536 : t->room * 2;
@@ -76,14 +83,11 @@ static bool take_operation(struct timeline *t, const char *line)
     }
     text_of(line, "client", client, sizeof client);
     client[strcspn(client, ".")] = '\0'; /* all lives of a thread in one lane */
-    text_of(line, "outcome", outcome, sizeof outcome);
     text_of(line, "op", op, sizeof op);
     struct timeline_operation *o = &t->operations[t->count++];
     o->call_ns = number_of(line, "call");
     o->ret_ns = number_of(line, "ret");
-    o->outcome = strcmp(outcome, "ok") == 0     ? TIMELINE_OK
-                 : strcmp(outcome, "fail") == 0 ? TIMELINE_FAIL
-                                                : TIMELINE_UNKNOWN;
+    o->outcome = outcome_of(line);
     o->lane = find_lane(t, client);
     count_kind(t, line, op, o->outcome);
     if (strcmp(op, "abandon") == 0) o->outcome = TIMELINE_FAIL; /* never told: no cause for alarm */

@@ -154,15 +154,23 @@ static uint64_t token_of(const hf_record *record)
     return hf_record_look(record)->fencing_token;
 }
 
+/* A response as the history has it: a code, and whether it was a failure. */
+static const char *response_text(bool failed, uint32_t code, char out[WORKLOAD_NAME_BYTES])
+{
+    snprintf(out, WORKLOAD_NAME_BYTES, "%s%" PRIu32, failed ? "failed " : "", code);
+    return out;
+}
+
 static void end_begin(struct worker *w, struct journal_line *line, int rv, hf_record *record)
 {
     char *out = line->result;
     size_t room = sizeof line->result;
     if (rv == HF_OK) {
         const hf_record_view *view = hf_record_look(record);
+        char response[WORKLOAD_NAME_BYTES];
         if (view->verdict == HF_REPLAY)
-            snprintf(out, room, "\"status\":\"completed\",\"response\":\"%" PRIu32 "\"",
-                     view->code);
+            snprintf(out, room, "\"status\":\"completed\",\"response\":\"%s\"",
+                     response_text(view->outcome == HF_FAILED, view->code, response));
         else
             snprintf(out, room, "\"status\":\"%s\",\"token\":%" PRIu64 ",\"attempt\":%" PRIu32,
                      view->verdict == HF_STARTED ? "started" : "takeover", view->fencing_token,
@@ -171,6 +179,8 @@ static void end_begin(struct worker *w, struct journal_line *line, int rv, hf_re
     } else if (rv == HF_ERUNNING) {
         snprintf(out, room, "\"status\":\"in_progress\"");
         worker_end(w, line, JOURNAL_OK, NULL);
+    } else if (rv == HF_EKEYEXPIRED) {
+        worker_end(w, line, JOURNAL_FAIL, "key_expired");
     } else if (rv == HF_EMISMATCH) {
         worker_end(w, line, JOURNAL_FAIL, "mismatch");
     } else if (rv == HF_ERECORDUNKNOWN) {
@@ -184,8 +194,9 @@ static void set_begin_args(const struct worker *w, struct journal_line *line, ui
                            const struct hf_begin *how)
 {
     snprintf(line->args, sizeof line->args,
-             "\"ttl_ms\":%" PRIu64 ",\"fingerprint\":\"%02x\",\"owner\":\"%s\"", ttl_ms,
-             (unsigned)how->fingerprint[0], w->owner_name);
+             "\"ttl_ms\":%" PRIu64
+             ",\"fingerprint\":\"%02x\",\"owner\":\"%s\",\"retain_ms\":%" PRIu64,
+             ttl_ms, (unsigned)how->fingerprint[0], w->owner_name, how->retain_ms);
 }
 
 int worker_record_begin(struct worker *w, const char *key, const struct hf_begin *how,
@@ -239,18 +250,20 @@ int worker_record_checkpoint(struct worker *w, const char *key, hf_record *recor
 /* \param stands  Out: the servers have taken it. \return what became of it: JOURNAL_FAIL, surely
  * nothing happened. */
 static enum journal_outcome complete_once(struct worker *w, const char *key, hf_record *record,
-                                          uint64_t response, bool *stands)
+                                          bool failed, uint64_t response, bool *stands)
 {
+    char text[WORKLOAD_NAME_BYTES];
     struct journal_line line;
     hf_request request = {0};
     hf_result result = {.code = (uint32_t)response};
     HF_ASSERT(response <= UINT32_MAX);
     worker_begin(w, &line, WORKLOAD_IDEM, "complete", key);
-    snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"response\":\"%" PRIu64 "\"",
-             token_of(record), response);
+    snprintf(line.args, sizeof line.args,
+             "\"token\":%" PRIu64 ",\"response\":\"%s\",\"outcome\":\"%s\"", token_of(record),
+             response_text(failed, result.code, text), failed ? "failed" : "done");
     worker_call(w, &line);
     (void)believe_attempt(w, &line, record);
-    int rv = hf_record_complete(record, HF_DONE, &result, &request);
+    int rv = hf_record_complete(record, failed ? HF_FAILED : HF_DONE, &result, &request);
     rv = worker_settle(w, rv, &request);
     worker_look_at_lease(w, &w->attempt, &line, token_of(record), rv);
     const char *answer = rv == HF_ESTALE ? "stale_token" : rv == HF_ECONFLICT ? "conflict" : NULL;
@@ -263,13 +276,14 @@ static enum journal_outcome complete_once(struct worker *w, const char *key, hf_
     return rv == HF_ESESSION ? JOURNAL_UNKNOWN : line.outcome; /* it will not become better */
 }
 
-bool worker_record_complete(struct worker *w, const char *key, hf_record *record, uint64_t response)
+bool worker_record_complete(struct worker *w, const char *key, hf_record *record, bool failed,
+                            uint64_t response)
 {
     bool stands = false;
-    enum journal_outcome outcome = complete_once(w, key, record, response, &stands);
+    enum journal_outcome outcome = complete_once(w, key, record, failed, response, &stands);
     while (outcome == JOURNAL_FAIL && atomic_load(&w->signal->phase) != PHASE_OVER) {
         (void)poll(NULL, 0, AGAIN_MS);
-        outcome = complete_once(w, key, record, response, &stands);
+        outcome = complete_once(w, key, record, failed, response, &stands);
     }
     if (outcome == JOURNAL_OK) {
         lease_end(&w->attempt);
@@ -297,11 +311,10 @@ static int keep_state(const hf_record_line *line, void *data)
 {
     static const struct {
         const char *state, *status;
-    } words[] = {{"DONE", "completed"},
-                 {"RUNNING", "in_progress"},
-                 {"RETRYABLE", "retryable"},
-                 {"UNKNOWN", "unknown"}};
+    } words[] = {{"DONE", "completed"},      {"FAILED", "completed"},    {"TOMBSTONE", "expired"},
+                 {"RUNNING", "in_progress"}, {"RETRYABLE", "retryable"}, {"UNKNOWN", "unknown"}};
     struct worker_shown *shown = data;
+    shown->failed = strcmp(line->outcome, "FAILED") == 0;
     shown->code = line->code;
     shown->token = line->fencing_token;
     shown->status = "";
@@ -314,6 +327,7 @@ static int keep_state(const hf_record_line *line, void *data)
 bool worker_record_get(struct worker *w, const char *key, struct worker_shown *shown)
 {
     struct journal_line line;
+    char response[WORKLOAD_NAME_BYTES];
     *shown = (struct worker_shown){.status = "none"};
     worker_begin(w, &line, WORKLOAD_IDEM, "get", key);
     worker_call(w, &line);
@@ -322,8 +336,8 @@ bool worker_record_get(struct worker *w, const char *key, struct worker_shown *s
     if (rv == HF_OK || rv == HF_ENOTFOUND) {
         int used = snprintf(line.result, sizeof line.result, "\"status\":\"%s\"", shown->status);
         if (strcmp(shown->status, "completed") == 0)
-            snprintf(line.result + used, sizeof line.result - (size_t)used,
-                     ",\"response\":\"%" PRIu32 "\"", shown->code);
+            snprintf(line.result + used, sizeof line.result - (size_t)used, ",\"response\":\"%s\"",
+                     response_text(shown->failed, shown->code, response));
         worker_end(w, &line, JOURNAL_OK, NULL);
         return true;
     }
@@ -357,4 +371,33 @@ bool worker_record_resolve(struct worker *w, const char *key, uint64_t token, ui
     else
         worker_end_status(w, &line, rv);
     return rv == HF_OK;
+}
+
+bool worker_record_reopen(struct worker *w, const char *key, uint64_t token)
+{
+    struct journal_line line;
+    hf_request request = {0};
+    worker_begin(w, &line, WORKLOAD_IDEM, "reopen", key);
+    snprintf(line.args, sizeof line.args, "\"token\":%" PRIu64 ",\"outcome\":\"failed\"", token);
+    worker_call(w, &line);
+    int rv = hf_record_reopen(w->client, key, token, HF_FAILED, "once more", w->name, &request);
+    rv = worker_settle(w, rv, &request);
+    const char *answer = rv == HF_ESTALE      ? "stale_token"
+                         : rv == HF_ENOTFOUND ? "not_found"
+                         : rv == HF_EBADSTATE ? "bad_state"
+                                              : NULL;
+    if (rv == HF_OK || answer != NULL)
+        worker_end(w, &line, rv == HF_OK ? JOURNAL_OK : JOURNAL_FAIL, answer);
+    else
+        worker_end_status(w, &line, rv);
+    return rv == HF_OK;
+}
+
+void worker_record_erase(struct worker *w, const char *key)
+{
+    const char *word;
+    hf_request request = {0};
+    int rv = hf_record_erase(w->client, key, "asked for", w->name, &request);
+    rv = worker_settle(w, rv, &request); /* has no line: codes stay */
+    HF_ASSERT(rv == HF_OK || rv == HF_EBADSTATE || rv == HF_ENOTFOUND || find_word(rv, &word));
 }

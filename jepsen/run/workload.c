@@ -9,13 +9,9 @@
 
 enum { IDS_OF_A_WORKER = 100000000, ROUND_NS = 100000000 };
 
-const struct workload *const workload_table[] = {&workload_lock,
-                                                 &workload_record,
-                                                 &workload_payment,
-                                                 &workload_permits,
-                                                 &workload_several,
-                                                 &workload_modes,
-                                                 NULL};
+const struct workload *const workload_table[] = {
+    &workload_lock,    &workload_record, &workload_payment, &workload_permits,
+    &workload_several, &workload_modes,  &workload_reopen,  NULL};
 
 _Static_assert(PAYMENTS_CALLERS == RUN_CLIENTS_MAX * WORKLOAD_THREADS, "one a thread");
 

@@ -72,6 +72,7 @@ struct workload {
 
 extern const struct workload workload_lock, workload_record, workload_payment;
 extern const struct workload workload_permits, workload_several, workload_modes;
+extern const struct workload workload_reopen;
 extern const struct workload *const workload_table[]; /**< ends with NULL */
 
 /** What a client process is told. */
@@ -213,16 +214,24 @@ HF_MUST_USE
 int worker_record_checkpoint(struct worker *w, const char *key, hf_record *record, uint64_t number,
                              int mark);
 
-/** COMPLETE as done, with `response` as result, and free the record. \return true if it stands. */
-bool worker_record_complete(struct worker *w, const char *key, hf_record *record,
+/** COMPLETE as done or as failed, with `response` as result, and free the record. \return true if
+ * it stands. */
+bool worker_record_complete(struct worker *w, const char *key, hf_record *record, bool failed,
                             uint64_t response);
+
+/** REOPEN what has failed under this token. \return true if it was this that reopened it. */
+bool worker_record_reopen(struct worker *w, const char *key, uint64_t token);
 
 /** Give an attempt up and free the record. */
 void worker_record_abandon(struct worker *w, const char *key, hf_record *record);
 
+/** ERASE, whatever comes of it. */
+void worker_record_erase(struct worker *w, const char *key);
+
 /** What a record shows of itself. */
 struct worker_shown {
     const char *status; /**< the format's word; static */
+    bool failed;        /**< "completed" or "expired": it was not done */
     uint32_t code;      /**< its response, if "completed" */
     uint64_t token;     /**< its last attempt's */
 };

@@ -66,7 +66,7 @@ static bool pay_by_account(struct worker *w, uint64_t number, const char *key, h
     }
     uint64_t effect = pay_from(w, account, &grant, key, worker_number(w));
     if (effect != 0)
-        done = worker_record_complete(w, key, record, effect);
+        done = worker_record_complete(w, key, record, false, effect);
     else
         worker_record_abandon(w, key, record);
     (void)worker_believe(w, &want, &grant);
@@ -97,7 +97,7 @@ static bool pay_by_provider(struct worker *w, const char *key, hf_record *record
         return false;
     }
     think(w);
-    return worker_record_complete(w, key, record, value);
+    return worker_record_complete(w, key, record, false, value);
 }
 
 /* An attempt was lost under its mark. Nothing that it still writes may come behind our look. */

@@ -23,7 +23,7 @@ static void run_attempt(struct worker *w, const char *key, hf_record *record)
     if (prng_below(&w->prng, 8) == 0)
         worker_record_abandon(w, key, record);
     else
-        (void)worker_record_complete(w, key, record, worker_number(w));
+        (void)worker_record_complete(w, key, record, false, worker_number(w));
 }
 
 static void take_turn(struct worker *w)
