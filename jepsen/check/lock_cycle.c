@@ -166,12 +166,12 @@ static bool complain(const struct view *v, const struct operation *op, uint32_t 
 /* \param op  an acquire that was refused; of several names it is there once for each. */
 static bool judge(const struct view *v, const struct operation *op, struct buffer *complaint)
 {
-    const uint32_t *cycle = v->history->cycles + op->cycle_at;
+    const uint32_t *cycle = op->cycle_count > 0 ? v->history->cycles + op->cycle_at : NULL;
     if (!may_stand(v, op->owner, 0, false, op))
         return complain(v, op, op->owner, "can have held nothing", complaint);
-    if (op->cycle_count > 0 && cycle[0] != op->owner)
+    if (cycle != NULL && cycle[0] != op->owner)
         return complain(v, op, cycle[0], "is the first of the circle", complaint);
-    for (uint32_t i = 0; i < op->cycle_count; i++) {
+    for (uint32_t i = 0; cycle != NULL && i < op->cycle_count; i++) {
         bool last = i + 1 == op->cycle_count;
         if (last && op->cycle_is_cut) break; /* it waits for somebody who is not told */
         if (!may_wait_for(v, cycle[i], cycle[last ? 0 : i + 1], op))

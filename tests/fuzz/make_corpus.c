@@ -226,6 +226,20 @@ static void write_histories(struct corpus *c)
                       "1,\"count\":1}") "{\"v\":2,\"id\":2,\"client\":\"a\",\"key\":\"k\","
                                         "\"call\":7,\"outcome\":\"unknown\",\"op\":\"release\","
                                         "\"args\":{\"token\":1,\"all\":1}}\n",
+        "0" SEED_LINE(
+            "1", "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5,\"mode\":\"permits\",\"permits\":2,"
+                 "\"limit\":3,\"names\":[\"k\",\"l\"]},\"outcome\":\"ok\",\"result\":{\"token\":1}")
+            SEED_LINE("2",
+                      "\"op\":\"acquire\",\"args\":{\"ttl_ms\":5},\"outcome\":\"fail\",\"error\":"
+                      "\"deadlock\",\"result\":{\"cycle\":[\"a\",\"b\"],\"cut\":1}")
+                SEED_LINE(
+                    "3", "\"op\":\"upgrade\",\"args\":{\"token\":1},\"outcome\":\"fail\",\"error\":"
+                         "\"busy\"")
+                    SEED_LINE("4",
+                              "\"op\":\"downgrade\",\"args\":{\"token\":1},\"outcome\":\"ok\""),
+        "1" SEED_LINE("1",
+                      "\"op\":\"reopen\",\"args\":{\"token\":1,\"outcome\":\"failed\"},\"outcome\":"
+                      "\"ok\""),
         "1" SEED_LINE("1",
                       "\"op\":\"begin\",\"args\":{\"ttl_ms\":5,\"fingerprint\":\"f\",\"takeover\""
                       ":\"never\",\"retain_ms\":9},\"outcome\":\"ok\",\"result\":{\"status\":"
