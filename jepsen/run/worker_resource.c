@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "jepsen/run/guard.h"
+#include "jepsen/run/room.h"
 #include "jepsen/run/workload.h"
 
 void worker_begin_write(struct worker *w, struct journal_line *line, const char *key,
@@ -52,4 +53,24 @@ void worker_touch(struct worker *w, const struct worker_want *want, const hf_gra
         (void)lease_ended(lease, &w->signal->leases, token, heard_ns, what);
         return;
     }
+}
+
+void worker_enter(struct worker *w, const struct worker_want *want, const hf_grant *grant,
+                  uint64_t limit)
+{
+    uint64_t asked_ns = journal_now_ns(), left_ms = hf_grant_left_ms(grant);
+    uint64_t units = want->mode == HF_PERMITS ? want->permits : limit;
+    uint64_t token = grant->fencing_token, until_ns = asked_ns + left_ms * 1000000U;
+    char what[LEASE_SENTENCE_BYTES];
+    lease_believe(&w->grant, asked_ns, left_ms);
+    uint64_t taken = room_enter(want->names[0], token, units, until_ns);
+    if (taken <= limit) return;
+    snprintf(what, sizeof what, "%s: %" PRIu64 " of %" PRIu64 " permits are believed in at once",
+             want->names[0], taken, limit);
+    (void)lease_ended(&w->grant, &w->signal->leases, token, journal_now_ns(), what);
+}
+
+void worker_leave(const struct worker_want *want, const hf_grant *grant)
+{
+    room_leave(want->names[0], grant->fencing_token);
 }

@@ -200,6 +200,15 @@ void worker_read(struct worker *w, const char *key);
  * its token although nobody else can have had it meanwhile, its lease ended early: see lease.h. */
 void worker_touch(struct worker *w, const struct worker_want *want, const hf_grant *grant);
 
+/** Enter the room (room.h) of a name that has `limit` permits, for as long as the grant is believed
+ * in: under all of them if it is exclusive. If more are believed in then than there are, some
+ * lease ended early: see lease.h. */
+void worker_enter(struct worker *w, const struct worker_want *want, const hf_grant *grant,
+                  uint64_t limit);
+
+/** Leave it, before the release. */
+void worker_leave(const struct worker_want *want, const hf_grant *grant);
+
 /** What worker_record_begin() returns where there is no verdict. */
 enum { WORKER_NO_VERDICT = -1, WORKER_MUST_DECIDE = -2 /**< the record is UNKNOWN */ };
 

@@ -1,7 +1,8 @@
-/* Few semaphores, many owners: one to three units of three to five, with and without waiting, short
- * holds and some that outlive their lease; and some who want the whole of it. Names change every
- * other second: permits of unknown outcome may each stand beside the others, so that many of them
- * under one name leave the checker too many orders to look at. */
+/* Few semaphores, many owners: one to three units of three to five, with and without waiting; each
+ * enters a room that has as many seats, as long as it believes in its grant. Short holds and some
+ * that outlive their lease; and some who want the whole of it. Names change every other second:
+ * permits of unknown outcome may each stand beside the others, so that many of them under one name
+ * leave the checker too many orders to look at. */
 #include "jepsen/run/workload.h"
 
 #include <stdio.h>
@@ -30,7 +31,9 @@ static void take_turn(struct worker *w)
     if (prng_below(&w->prng, 3) == 0) want.wait_ms = prng_below(&w->prng, 400);
     if (prng_below(&w->prng, 8) == 0) worker_query(w, name);
     if (worker_acquire(w, &want, &grant) == HF_OK) {
+        worker_enter(w, &want, &grant, LIMIT_MIN + which);
         worker_hold(w, &want, &grant, worker_draw_hold_ms(w));
+        worker_leave(&want, &grant);
         worker_release(w, &want, &grant);
     }
     worker_pause_ms(w, 1 + prng_below(&w->prng, 8));

@@ -43,8 +43,8 @@ same 'early expiries' 0 "$(number deaths early_expiries)"
 claim 'nothing wrong is seen under kill, pause, partition and client-kill'
 payments all kill,pause,partition,client-kill 30
 
-claim 'nor of permits, several names and changed modes, at the same time'
-for workload in permits several modes; do
+claim 'nor of permits, several names, changed modes and reopened records, at the same time'
+for workload in permits several modes reopen; do
     start "$workload" "$workload" kill,pause,partition,client-kill 8 > "$tmp/$workload" 2>&1 &
     running[$!]=$workload
 done
