@@ -32,15 +32,12 @@ static enum search_verdict check_key(const struct model *model, struct key_histo
     return searched.verdict;
 }
 
-void check_history(const struct model *model, struct history *h, const struct search_limits *limits,
-                   size_t tail, struct check_result *result, struct buffer *report)
+static void check_keys(const struct model *model, struct history *h,
+                       const struct search_limits *limits, size_t tail, struct check_result *result,
+                       struct buffer *report)
 {
     size_t next;
     *result = (struct check_result){.verdict = SEARCH_FITS};
-    if (model->whole != NULL && !model->whole(h, report)) {
-        result->verdict = SEARCH_FAILS;
-        return;
-    }
     for (size_t first = 0; first < h->count; first = next) {
         for (next = first + 1; next < h->count; next++) {
             if (h->operations[next].key != h->operations[first].key) break;
@@ -53,4 +50,20 @@ void check_history(const struct model *model, struct history *h, const struct se
         if (verdict == SEARCH_UNDECIDED && limits->is_over != NULL && limits->is_over(limits->data))
             break;
     }
+}
+
+/* What is wrong between keys is looked for before the keys are searched, which shortens them, and
+ * told behind what is wrong within one: that says more. */
+void check_history(const struct model *model, struct history *h, const struct search_limits *limits,
+                   size_t tail, struct check_result *result, struct buffer *report)
+{
+    struct buffer between;
+    buffer_init(&between, CHECK_REPORT_BYTES_MAX);
+    bool fine = model->whole == NULL || model->whole(h, &between);
+    check_keys(model, h, limits, tail, result, report);
+    if (!fine && result->verdict != SEARCH_FAILS) {
+        result->verdict = SEARCH_FAILS;
+        model_say(report, "%.*s", (int)between.size, (const char *)between.data);
+    }
+    buffer_close(&between);
 }
