@@ -50,5 +50,7 @@ HF_MUST_USE
 int audit_admin(struct audit *a);
 HF_MUST_USE
 int audit_principals(struct audit *a);
+HF_MUST_USE
+int audit_timers(struct audit *a);
 
 #endif

@@ -30,10 +30,12 @@ int deadline_move(struct machine *m, uint64_t from_ms, uint64_t to_ms, enum dead
     return rv;
 }
 
+enum { TIMER_ROWS = 3 }; /* its deadline, itself, its place in the queue */
+
 /* How many rows sweeping this one will touch, about: a session is swept whole. */
 static int weigh(struct machine *m, enum deadline_kind kind, struct slice id, uint64_t *rows)
 {
-    *rows = 1;
+    *rows = kind == DEADLINE_TIMER ? TIMER_ROWS : 1;
     if (kind != DEADLINE_SESSION) return HF_OK;
     struct row_session draft;
     struct row_session *s;

@@ -14,6 +14,7 @@
 #include "machine/revoke.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
+#include "machine/timer.h"
 
 static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_OPEN] = {.apply = session_open},
@@ -46,6 +47,13 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_RECORD_GET] = {.read = record_read},
     [OP_CODE_RECORD_LIST] = {.read = record_list},
     [OP_CODE_RECORD_EXPORT] = {.read = record_export},
+    [OP_CODE_TIMER_SET] = {.apply = timer_set},
+    [OP_CODE_TIMER_CANCEL] = {.apply = timer_cancel},
+    [OP_CODE_TIMER_POLL] = {.apply = timer_poll, .repeat = timer_poll_repeat},
+    [OP_CODE_TIMER_ACK] = {.apply = timer_ack},
+    [OP_CODE_TIMER_NACK] = {.apply = timer_nack},
+    [OP_CODE_TIMER_LIST] = {.read = timer_list},
+    [OP_CODE_TIMER_REQUEUE] = {.apply = timer_requeue},
     [OP_CODE_MEMBER] = {.apply = member_record},
     [OP_CODE_CONFIG_SET] = {.apply = setting_config_set},
     [OP_CODE_CONFIG_GET] = {.read = setting_config_get},
@@ -70,6 +78,8 @@ static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {
     [DEADLINE_THAW] = {SWEEP_REST, thaw_due},
     [DEADLINE_FORCED] = {SWEEP_REST, force_due},
     [DEADLINE_REVOKE] = {SWEEP_GRANTS, revoke_due},
+    [DEADLINE_TIMER] = {SWEEP_REST, timer_due},
+    [DEADLINE_TIMER_TOMBSTONE] = {SWEEP_REST, timer_tombstone_due},
 };
 
 const struct op_owner *op_owner_find(uint16_t op)

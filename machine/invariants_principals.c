@@ -1,6 +1,6 @@
-/* Invariants of principals: what each has is counted anew, from sessions, records and tombstones,
- * and must be what its row says; a row that counts nothing is not there. Failure mode: as the other
- * invariants, and too little memory for a number or two of each. */
+/* Invariants of principals: what each has is counted anew, from sessions, records, tombstones
+ * and timers, and must be what its row says; a row that counts nothing is not there. Failure mode:
+ * as the other invariants, and too little memory for a number or two of each. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -120,22 +120,39 @@ static int count_tombstones(const struct counting *c)
     return rv == HF_ENOTFOUND ? HF_OK : rv;
 }
 
+static int count_timers(const struct counting *c)
+{
+    struct row_key all = {.size = 0};
+    struct walk walk;
+    int rv = walk_first(&walk, c->a->m, TABLE_TIMERS, &all, NULL);
+    while (rv == HF_OK) {
+        struct row_timer row;
+        rv = state_decode(c->a->m, &row_timer_type, walk.value, &row);
+        if (rv == HF_OK) rv = count(c, row.principal, QUOTA_TIMERS, 1);
+        if (rv == HF_OK) rv = walk_next(&walk);
+    }
+    walk_close(&walk);
+    return rv == HF_ENOTFOUND ? HF_OK : rv;
+}
+
 static int compare_with_row(const struct counting *c, struct counted *counted)
 {
+    static const enum quota counts[] = {QUOTA_SESSIONS, QUOTA_NAMES, QUOTA_RECORDS, QUOTA_BYTES,
+                                        QUOTA_TIMERS};
     struct row_key key = row_key_u64(counted->id);
     struct row_principal row;
     uint64_t all = 0;
     int rv = state_get(c->a->m, TABLE_PRINCIPALS, row_key_slice(&key), &row_principal_type, &row);
     if (rv != HF_OK) return rv;
-    for (unsigned which = QUOTA_SESSIONS; which <= QUOTA_BYTES; which++) {
-        uint64_t told = *principal_count(&row, (enum quota)which);
-        uint64_t found = *principal_count(&counted->row, (enum quota)which);
+    for (size_t i = 0; i < HF_ARRAY_COUNT(counts); i++) {
+        uint64_t told = *principal_count(&row, counts[i]);
+        uint64_t found = *principal_count(&counted->row, counts[i]);
         all += found;
         if (told != found)
-            return audit_fail(c->a,
-                              "principal '%.*s' at '%.*s' has %" PRIu64
-                              " of quota %u, its row says %" PRIu64,
-                              AUDIT_TEXT(row.name), AUDIT_TEXT(row.host), found, which, told);
+            return audit_fail(
+                c->a,
+                "principal '%.*s' at '%.*s' has %" PRIu64 " of quota %u, its row says %" PRIu64,
+                AUDIT_TEXT(row.name), AUDIT_TEXT(row.host), found, (unsigned)counts[i], told);
     }
     if (all > 0) return HF_OK;
     return audit_fail(c->a, "principal '%.*s' has nothing and a row", AUDIT_TEXT(row.name));
@@ -153,6 +170,7 @@ int audit_principals(struct audit *a)
     if (rv == HF_OK) rv = count_sessions(&c);
     if (rv == HF_OK) rv = count_records(&c);
     if (rv == HF_OK) rv = count_tombstones(&c);
+    if (rv == HF_OK) rv = count_timers(&c);
     for (size_t i = 0; rv == HF_OK && i < c.count; i++) {
         size_t mark = state_mark(m);
         rv = compare_with_row(&c, &c.items[i]);

@@ -18,6 +18,7 @@
 #include "machine/serve.h"
 #include "machine/sessions.h"
 #include "machine/sweep.h"
+#include "machine/timer.h"
 #include "protocol/frame.h"
 
 enum {
@@ -299,6 +300,7 @@ static int apply_entry(struct machine *m, struct slice entry)
     arena_reset(&m->keep);
     m->ending.count = 0;
     m->ended_sessions.count = 0;
+    m->deliveries_left = DELIVERIES_AN_ENTRY_MAX;
     if ((header.flags & ENTRY_HOLDS_SWEEP) == 0) rv = sweep_run(m, header.op_count);
     struct entry_op op;
     for (uint32_t i = 0; rv == HF_OK && i < header.op_count; i++) {
@@ -389,6 +391,13 @@ int machine_request_peek(struct machine *m, uint64_t session, uint64_t seq)
     if (rv != HF_ENOTFOUND) return rv;
     struct parked parked;
     return parked_get(m, session, seq, &parked);
+}
+
+int machine_timer_ready(struct machine *m, struct slice group)
+{
+    HF_ASSERT(m->sink == NULL);
+    arena_reset(&m->scratch);
+    return timer_group_is_ready(m, group);
 }
 
 uint64_t machine_setting(const struct machine *m, enum setting setting, uint64_t unset)

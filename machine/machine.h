@@ -42,6 +42,8 @@ struct machine_sink {
     /** A grant of this lock was asked back (REVOKE, then alarm), its grace is over, and it is held
      * still. \param name  borrowed until the callback returns. */
     void (*overdue_cb)(struct slice name, void *data);
+    /** A timer is ready in the queue of this group. \param group  borrowed likewise. */
+    void (*ready_cb)(struct slice group, void *data);
     void *data; /**< handed to all */
 };
 
@@ -92,6 +94,11 @@ int machine_session_peek(struct machine *m, uint64_t session, uint32_t *unacked_
  * \retval HF_ENOTFOUND it is new, or the session is not known. \retval faults. */
 HF_MUST_USE
 int machine_request_peek(struct machine *m, uint64_t session, uint64_t seq);
+
+/** Whether a timer of this group is ready to be delivered. \retval HF_OK one is.
+ * \retval HF_ENOTFOUND none is. \retval faults only. */
+HF_MUST_USE
+int machine_timer_ready(struct machine *m, struct slice group);
 
 /** The incarnation that is recorded for a server. \param incarnation Out: 0 = none. Faults only. */
 HF_MUST_USE

@@ -22,7 +22,8 @@ int principal_flush(struct machine *m)
     if (id == 0 || !m->principal_changed) return HF_OK;
     m->principal_changed = false;
     struct row_key key = row_key_u64(id);
-    uint64_t all = row->session_count + row->name_count + row->record_count + row->record_bytes;
+    uint64_t all = row->session_count + row->name_count + row->record_count + row->record_bytes +
+                   row->timer_count;
     if (all > 0)
         return state_put(m, TABLE_PRINCIPALS, row_key_slice(&key), &row_principal_type, row);
     int rv = store_del(m->store, TABLE_PRINCIPALS, row_key_slice(&key));
@@ -65,6 +66,7 @@ uint64_t *principal_count(struct row_principal *row, enum quota which)
     case QUOTA_NAMES: return &row->name_count;
     case QUOTA_RECORDS: return &row->record_count;
     case QUOTA_BYTES: return &row->record_bytes;
+    case QUOTA_TIMERS: return &row->timer_count;
     default: HF_UNREACHABLE();
     }
 }
@@ -96,8 +98,9 @@ static uint64_t cap_of(const struct machine *m, enum quota which)
         [QUOTA_NAMES] = SETTING_PRINCIPAL_NAMES_MAX,
         [QUOTA_RECORDS] = SETTING_PRINCIPAL_RECORDS_MAX,
         [QUOTA_BYTES] = SETTING_PRINCIPAL_BYTES_MAX,
+        [QUOTA_TIMERS] = SETTING_PRINCIPAL_TIMERS_MAX,
     };
-    HF_ASSERT(which >= QUOTA_SESSIONS && which <= QUOTA_BYTES);
+    HF_ASSERT((which >= QUOTA_SESSIONS && which <= QUOTA_BYTES) || which == QUOTA_TIMERS);
     return setting_get(m, settings[which]);
 }
 

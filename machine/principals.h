@@ -3,7 +3,8 @@
  *
  * Until there is authentication a principal is a client's name together with the host that its
  * OPEN came from. A session belongs to the principal of its OPEN, whoever resumes it; a record to
- * that of the BEGIN that made it, whoever takes it over, until its tombstone has gone. A row of
+ * that of the BEGIN that made it, whoever takes it over, until its tombstone has gone; a timer
+ * likewise to that of its first SET. A row of
  * TABLE_PRINCIPALS counts what there is, exactly, and goes with the last of it.
  *
  * Caps stand before new work alone: what frees or finishes is counted and never refused, so that a
@@ -20,7 +21,8 @@
 HF_MUST_USE
 int principal_meet(struct machine *m, uint64_t id, struct slice name, struct slice host);
 
-/** Count so much more, or less, of `which`, one of QUOTA_SESSIONS to QUOTA_BYTES. Faults only. */
+/** Count so much more, or less, of `which`: QUOTA_SESSIONS to QUOTA_BYTES, QUOTA_TIMERS. Faults
+ * only. */
 HF_MUST_USE
 int principal_add(struct machine *m, uint64_t id, enum quota which, uint64_t count);
 HF_MUST_USE

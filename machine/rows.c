@@ -95,6 +95,36 @@ struct row_key row_key_frozen(struct slice prefix)
     return key;
 }
 
+struct row_key row_key_timer_group(struct slice group)
+{
+    HF_ASSERT(group.size <= TIMER_GROUP_BYTES_MAX);
+    struct row_key key;
+    key.size = 0;
+    add_byte(&key, 0);
+    add_bytes(&key, group);
+    add_byte(&key, 0);
+    return key;
+}
+
+struct row_key row_key_timer_ready(struct slice group, uint64_t at_ms, struct slice key)
+{
+    HF_ASSERT(key.size <= NAME_BYTES_MAX);
+    struct row_key row = row_key_timer_group(group);
+    add_u64(&row, at_ms);
+    add_bytes(&row, key);
+    return row;
+}
+
+struct row_key row_key_timer_dead(struct slice key)
+{
+    HF_ASSERT(key.size <= NAME_BYTES_MAX);
+    struct row_key row;
+    row.size = 0;
+    add_byte(&row, 1);
+    if (key.size > 0) add_bytes(&row, key);
+    return row;
+}
+
 struct row_key row_key_past_name(struct slice name)
 {
     struct row_key key = row_key_name(name);

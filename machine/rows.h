@@ -51,7 +51,12 @@ enum machine_table {
     TABLE_FORCED = 26,         /**< session, token -> row_forced: a grant whose units stay taken */
     TABLE_REVOKES = 27,        /**< session, token -> row_revoke: a grant that is asked back */
     TABLE_PRINCIPALS = 28,     /**< principal -> row_principal */
-    TABLE_END = 29,
+    TABLE_TIMERS = 32,         /**< key -> row_timer */
+    TABLE_TIMER_QUEUE = 33,    /**< 0, group, time, key of one that is ready; or 1, key of a dead
+                                    one -> nothing */
+    TABLE_TIMER_TOKENS = 34,   /**< fencing token of a timer's last delivery -> its key */
+    TABLE_TIMER_PAYLOADS = 35, /**< key -> payload, bare; none of an empty one */
+    TABLE_END = 36,
 };
 _Static_assert((int)TABLE_END <= 64, "the store's tables are numbered 0 to 63");
 
@@ -69,12 +74,15 @@ enum deadline_kind {
     DEADLINE_THAW = 10,     /**< queues to serve after a THAW; id: table, prefix's bytes, name */
     DEADLINE_FORCED = 11,   /**< a forced grant is not waited for any more; id: session, token */
     DEADLINE_REVOKE = 12,   /**< the grace of a REVOKE ends; id: session, token */
-    DEADLINE_KIND_MAX = 12,
+    DEADLINE_TIMER = 13,    /**< a timer fires, or is delivered again; id: key */
+    DEADLINE_TIMER_TOMBSTONE = 14, /**< a timer's tombstone goes; id: key */
+    DEADLINE_KIND_MAX = 14,
 };
 
 enum {
-    ROW_KEY_BYTES_MAX = 8 + 1 + 1 + NAME_BYTES_MAX + 1 + 16, /**< the longest built key */
-    ACK_RANGES_KEPT_MAX = 128,                               /**< joined ranges of a session */
+    /** the longest built key: of a timer in its group's queue */
+    ROW_KEY_BYTES_MAX = 1 + TIMER_GROUP_BYTES_MAX + 1 + 8 + NAME_BYTES_MAX,
+    ACK_RANGES_KEPT_MAX = 128, /**< joined ranges of a session */
     RECORD_LATE_MAX = 4,
 };
 #define COUNTER_MAX   ((UINT64_C(1) << 48) - 1) /* of issued tokens within one restore epoch */
@@ -310,14 +318,33 @@ CODEC_STRUCT(row_forced, ROW_FORCED_FIELDS)
     F(T, STR, operator_name, 0, NAME_BYTES_MAX)                        \
     F(T, STR, reason, 0, EVIDENCE_BYTES_MAX)
 CODEC_STRUCT(row_revoke, ROW_REVOKE_FIELDS)
+
+/* A timer, alive or a tombstone. Where it stands besides: while it is pending, delivered or delayed
+ * a deadline row at due_ms; while it is ready or dead a row of TABLE_TIMER_QUEUE; as a tombstone a
+ * deadline row of its end, at due_ms, too. */
+#define ROW_TIMER_FIELDS(T, F, L)                                                         \
+    F(T, U64, state, TIMER_PENDING, TIMER_STATE_MAX)                                      \
+    F(T, U64, version, 0, UINT64_MAX)                                                     \
+    F(T, STR, group, 1, TIMER_GROUP_BYTES_MAX)                                            \
+    F(T, U64, due_ms, 0, TIME_MS_MAX)   /* as above; of a ready one its place in order */ \
+    F(T, U64, set_ms, 0, TIME_MS_MAX)   /* when it was to fire */                         \
+    F(T, U64, fired_ms, 0, TIME_MS_MAX) /* when it did; 0 = not */                        \
+    F(T, U64, attempt, 0, UINT32_MAX)   /* deliveries since it fired or was requeued */   \
+    F(T, U64, attempts_max, 1, TIMER_ATTEMPTS_MAX)                                        \
+    F(T, U64, fencing_token, 0, TOKEN_END - 1) /* of the last; 0 = none stands */         \
+    F(T, U64, payload_bytes, 0, TIMER_PAYLOAD_BYTES_MAX)                                  \
+    F(T, U64, principal, 1, UINT64_MAX) /* whose it is: that of the SET that made it */
+CODEC_STRUCT(row_timer, ROW_TIMER_FIELDS)
+
 /* A principal, and how much of what is stored is its own. */
-#define ROW_PRINCIPAL_FIELDS(T, F, L)                                        \
-    F(T, STR, name, 0, NAME_BYTES_MAX)                                       \
-    F(T, STR, host, 0, ADDRESS_BYTES_MAX)                                    \
-    F(T, U64, session_count, 0, UINT64_MAX) /* alive */                      \
-    F(T, U64, name_count, 0, UINT64_MAX)    /* held or waited for by them */ \
-    F(T, U64, record_count, 0, UINT64_MAX)  /* records without an outcome */ \
-    F(T, U64, record_bytes, 0, UINT64_MAX)  /* of all its records and their tombstones */
+#define ROW_PRINCIPAL_FIELDS(T, F, L)                                                     \
+    F(T, STR, name, 0, NAME_BYTES_MAX)                                                    \
+    F(T, STR, host, 0, ADDRESS_BYTES_MAX)                                                 \
+    F(T, U64, session_count, 0, UINT64_MAX) /* alive */                                   \
+    F(T, U64, name_count, 0, UINT64_MAX)    /* held or waited for by them */              \
+    F(T, U64, record_count, 0, UINT64_MAX)  /* records without an outcome */              \
+    F(T, U64, record_bytes, 0, UINT64_MAX)  /* of all its records and their tombstones */ \
+    F(T, U64, timer_count, 0, UINT64_MAX)   /* tombstones included */
 CODEC_STRUCT(row_principal, ROW_PRINCIPAL_FIELDS)
 
 /* Every row: TYPE(struct, FIELDS, version). */
@@ -338,7 +365,8 @@ CODEC_STRUCT(row_principal, ROW_PRINCIPAL_FIELDS)
     TYPE(row_frozen, ROW_FROZEN_FIELDS, 1)             \
     TYPE(row_forced, ROW_FORCED_FIELDS, 1)             \
     TYPE(row_revoke, ROW_REVOKE_FIELDS, 1)             \
-    TYPE(row_principal, ROW_PRINCIPAL_FIELDS, 1)
+    TYPE(row_timer, ROW_TIMER_FIELDS, 1)               \
+    TYPE(row_principal, ROW_PRINCIPAL_FIELDS, 2)
 
 /* ------------------------------------------------------------------ keys */
 
@@ -377,6 +405,15 @@ struct row_key row_key_holder(struct slice name, uint64_t session, uint64_t owne
 
 /** A prefix of names, maybe empty, of TABLE_FROZEN. */
 struct row_key row_key_frozen(struct slice prefix);
+
+/** Before all ready timers of a group: 0, group and its NUL. */
+struct row_key row_key_timer_group(struct slice group);
+
+/** (0, group, time, key) of a ready timer. */
+struct row_key row_key_timer_ready(struct slice group, uint64_t at_ms, struct slice key);
+
+/** (1, key) of a dead one; an empty key: before them all. */
+struct row_key row_key_timer_dead(struct slice key);
 
 /** Behind all (name, ticket) of a queue, and before any of a later name. */
 struct row_key row_key_past_name(struct slice name);

@@ -33,6 +33,10 @@
             "records of one principal without an outcome; a new one more is QUOTA")              \
     SETTING(PRINCIPAL_BYTES_MAX, "principal_bytes_max", 4096, TIME_MS_MAX, SETTING_BYTES_MAX,    \
             "bytes stored of one principal's records; once there a new one is QUOTA")            \
+    SETTING(PRINCIPAL_TIMERS_MAX, "principal_timers_max", 1, TIME_MS_MAX, 10000000,              \
+            "timers of one principal, tombstones counted; a new one more is QUOTA")              \
+    SETTING(TIMER_TOMBSTONE_MS, "timer_tombstone_ms", SETTING_DAY_MS, RETAIN_MS_MAX,             \
+            SETTING_DAY_MS, "a timer that was acknowledged or cancelled is known so long")       \
     SETTING(LOCK_WAITERS_MAX, "lock_waiters_max", 1, LOCK_WAITERS_MAX, LOCK_WAITERS_MAX,         \
             "requests that wait for one lock; one more is QUOTA")
 

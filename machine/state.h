@@ -25,6 +25,7 @@ enum {
     SCRATCH_BYTES = 24 * 1024 * 1024, /* a page of 1,000 holders; touched only when used */
     KEEP_BYTES = 16 * 1024 * 1024,    /* names and deadline rows of the largest sweep */
     GRANTS_A_SERVING_MAX = 1024,      /* the rest by a deadline row that is due at once */
+    DELIVERIES_AN_ENTRY_MAX = 1024,   /* of timers, all POLLs of an entry together */
     SWEEP_ROWS_MIN = 1000,            /* rows that a sweep may touch, or twice the entry's ops */
 };
 
@@ -67,6 +68,7 @@ struct machine {
     size_t serve_count;              /**< in use */
     size_t serve_capacity;           /**< allocated */
     uint32_t grants_left;            /**< of this serving */
+    uint32_t deliveries_left;        /**< of this entry */
     struct u64_list ending;          /**< tokens of grants that the sweep or a session ends */
     struct u64_list ended_sessions;  /**< of the sweep, in order */
     uint64_t deadlock_unknown_count; /**< searches given up since machine_open(); no state */

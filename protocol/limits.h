@@ -19,6 +19,9 @@ enum {
     HEADERS_BYTES_MAX = 8 * 1024,
     CHECKPOINT_BYTES_MAX = 64 * 1024,
     EVIDENCE_BYTES_MAX = 1024,
+    TIMER_PAYLOAD_BYTES_MAX = 4096,
+    TIMER_GROUP_BYTES_MAX = 120,       /* so that a key of 255 bytes fits behind it */
+    TIMER_POLL_BYTES_MAX = 512 * 1024, /* of the keys and payloads of one POLL's deliveries */
     SECRET_ID_BYTES_MAX = 64,
     TRACEPARENT_BYTES_MAX = 64, /* W3C Trace Context: 55 in version 00 */
     ADDRESS_BYTES_MAX = 255,    /* "host:port" */
@@ -50,8 +53,10 @@ enum {
     RECORD_PARKED_MAX = 1024,       /* BEGINs waiting for one record */
     FORCE_REASON_BYTES_MIN = 8,     /* nobody takes a lock away for "x" */
     REENTRANCE_MAX = 65535,
+    TIMER_ATTEMPTS_MAX = 1000000,
     PERMITS_MAX = 1000000,
     SEQ_AHEAD_MAX = 4096, /* a CANCEL's seq above the highest seen */
+    TIMER_POLL_MAX = 200, /* deliveries of one POLL */
     SETTINGS_MAX = 64,    /* of one CONFIG_GET answer */
 
     /* milliseconds */
@@ -69,8 +74,9 @@ enum {
     LOST_LOCK_KEPT_MS = 600000, /* a free lock's row after an involuntary loss */
 };
 
-#define RETAIN_MS_MAX (UINT64_C(3650) * 86400000) /* ten years */
-#define TOKEN_END     (UINT64_C(1) << 63)         /* fencing tokens are below */
-#define TIME_MS_MAX   (UINT64_C(1) << 53)         /* exact in a JSON reader's double, too */
+#define TIMER_DELAY_MS_MAX (UINT64_C(3650) * 86400000) /* ten years */
+#define RETAIN_MS_MAX      (UINT64_C(3650) * 86400000) /* ten years */
+#define TOKEN_END          (UINT64_C(1) << 63)         /* fencing tokens are below */
+#define TIME_MS_MAX        (UINT64_C(1) << 53)         /* exact in a JSON reader's double, too */
 
 #endif

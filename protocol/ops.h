@@ -52,6 +52,17 @@ enum op_traits {
     OP(47, REOPEN, msg_reopen, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)         \
     OP(48, ERASE, msg_erase, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
     OP(49, RECORD_EXPORT, msg_record_list, msg_record_export_reply, OP_READ | OP_PAGES)            \
+    OP(70, TIMER_SET, msg_timer_set, msg_timer_set_reply, OP_WRITE | OP_NUMBERED | OP_SESSION)     \
+    OP(71, TIMER_CANCEL, msg_timer_cancel, msg_empty,                                              \
+       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
+    OP(72, TIMER_POLL, msg_timer_poll, msg_timer_poll_reply,                                       \
+       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS)                                             \
+    OP(73, TIMER_ACK, msg_timer_ack, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)   \
+    OP(74, TIMER_NACK, msg_timer_nack, msg_timer_nack_reply,                                       \
+       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
+    OP(75, TIMER_LIST, msg_timer_list, msg_timer_list_reply, OP_READ | OP_PAGES)                   \
+    OP(76, TIMER_REQUEUE, msg_timer_requeue, msg_empty,                                            \
+       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
     OP(90, STATUS, msg_empty, msg_status_reply, OP_DOOR)                                           \
     OP(91, MEMBER, msg_member, msg_empty, OP_WRITE | OP_SERVER)                                    \
     OP(92, CONFIG_SET, msg_config_set, msg_config_set_reply,                                       \

@@ -101,7 +101,30 @@ enum quota {
     QUOTA_SESSION_NAMES = 7, /**< of one session: names, bound attempts, unacknowledged losses */
     QUOTA_REENTRANCE = 8,    /**< of one grant */
     QUOTA_FROZEN = 9,        /**< prefixes that are frozen */
-    QUOTA_MAX = 9,
+    QUOTA_TIMERS = 10,       /**< timers of one principal, tombstones included */
+    QUOTA_MAX = 10,
+};
+
+/** What a timer is. */
+enum timer_state {
+    TIMER_ABSENT = 0,
+    TIMER_PENDING = 1,   /**< it has not fired */
+    TIMER_READY = 2,     /**< fired, in its group's queue */
+    TIMER_DELIVERED = 3, /**< fired, a POLL has it and its lease runs */
+    TIMER_DELAYED = 4,   /**< fired, a NACK wants it later */
+    TIMER_DEAD = 5,      /**< fired, delivered as often as it may, and never acknowledged */
+    TIMER_ACKED = 6,     /**< a tombstone */
+    TIMER_CANCELLED = 7, /**< a tombstone: it never fired */
+    TIMER_STATE_MAX = 7,
+};
+
+/** What TIMER_SET did. */
+enum timer_verdict {
+    TIMER_SCHEDULED = 0, /**< a new one */
+    TIMER_REPLACED = 1,  /**< a pending one of a lower version is this one now */
+    TIMER_SAME = 2,      /**< this version is pending already; as it was set first */
+    TIMER_OLDER = 3,     /**< a higher version is pending; this one never will be */
+    TIMER_VERDICT_MAX = 3,
 };
 
 enum server_role { ROLE_FOLLOWER = 0, ROLE_CANDIDATE = 1, ROLE_LEADER = 2 };

@@ -56,7 +56,11 @@ enum hf_status {
     HF_ERUNNING = -37,  /**< Another attempt runs. Try later, or wait. */
     HF_EBADSTATE = -38, /**< The record's state does not allow this. Nothing changed. */
     HF_ENOTFOUND = -39, /**< Nothing is stored under this name. */
-    HF_ECHANGED = -45,  /**< A setting is no longer as expected. Nothing changed. */
+    /* timers */
+    HF_EFIRED = -100,          /**< The timer has fired: its consumers have it, or had it. */
+    HF_ETIMERCANCELLED = -101, /**< This version of the timer was cancelled. Nothing changed. */
+    /* administration */
+    HF_ECHANGED = -45, /**< A setting is no longer as expected. Nothing changed. */
     /* refused at the door, or weather */
     HF_EBADREQUEST = -50, /**< The server does not accept the request's form. Nothing changed. */
     HF_ETOOLARGE = -51,   /**< Over a limit; for a result: complete it without its body. */

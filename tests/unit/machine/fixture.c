@@ -63,6 +63,12 @@ static void take_overdue(struct slice name, void *data)
     f->overdue_count++;
 }
 
+static void take_ready(struct slice group, void *data)
+{
+    assert_true(group.size >= 1);
+    ((struct fixture *)data)->ready_count++;
+}
+
 int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -137,6 +143,7 @@ static void apply_more(struct fixture *f)
         .parked_cb = take_parked,
         .woken_cb = take_woken,
         .overdue_cb = take_overdue,
+        .ready_cb = take_ready,
         .data = f,
     };
     assert_int_equal(machine_apply(f->m, buffer_slice(&f->entry), &sink), HF_OK);
