@@ -1,11 +1,18 @@
 /* See the header. */
 #include "tests/sim/copier.h"
 
+#include "base/arena.h"
 #include "base/status.h"
 #include "protocol/frame.h"
 #include "tests/sim/sim.h"
 
-enum { COPIES_MOST = 8, STAY_MS_LEAST = 5, STAY_MS_MOST = 2000, WAY_MS_MOST = 1000 };
+enum {
+    COPIES_MOST = 8,
+    STAY_MS_LEAST = 5,
+    STAY_MS_MOST = 2000,
+    WAY_MS_MOST = 1000,
+    ENVELOPE_BYTES = 64 * 1024
+};
 
 static const uint64_t MS = 1000000;
 
@@ -38,6 +45,30 @@ static void remember(struct copier *c, struct slice frame)
     struct copied_frame *to = &c->frames[c->frame_count++ % COPIER_FRAMES];
     to->bytes = (uint32_t)frame.size;
     memcpy(to->data, frame.data, frame.size);
+}
+
+static bool is_request(const struct copied_frame *frame, struct arena *arena, uint64_t session,
+                       uint64_t seq)
+{
+    struct request_frame request;
+    struct client_envelope envelope;
+    if (frame->bytes == 0) return false;
+    int rv = frame_read_request(slice_make(frame->data, frame->bytes), &request);
+    HF_ASSERT(rv == HF_OK); /* it was one when it was remembered */
+    arena_reset(arena);
+    rv = codec_decode(&client_envelope_type, request.envelope, arena, &envelope);
+    return rv == HF_OK && envelope.session == session && envelope.seq == seq;
+}
+
+void copier_refused(struct copier *c, uint64_t session, uint64_t seq)
+{
+    struct arena arena; /* for the envelopes' lists of what was answered */
+    int rv = arena_init(&arena, ENVELOPE_BYTES);
+    HF_ASSERT(rv == HF_OK);
+    for (uint32_t i = 0; i < COPIER_FRAMES; i++) {
+        if (is_request(&c->frames[i], &arena, session, seq)) c->frames[i].bytes = 0;
+    }
+    arena_close(&arena);
 }
 
 void copier_hear(struct copier *c, struct stream *s, struct slice bytes)

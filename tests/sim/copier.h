@@ -6,7 +6,8 @@
  *
  * A request that waits gives its answer to whoever said it last (server/pending.h): that is the
  * copier then, and the client is told to ask again. On a client's own connection nothing is
- * copied: an id answered twice there is a server's fault, and the client leaves. */
+ * copied: an id answered twice there is a server's fault, and the client leaves. What a server has
+ * refused for sure was read, and is under way nowhere: it is not said again. */
 #ifndef TESTS_SIM_COPIER_H
 #define TESTS_SIM_COPIER_H
 
@@ -40,6 +41,9 @@ struct copier {
 
 /** Begin with nothing remembered. */
 void copier_init(struct copier *c, struct sim *sim);
+
+/** A client was told of this request that nothing was done, and nothing will be. */
+void copier_refused(struct copier *c, uint64_t session, uint64_t seq);
 
 /** The network's: a client sends. */
 void copier_hear(struct copier *c, struct stream *s, struct slice bytes);
