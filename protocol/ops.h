@@ -20,6 +20,7 @@ enum op_traits {
     OP_PARKS = 64,   /**< its answer may come much later */
     OP_PAGES = 128,  /**< a read that may walk over many rows: few of them are served at a time */
     OP_SERVER = 256, /**< a server's own, into the log: from a client it is no op */
+    OP_TAKES = 512,  /**< takes space for a while: refused at the disk's reserve */
 };
 
 /* OP(code, NAME, request struct, answer struct on HF_OK, traits). Codes are the wire's: never
@@ -33,7 +34,8 @@ enum op_traits {
     OP(13, CLOSE, msg_empty, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
     OP(14, CANCEL, msg_cancel, msg_cancel_reply, OP_WRITE | OP_SESSION | OP_EXEMPT)                \
     OP(15, SESSION_LIST, msg_session_list, msg_session_list_reply, OP_READ | OP_PAGES)             \
-    OP(20, ACQUIRE, msg_acquire, msg_granted, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS)      \
+    OP(20, ACQUIRE, msg_acquire, msg_granted,                                                      \
+       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS | OP_TAKES)                                  \
     OP(21, RELEASE, msg_release, msg_release_reply,                                                \
        OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
     OP(22, ABANDON, msg_abandon, msg_empty, OP_WRITE | OP_SESSION | OP_EXEMPT)                     \
@@ -42,7 +44,8 @@ enum op_traits {
     OP(25, LIST, msg_list, msg_list_reply, OP_READ | OP_PAGES)                                     \
     OP(26, DOWNGRADE, msg_change_mode, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT) \
     OP(27, UPGRADE, msg_change_mode, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION)               \
-    OP(40, BEGIN, msg_begin, msg_begin_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS)      \
+    OP(40, BEGIN, msg_begin, msg_begin_reply,                                                      \
+       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_PARKS | OP_TAKES)                                  \
     OP(41, EXTEND, msg_extend, msg_extend_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)  \
     OP(42, CHECKPOINT, msg_checkpoint, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT) \
     OP(43, COMPLETE, msg_complete, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)     \
@@ -52,7 +55,8 @@ enum op_traits {
     OP(47, REOPEN, msg_reopen, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)         \
     OP(48, ERASE, msg_erase, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
     OP(49, RECORD_EXPORT, msg_record_list, msg_record_export_reply, OP_READ | OP_PAGES)            \
-    OP(70, TIMER_SET, msg_timer_set, msg_timer_set_reply, OP_WRITE | OP_NUMBERED | OP_SESSION)     \
+    OP(70, TIMER_SET, msg_timer_set, msg_timer_set_reply,                                          \
+       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_TAKES)                                             \
     OP(71, TIMER_CANCEL, msg_timer_cancel, msg_empty,                                              \
        OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
     OP(72, TIMER_POLL, msg_timer_poll, msg_timer_poll_reply,                                       \

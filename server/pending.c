@@ -106,6 +106,7 @@ void pending_park(struct pending_table *t, struct pending *p)
     struct pending *older = pending_find_parked(t, p->caller.session, p->caller.seq);
     if (older != NULL) pending_end(t, older);
     p->caller.parked = true;
+    p->listed = true;
     p->node.key[0] = p->caller.session;
     p->node.key[1] = p->caller.seq;
     table_insert(&t->parked, &p->node);
@@ -120,6 +121,6 @@ struct pending *pending_find_parked(const struct pending_table *t, uint64_t sess
 void pending_end(struct pending_table *t, struct pending *p)
 {
     count_out(t, p);
-    if (p->caller.parked) table_remove(&t->parked, &p->node);
+    if (p->listed) table_remove(&t->parked, &p->node);
     slab_give(&t->requests, p);
 }

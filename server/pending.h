@@ -19,6 +19,10 @@ struct pending {
     struct replica_caller caller; /**< whose it is */
     struct list link;             /**< in its session's `requests`, while `counted` */
     bool counted;                 /**< it counts among its session's requests under way */
+    bool listed;                  /**< it is in `parked` */
+    bool polled;                  /**< a POLL that had waited, of this group: */
+    uint64_t group_high;          /**< hash of its name; the caller's own use */
+    uint64_t group_low;           /**< likewise */
 };
 
 /** A session with numbered requests under way. */

@@ -234,7 +234,8 @@ int replica_open(const struct replica_config *config, struct replica_now now,
     list_init(&r->seeking);
     snprintf(r->client_address, sizeof r->client_address, "%s", config->client_address);
 
-    int rv = open_parts(r, config, why);
+    int rv = replica_polls_init(r);
+    if (rv == HF_OK) rv = open_parts(r, config, why);
     if (rv != HF_OK) {
         replica_close(r);
         return rv;
@@ -250,6 +251,7 @@ void replica_close(struct replica *r)
     LIST_FOR_SAFE(link, &r->pages) free(HF_CONTAINER_OF(link, struct waiting_read, link));
     LIST_FOR_SAFE(link, &r->stale_pages) free(HF_CONTAINER_OF(link, struct waiting_read, link));
     replica_seeking_close(r);
+    replica_polls_close(r);
     driver_free(r->driver);
     machine_close(r->machine);
     wal_close(r->wal); /* forgets the reads that the links wait for */
@@ -331,6 +333,7 @@ int replica_pass_end(struct replica *r, struct replica_now now)
     if (r->leads && cluster_clock_pass(&r->clock, now.elapsed_ms, deadlines_stored(r)))
         r->counts.stall_count++;
     int rv = replica_lead_members(r);
+    if (rv == HF_OK) rv = replica_polls_pass(r);
     if (rv == HF_OK) rv = replica_propose(r);
     if (rv == HF_OK) rv = replica_after_driver(r);
     if (rv == HF_OK) rv = replica_checkpoint(r, false);
@@ -388,6 +391,7 @@ uint64_t replica_next_wake(const struct replica *r)
     wake_ms = earlier(wake_ms, replica_space_when(r));
     wake_ms = earlier(wake_ms, replica_members_when(r));
     wake_ms = earlier(wake_ms, replica_seeking_when(r));
+    wake_ms = earlier(wake_ms, replica_polls_when(r));
     if (!list_empty(&r->stale_pages)) return r->now.elapsed_ms;
     if (!r->leads) return wake_ms;
     if (page_is_due(r)) return r->now.elapsed_ms;

@@ -32,6 +32,11 @@ static void note(struct outcome *o, int rv)
     if (o->status == HF_OK) o->status = rv;
 }
 
+static void take_ready(struct slice group, void *data)
+{
+    replica_polls_ready(((struct outcome *)data)->replica, group);
+}
+
 static struct pending *request_at(const struct replica *r, uint32_t position)
 {
     if (r->applying == NULL) return NULL;
@@ -47,6 +52,7 @@ static void take_reply(uint32_t position, const struct machine_reply *reply, voi
     if (request == NULL) return;
     r->applying->requests[position] = NULL;
     note(o, r->ports.reply(r->ports.data, &request->caller, reply));
+    replica_poll_answered(r, request);
     pending_end(&r->pending, request);
 }
 
@@ -111,6 +117,7 @@ static int apply_command(struct replica *r, const struct log_entry *entry)
         .parked_cb = take_parked,
         .woken_cb = take_woken,
         .overdue_cb = take_overdue,
+        .ready_cb = take_ready,
         .data = &outcome,
     };
     r->applying = batch;

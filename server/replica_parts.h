@@ -4,7 +4,8 @@
  *   replica_apply.c       committed entries in, answers out; reads
  *   replica_checkpoint.c  generations of the store, and what of the log may go
  *   replica_peers.c       the other servers: messages, pings, confirmed reads, hand-over
- *   replica_seeking.c     requests that wait until a leader is known */
+ *   replica_seeking.c     requests that wait until a leader is known
+ *   replica_polls.c       POLLs that wait until a timer of their group is ready */
 #ifndef SERVER_REPLICA_PARTS_H
 #define SERVER_REPLICA_PARTS_H
 
@@ -40,6 +41,14 @@ struct waiting_read {
     uint8_t body[];               /**< the request, encoded */
 };
 
+/** POLLs that wait (replica_polls.c), bounded. */
+struct replica_polls {
+    struct table polls;  /**< by (session, seq) */
+    struct table groups; /**< of timers, those that somebody waits for, by the hash of the name */
+    struct list marked;  /**< groups that are to be looked at */
+    struct list by_end;  /**< the same POLLs, by their wait's end */
+};
+
 struct replica {
     /* what it is made of */
     struct vote vote;                           /**< owned */
@@ -63,6 +72,7 @@ struct replica {
     uint32_t read_count;          /**< in these three */
     struct list seeking;          /**< of struct seeking: they wait until a leader is known */
     uint32_t seeking_count;       /**< in it */
+    struct replica_polls polls;   /**< they wait until a timer is ready */
     uint32_t pages_left;          /**< to be served before the next pass */
     struct buffer answer;         /**< encoded bodies made here */
     struct arena arena;           /**< for decoding a read that had waited */
@@ -203,6 +213,43 @@ uint64_t replica_seeking_when(const struct replica *r);
 
 /** Forget them all. */
 void replica_seeking_close(struct replica *r);
+
+/* replica_polls.c */
+
+/** Begin without any. \retval HF_ENOMEM */
+HF_MUST_USE
+int replica_polls_init(struct replica *r);
+
+/** Forget them all; a zeroed one is accepted. */
+void replica_polls_close(struct replica *r);
+
+/** A POLL came to the leader: it waits here, or is answered with nothing, or refused; *waits then.
+ * Else it is for the log. \retval faults only. */
+HF_MUST_USE
+int replica_poll_waits(struct replica *r, const struct replica_caller *caller,
+                       const struct envelope *envelope, struct slice body, bool *waits);
+
+/** A CANCEL came; `body` is its request. If a POLL that waits is meant, it ends. Faults only. */
+HF_MUST_USE
+int replica_poll_cancelled(struct replica *r, uint64_t session, struct slice body);
+
+/** A timer of this group is ready. */
+void replica_polls_ready(struct replica *r, struct slice group);
+
+/** A request was answered by the machine: if it was a POLL, the next one of its group may go. */
+void replica_poll_answered(struct replica *r, const struct pending *request);
+
+/** Before requests are proposed: waits that are over end, POLLs with something to get are
+ * proposed. \retval faults only. */
+HF_MUST_USE
+int replica_polls_pass(struct replica *r);
+
+/** Leadership is lost: nothing of them happened. \retval faults only. */
+HF_MUST_USE
+int replica_polls_disown(struct replica *r);
+
+/** When replica_polls_pass() has something to do; UINT64_MAX: never, as things are. */
+uint64_t replica_polls_when(const struct replica *r);
 
 /* replica_apply.c */
 

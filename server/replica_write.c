@@ -96,12 +96,12 @@ static int admit_numbered(struct replica *r, const struct replica_caller *caller
     return room ? HF_OK : HF_EUNACKED;
 }
 
-/* At the disk's reserve ACQUIRE and BEGIN are refused; OPEN, which a COMPLETE may need, only when
- * the log is in its last segment. Contract, 9. */
+/* At the disk's reserve ACQUIRE, BEGIN and SET are refused; OPEN, which a COMPLETE may need, only
+ * when the log is in its last segment. Contract, 9. */
 static bool has_space_for(struct replica *r, const struct op_info *info)
 {
     if (replica_has_space(r) && !r->members_short) return true;
-    return (info->traits & OP_PARKS) == 0 && wal_has_room(r->wal);
+    return (info->traits & OP_TAKES) == 0 && wal_has_room(r->wal);
 }
 
 /* Limits that a copy of an earlier request may pass: it asks for nothing new. */
@@ -140,9 +140,6 @@ int replica_write(struct replica *r, struct replica_now now, const struct replic
     if (rv == HF_ENOTLEADER) return replica_refuse(r, caller, rv);
     if (rv != HF_OK) return status_kind(rv) == STATUS_FAULT ? rv : turn_away(r, caller, rv);
 
-    struct pending *request = pending_new(&r->pending, caller, (info->traits & OP_NUMBERED) != 0,
-                                          (info->traits & OP_EXEMPT) != 0);
-    if (request == NULL) return turn_away(r, caller, HF_ETOOBUSY);
     struct envelope envelope = {
         .session = client->session,
         .seq = client->seq,
@@ -154,6 +151,14 @@ int replica_write(struct replica *r, struct replica_now now, const struct replic
         .peer = peer,
         .acl_revision = 0,
     };
+    bool waits = false;
+    if (caller->op == OP_CODE_CANCEL) rv = replica_poll_cancelled(r, caller->session, body);
+    if (caller->op == OP_CODE_TIMER_POLL)
+        rv = replica_poll_waits(r, caller, &envelope, body, &waits);
+    if (rv != HF_OK || waits) return rv;
+    struct pending *request = pending_new(&r->pending, caller, (info->traits & OP_NUMBERED) != 0,
+                                          (info->traits & OP_EXEMPT) != 0);
+    if (request == NULL) return turn_away(r, caller, HF_ETOOBUSY);
     rv = batches_add(&r->batches, now.elapsed_ms, caller->op, request, &envelope, body);
     if (rv == HF_OK) return HF_OK;
     pending_end(&r->pending, request);
@@ -298,5 +303,5 @@ int replica_disown(struct replica *r)
         pending_end(&r->pending, request);
     }
     r->sweep_index = 0;
-    return rv;
+    return rv == HF_OK ? replica_polls_disown(r) : rv;
 }

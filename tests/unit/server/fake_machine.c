@@ -267,3 +267,9 @@ int machine_member(struct machine *m, uint64_t id, uint64_t *incarnation)
     *incarnation = 0;
     return HF_OK;
 }
+
+int machine_timer_ready(struct machine *m, struct slice group)
+{
+    HF_ASSERT(m != NULL && group.size >= 1);
+    return HF_ENOTFOUND;
+}
