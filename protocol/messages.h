@@ -345,25 +345,32 @@ CODEC_STRUCT(msg_record_export_reply, RECORD_EXPORT_REPLY_FIELDS)
     F(T, U64, cursor, 0, UINT64_MAX) /* 0 = the end */
 CODEC_STRUCT(msg_session_list_reply, SESSION_LIST_REPLY_FIELDS)
 
-#define STATUS_REPLY_FIELDS(T, F, L)                                         \
-    F(T, U64, node_id, 1, UINT64_MAX)                                        \
-    F(T, U64, role, 0, 2)               /* enum server_role */               \
-    F(T, U64, leader_id, 0, UINT64_MAX) /* 0 = none known */                 \
-    F(T, STR, leader_client, 0, ADDRESS_BYTES_MAX)                           \
-    F(T, U64, term, 0, UINT64_MAX)                                           \
-    F(T, U64, commit_index, 0, UINT64_MAX)                                   \
-    F(T, U64, applied_index, 0, UINT64_MAX)                                  \
-    F(T, U64, durable_index, 0, UINT64_MAX)                                  \
-    F(T, U64, cluster_time_ms, 0, TIME_MS_MAX)                               \
-    F(T, U64, wall_ms, 0, TIME_MS_MAX)                                       \
-    F(T, BIN, cluster_id, CLUSTER_ID_BYTES, CLUSTER_ID_BYTES)                \
-    F(T, BIN, digest, 16, 16) /* of the replicated state at applied_index */ \
-    L(T, member, members, 0, 64)                                             \
-    F(T, U64, session_count, 0, UINT64_MAX)                                  \
-    F(T, U64, lock_count, 0, UINT64_MAX)                                     \
-    F(T, U64, waiter_count, 0, UINT64_MAX)                                   \
-    F(T, U64, record_count, 0, UINT64_MAX)                                   \
-    F(T, STR, version, 0, NAME_BYTES_MAX)
+#define STATUS_REPLY_FIELDS(T, F, L)                                                               \
+    F(T, U64, node_id, 1, UINT64_MAX)                                                              \
+    F(T, U64, role, 0, 2)               /* enum server_role */                                     \
+    F(T, U64, leader_id, 0, UINT64_MAX) /* 0 = none known */                                       \
+    F(T, STR, leader_client, 0, ADDRESS_BYTES_MAX)                                                 \
+    F(T, U64, term, 0, UINT64_MAX)                                                                 \
+    F(T, U64, commit_index, 0, UINT64_MAX)                                                         \
+    F(T, U64, applied_index, 0, UINT64_MAX)                                                        \
+    F(T, U64, durable_index, 0, UINT64_MAX)                                                        \
+    F(T, U64, cluster_time_ms, 0, TIME_MS_MAX)                                                     \
+    F(T, U64, wall_ms, 0, TIME_MS_MAX)                                                             \
+    F(T, BIN, cluster_id, CLUSTER_ID_BYTES, CLUSTER_ID_BYTES)                                      \
+    F(T, BIN, digest, 16, 16) /* of the replicated state at applied_index */                       \
+    L(T, member, members, 0, 64)                                                                   \
+    F(T, U64, session_count, 0, UINT64_MAX)                                                        \
+    F(T, U64, lock_count, 0, UINT64_MAX)                                                           \
+    F(T, U64, waiter_count, 0, UINT64_MAX)                                                         \
+    F(T, U64, record_count, 0, UINT64_MAX)                                                         \
+    F(T, STR, version, 0, NAME_BYTES_MAX)                                                          \
+    F(T, U64, rate_refused_count, 0, UINT64_MAX)  /* since it started: TOO_BUSY, by rate */        \
+    F(T, U64, cap_refused_count, 0, UINT64_MAX)   /* QUOTA */                                      \
+    F(T, U64, space_refused_count, 0, UINT64_MAX) /* NO_SPACE */                                   \
+    F(T, U64, load_refused_count, 0, UINT64_MAX)  /* TOO_BUSY, other than by rate */               \
+    F(T, U64, held_count, 0, UINT64_MAX)          /* connections that were not read for a while */ \
+    F(T, U64, deadlock_unknown_count, 0, UINT64_MAX) /* searches that gave up */                   \
+    F(T, STR, shortage, 0, NAME_BYTES_MAX)           /* of space, for people; empty: none */
 CODEC_STRUCT(msg_status_reply, STATUS_REPLY_FIELDS)
 
 /* A server's own op: the incarnation that was heard of under a member's id. */

@@ -302,10 +302,20 @@ static const struct machine_reply *make_busy(struct door *d, uint16_t op,
     return busy;
 }
 
+/* A retry is told again what it was told: that is no further refusal. */
+static void count_refusal(struct door_refused *refused, const struct machine_reply *reply)
+{
+    if ((reply->flags & REPLY_REPEATED) != 0) return;
+    if (reply->status == HF_EQUOTA) refused->cap_count++;
+    if (reply->status == HF_ENOSPACE) refused->space_count++;
+    if (reply->status == HF_ETOOBUSY) refused->load_count++;
+}
+
 static int take_reply(void *data, const struct replica_caller *caller,
                       const struct machine_reply *reply)
 {
     struct door *d = data;
+    count_refusal(&d->refused, reply);
     struct door_connection *c = find(d, caller->connection);
     if (c == NULL) return HF_OK; /* it is gone; a resend will find the answer */
     if (!caller->parked) {
@@ -318,6 +328,7 @@ static int take_reply(void *data, const struct replica_caller *caller,
     bool pages = (op_find(caller->op)->traits & OP_PAGES) != 0;
     if (pages && c->out.size + c->unsent_bytes > DOOR_OUT_BYTES_BUSY)
         reply = make_busy(d, caller->op, &busy);
+    if (reply == &busy) d->refused.load_count++;
     struct reply_frame frame = {
         .status = reply->status,
         .reply_class = (uint8_t)status_reply_class(reply->status),

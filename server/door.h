@@ -63,26 +63,34 @@ struct door_connection {
     char peer[DOOR_PEER_BYTES]; /**< its address */
 };
 
+/** Requests that were refused since the door was made, by reason. */
+struct door_refused {
+    uint64_t rate_count;  /**< their principal's rate */
+    uint64_t cap_count;   /**< QUOTA */
+    uint64_t space_count; /**< NO_SPACE */
+    uint64_t load_count;  /**< TOO_BUSY for another reason than a rate */
+};
+
 struct door {
-    struct replica *replica;  /**< borrowed; set by door_set_replica() */
-    const char *software;     /**< "holdfastd 0.1.0", static */
-    struct table by_id;       /**< connections */
-    struct list connections;  /**< all */
-    struct list ready;        /**< those with something for the shell to do */
-    struct list greeting;     /**< no HELLO yet, oldest first */
-    struct list partial;      /**< in the middle of a frame, oldest first */
-    struct list held;         /**< those that are not read for now */
-    struct rates rates;       /**< of new work, by principal */
-    struct table sessions;    /**< struct door_session by session */
-    struct slab session_slab; /**< their memory */
-    struct arena arena;       /**< of the request being decoded */
-    struct buffer body;       /**< of an answer made here */
-    size_t in_bytes;          /**< in all connections' `in` */
-    uint64_t next_id;         /**< of connections, from 1 */
-    uint64_t request_count;   /**< frames taken */
-    uint64_t complaint_count; /**< BAD_REQUESTs answered */
-    uint64_t rate_count;      /**< requests refused for their principal's rate */
-    uint64_t held_count;      /**< how often a connection was held */
+    struct replica *replica;     /**< borrowed; set by door_set_replica() */
+    const char *software;        /**< "holdfastd 0.1.0", static */
+    struct table by_id;          /**< connections */
+    struct list connections;     /**< all */
+    struct list ready;           /**< those with something for the shell to do */
+    struct list greeting;        /**< no HELLO yet, oldest first */
+    struct list partial;         /**< in the middle of a frame, oldest first */
+    struct list held;            /**< those that are not read for now */
+    struct rates rates;          /**< of new work, by principal */
+    struct table sessions;       /**< struct door_session by session */
+    struct slab session_slab;    /**< their memory */
+    struct arena arena;          /**< of the request being decoded */
+    struct buffer body;          /**< of an answer made here */
+    size_t in_bytes;             /**< in all connections' `in` */
+    uint64_t next_id;            /**< of connections, from 1 */
+    uint64_t request_count;      /**< frames taken */
+    uint64_t complaint_count;    /**< BAD_REQUESTs answered */
+    struct door_refused refused; /**< what was not done */
+    uint64_t held_count;         /**< how often a connection was held */
 };
 
 /** Begin. \param software  told in HELLO and STATUS; static. \retval HF_ENOMEM */

@@ -104,6 +104,11 @@ static int status(struct door *d, struct door_connection *c, const struct reques
     int rv = replica_status(d->replica, now, &reply, members);
     if (rv != HF_OK) return rv;
     reply.version = slice_of(d->software);
+    reply.rate_refused_count = d->refused.rate_count;
+    reply.cap_refused_count = d->refused.cap_count;
+    reply.space_refused_count = d->refused.space_count;
+    reply.load_refused_count = d->refused.load_count;
+    reply.held_count = d->held_count;
     return answer(d, c, q, HF_OK, &reply);
 }
 
@@ -173,7 +178,7 @@ static int pass_rate(struct door *d, struct door_connection *c, const struct req
     if (rates_take(&d->rates, c->principal, now.elapsed_ms, &retry.retry_ms)) return HF_OK;
     int rv = replica_knows(d->replica, caller, &known);
     if (rv != HF_OK || known) return rv;
-    d->rate_count++;
+    d->refused.rate_count++;
     rv = answer(d, c, q, HF_ETOOBUSY, &retry);
     return rv == HF_OK ? HF_ETOOBUSY : rv;
 }

@@ -517,6 +517,9 @@ int replica_status(struct replica *r, struct replica_now now, struct msg_status_
         .lock_count = counts.lock_count,
         .waiter_count = counts.waiter_count,
         .record_count = counts.record_count,
+        .deadlock_unknown_count = counts.deadlock_unknown_count,
     };
+    const char *shortage = replica_shortage(r);
+    if (shortage != NULL) out->shortage = slice_of(shortage);
     return HF_OK;
 }

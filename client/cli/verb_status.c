@@ -47,6 +47,15 @@ static void print_status_json(const struct msg_status_reply *s, const char *serv
     json_number(&j, "locks", s->lock_count);
     json_number(&j, "waiters", s->waiter_count);
     json_number(&j, "records", s->record_count);
+    json_object(&j, "refused");
+    json_number(&j, "rate", s->rate_refused_count);
+    json_number(&j, "cap", s->cap_refused_count);
+    json_number(&j, "space", s->space_refused_count);
+    json_number(&j, "load", s->load_refused_count);
+    json_end(&j);
+    json_number(&j, "held", s->held_count);
+    json_number(&j, "deadlock_unknown", s->deadlock_unknown_count);
+    json_text(&j, "short_of_space", s->shortage);
     json_end(&j);
 }
 
@@ -62,8 +71,17 @@ static void print_status(const struct msg_status_reply *s, const char *server)
            ", cluster time %s\n",
            s->term, s->commit_index, s->applied_index, s->durable_index,
            text_of_ms(s->cluster_time_ms, age));
-    printf("%" PRIu64 " sessions, %" PRIu64 " locks, %" PRIu64 " waiters, %" PRIu64 " records\n\n",
+    printf("%" PRIu64 " sessions, %" PRIu64 " locks, %" PRIu64 " waiters, %" PRIu64 " records\n",
            s->session_count, s->lock_count, s->waiter_count, s->record_count);
+    printf("refused here since its start: %" PRIu64 " for a rate, %" PRIu64 " for a cap, %" PRIu64
+           " for space, %" PRIu64 " for load; held back %" PRIu64 "\n",
+           s->rate_refused_count, s->cap_refused_count, s->space_refused_count,
+           s->load_refused_count, s->held_count);
+    if (s->deadlock_unknown_count > 0)
+        printf("searches for a deadlock that gave up: %" PRIu64 "\n", s->deadlock_unknown_count);
+    if (s->shortage.size > 0)
+        printf("SHORT OF SPACE: %.*s\n", (int)s->shortage.size, (const char *)s->shortage.data);
+    printf("\n");
     struct table t;
     table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
     for (uint32_t i = 0; i < s->members.count; i++) {
@@ -111,7 +129,8 @@ const struct verb verb_status = {
     .help =
         "Asks the first server that answers. With --json:\n"
         "  {leader: {id, client}, members: [{id, peer, client, role, reachable}], term,\n"
-        "   commit_index, applied_index, cluster_time_ms, ...}; leader is null if none is known.\n",
+        "   commit_index, applied_index, cluster_time_ms, ...}; leader is null if none is known.\n"
+        "What was refused is the answering server's own: the leader's is what counts.\n",
     .run = run_status,
 };
 

@@ -18,6 +18,9 @@ expect 0 holdfast status
 expect 0 holdfast status --json
 same 'members of the document' True "$(json '{"leader", "members", "term", "commit_index",
     "applied_index", "cluster_time_ms"} <= set(d)')"
+same 'what was refused' "['cap', 'load', 'rate', 'space'] 0 ''" \
+    "$(json '" ".join([str(sorted(d["refused"])), str(sum(d["refused"].values())),
+    repr(d["short_of_space"])])')"
 same 'the leader' "[1, '$HOLDFAST_SERVERS']" \
     "$(json '[d["leader"]["id"], d["leader"]["client"]]')"
 same 'the member' "['client', 'id', 'peer', 'reachable', 'role'] voter True" \

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "base/status.h"
 #include "tests/integration/raw_client.h"
 #include "tests/integration/server_process.h"
@@ -103,6 +104,19 @@ static void set(struct raw_client *c, const char *name, uint64_t value)
     assert_int_equal(raw_call(c, OP_CODE_CONFIG_SET, &request, &reply), HF_OK);
 }
 
+static void expect_refused_by_caps(struct raw_client *c, uint64_t count)
+{
+    struct msg_empty empty = {0};
+    struct msg_status_reply status;
+    struct raw_reply reply;
+    struct arena arena;
+    assert_int_equal(arena_init(&arena, 65536), HF_OK);
+    assert_int_equal(raw_call(c, OP_CODE_STATUS, &empty, &reply), HF_OK);
+    assert_int_equal(codec_decode(&msg_status_reply_type, reply.body, &arena, &status), HF_OK);
+    assert_int_equal(status.cap_refused_count, count);
+    arena_close(&arena);
+}
+
 /* A cap is set while the server runs, tells which it is and how it stands, and outlives a kill. */
 static void test_a_cap_is_told_and_outlives_a_kill(void **state)
 {
@@ -131,6 +145,9 @@ static void test_a_cap_is_told_and_outlives_a_kill(void **state)
     assert_int_equal(quota.which, QUOTA_NAMES);
     assert_int_equal(quota.count, 1);
     assert_int_equal(quota.max, 1);
+    expect_refused_by_caps(&c, 1);
+    assert_int_equal(raw_call(&c, OP_CODE_ACQUIRE, &acquire, &reply), HF_EQUOTA);
+    expect_refused_by_caps(&c, 2);
     assert_int_equal(raw_release(&c, "till", token), HF_OK);
     assert_int_equal(raw_call(&c, OP_CODE_ACQUIRE, &acquire, &reply), HF_OK);
     raw_close(&c);

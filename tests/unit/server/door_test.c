@@ -425,7 +425,7 @@ static void test_rate_limits_new_work_of_a_principal(void **state)
     expect_retry(&c, client_acquire(&c, 0, 0), 100);
     expect_retry(&c, client_open(&c, 10000), 100);
     expect_retry(&c, client_send(&c, OP_CODE_LIST, &list, 0), 100);
-    assert_int_equal(w->door.rate_count, 3);
+    assert_int_equal(w->door.refused.rate_count, 3);
 
     fake_knobs.known_seq = seq;
     uint64_t again = client_acquire(&c, 0, seq);
@@ -516,6 +516,39 @@ static void test_status_tells_where_things_stand(void **state)
     const struct member *self = reply.members.items;
     assert_true(slice_equal(self->client, slice_of("127.0.0.1:7420")));
     assert_int_equal(self->reachable, 1);
+    assert_int_equal(reply.shortage.size, 0);
+    arena_close(&arena);
+    client_close(&c);
+}
+
+/* And what was refused, by reason: a rate, space, load. */
+static void test_status_tells_what_was_refused(void **state)
+{
+    struct world *w = *state;
+    struct msg_empty empty = {0};
+    struct msg_status_reply reply;
+    struct arena arena;
+    struct got got;
+    struct client c;
+    assert_int_equal(arena_init(&arena, 65536), HF_OK);
+    door_limit_rate(&w->door, 10, 5);
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    w->replica->limits.waiting_bytes_max = 0;
+    for (int i = 0; i < 2; i++) expect_status(&c, client_acquire(&c, 0, 0), HF_ETOOBUSY);
+    w->replica->limits.waiting_bytes_max = UINT32_MAX;
+    w->replica->disk_full = true;
+    w->replica->space_checked_ms = w->now.elapsed_ms;
+    for (int i = 0; i < 2; i++) expect_status(&c, client_acquire(&c, 0, 0), HF_ENOSPACE);
+    for (int i = 0; i < 3; i++) expect_status(&c, client_acquire(&c, 0, 0), HF_ETOOBUSY);
+    client_send(&c, OP_CODE_STATUS, &empty, 0);
+    assert_true(client_take(&c, &got));
+    assert_int_equal(codec_decode(&msg_status_reply_type, got.body, &arena, &reply), HF_OK);
+    assert_int_equal(reply.load_refused_count, 2);
+    assert_int_equal(reply.space_refused_count, 2);
+    assert_int_equal(reply.rate_refused_count, 3);
+    assert_int_equal(reply.cap_refused_count, 0);
+    assert_true(reply.shortage.size > 0);
     arena_close(&arena);
     client_close(&c);
 }
@@ -545,6 +578,7 @@ int main(void)
         WORLD_TEST(test_resume_tells_the_older_connection),
         WORLD_TEST(test_goodbye_is_said_to_all),
         WORLD_TEST(test_status_tells_where_things_stand),
+        WORLD_TEST(test_status_tells_what_was_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
