@@ -430,7 +430,8 @@ static inline bool core_takes_cancel(const struct call *call)
 /** Is it given back if nobody wants it? */
 static inline bool core_goes_back(const struct call *call)
 {
-    return call->op->code == OP_CODE_ACQUIRE || call->op->code == OP_CODE_BEGIN;
+    uint16_t op = call->op->code; /* what a POLL brought goes back when its leases end */
+    return op == OP_CODE_ACQUIRE || op == OP_CODE_BEGIN || op == OP_CODE_TIMER_POLL;
 }
 /** Is it begun, not freed, renewed or finished? Only that is ever held back. */
 static inline bool core_is_new_work(const struct op_info *op)

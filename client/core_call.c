@@ -95,6 +95,7 @@ bool core_admits(struct core *c, uint16_t op, uint64_t now_ns)
 static bool may_park(uint16_t op, const void *request)
 {
     if (op == OP_CODE_ACQUIRE) return ((const struct msg_acquire *)request)->wait_ms > 0;
+    if (op == OP_CODE_TIMER_POLL) return ((const struct msg_timer_poll *)request)->wait_ms > 0;
     return op == OP_CODE_BEGIN && ((const struct msg_begin *)request)->wait_ms > 0;
 }
 
