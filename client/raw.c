@@ -89,6 +89,7 @@ static const struct list_shape shapes[] = {
           false),
     SHAPE(OP_CODE_SESSION_LIST, msg_session_list, msg_session_list_reply, sessions, session_line,
           true),
+    SHAPE(OP_CODE_TIMER_LIST, msg_timer_list, msg_timer_list_reply, timers, timer_line, false),
     SHAPE(OP_CODE_AUDIT, msg_audit, msg_audit_reply, acts, act_line, true),
 };
 
@@ -107,6 +108,7 @@ union list_answer {
     struct msg_record_list_reply records;
     struct msg_record_export_reply exported;
     struct msg_session_list_reply sessions;
+    struct msg_timer_list_reply timers;
     struct msg_audit_reply acts;
 };
 

@@ -42,11 +42,12 @@ int raw_decode(uint16_t op, const struct buffer *reply, struct arena *arena, voi
 
 /** A list that is read page by page. */
 struct raw_pages {
-    uint16_t op; /**< LIST, RECORD_LIST, SESSION_LIST or AUDIT */
+    uint16_t op; /**< LIST, RECORD_LIST, SESSION_LIST, TIMER_LIST or AUDIT */
     union {
         struct msg_list locks;                    /**< LIST */
         struct msg_record_list records;           /**< RECORD_LIST */
         struct msg_session_list sessions;         /**< SESSION_LIST */
+        struct msg_timer_list timers;             /**< TIMER_LIST */
         struct msg_audit acts;                    /**< AUDIT */
     } request;                                    /**< for the next page */
     uint8_t kept[NAME_BYTES_MAX];                 /**< its cursor's bytes */
@@ -68,14 +69,14 @@ int raw_pages_show(struct raw_pages *pages, const struct buffer *reply, struct a
 
 /** Read a list to its end, page by page, each linearizable by itself. Blocks up to the client's
  * timeout_ms for each.
- * \param op       LIST, RECORD_LIST, RECORD_EXPORT, SESSION_LIST or AUDIT.
+ * \param op       LIST, RECORD_LIST, RECORD_EXPORT, SESSION_LIST, TIMER_LIST or AUDIT.
  * \param request  a struct of op_find(op)->request; borrowed. Its cursor is where to begin: empty,
  *                 or 0, for the whole.
  * \param arena    holds one page after the other.
  * \param each_cb  called for each line, a struct lock_line, record_line, record_bytes,
- * session_line or act_line, borrowed during the call; anything but 0 ends the list there. \param
- * data handed to each_cb. \retval HF_OK the end, or each_cb's. \retval others as raw_call(): of the
- * page that failed. */
+ * session_line, timer_line or act_line, borrowed during the call; anything but 0 ends the list
+ * there. \param data handed to each_cb. \retval HF_OK the end, or each_cb's. \retval others as
+ * raw_call(): of the page that failed. */
 HF_MUST_USE
 int raw_list(hf_client *client, uint16_t op, const void *request, struct arena *arena,
              int (*each_cb)(const void *line, void *data), void *data);

@@ -21,6 +21,7 @@ _holdfast_values() {
         --on-revoke) echo ignore term ;;
         --then) echo force alarm ;;
         config) echo get set ;;
+        timer) echo set cancel poll ack nack list dead requeue ;;
         bench) echo lock record ;;
     esac
 }

@@ -35,6 +35,8 @@ static const struct advice advices[] = {
     {HF_ESTALE, CLI_MISMATCH, "look at the present token and state"},
     {HF_ECONFLICT, CLI_MISMATCH, "look at the result that stands"},
     {HF_ECHANGED, CLI_MISMATCH, "look at it again"},
+    {HF_EFIRED, CLI_MISMATCH, "its consumers have it, or had it"},
+    {HF_ETIMERCANCELLED, CLI_MISMATCH, "set a higher version if it is to fire after all"},
     {HF_EBADSTATE, CLI_MISMATCH, "look at its present state"},
     {HF_ENOTFOUND, CLI_ABSENT, "check the spelling: names match exactly"},
     {HF_EKEYEXPIRED, CLI_ABSENT, "do not run it again; use a longer --retain next time"},
