@@ -8,6 +8,7 @@
 #include "client/include/holdfast_admin.h"
 #include "client/include/holdfast_lock.h"
 #include "client/include/holdfast_record.h"
+#include "client/include/holdfast_timer.h"
 #include "client/raw.h"
 #include "client/shell.h"
 
@@ -57,6 +58,7 @@ struct look {
         struct raw_pages pages;
     } ask;                                /**< what is asked, by op */
     char prefix[NAME_BYTES_MAX + 1];      /**< of a list, for all of its pages */
+    char group[NAME_BYTES_MAX + 1];       /**< TIMER_LIST: likewise */
     char client_name[NAME_BYTES_MAX + 1]; /**< LIST: likewise */
     union {
         int (*lock_cb)(const hf_lock_line *line, void *data);     /**< LIST, INFO */
@@ -64,6 +66,7 @@ struct look {
         int (*record_cb)(const hf_record_line *line, void *data); /**< RECORD_LIST, RECORD_GET */
         int (*setting_cb)(const hf_setting *setting, void *data); /**< CONFIG_GET */
         int (*act_cb)(const hf_act *act, void *data);             /**< AUDIT */
+        int (*timer_cb)(const hf_timer_line *line, void *data);   /**< TIMER_LIST */
         int (*frozen_cb)(const hf_frozen *frozen, void *data);    /**< FROZEN_LIST */
     } each;                                                       /**< the caller's: shows a line */
     void *each_data;                                              /**< handed to it */

@@ -55,8 +55,8 @@ int look_show_page(struct look *look)
 /* A list's request stands where a single read's does not. */
 static const void *request_of(const struct look *look)
 {
-    bool paged =
-        look->op == OP_CODE_LIST || look->op == OP_CODE_RECORD_LIST || look->op == OP_CODE_AUDIT;
+    bool paged = look->op == OP_CODE_LIST || look->op == OP_CODE_RECORD_LIST ||
+                 look->op == OP_CODE_AUDIT || look->op == OP_CODE_TIMER_LIST;
     return paged ? (const void *)&look->ask.pages.request : (const void *)&look->ask;
 }
 

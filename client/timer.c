@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "client/shell.h"
+#include "client/look.h"
 
 enum { ATTEMPTS_MAX_DEFAULT = 10 };
 
@@ -271,4 +271,75 @@ int hf_timer_requeue(hf_client *client, const char *key, const char *reason,
     if (rv != HF_OK) return rv;
     return shell_sleep(&w, hf_timer_requeue_async(client, key, reason, operator_name, request,
                                                   shell_wake, &w, NULL));
+}
+
+/* ------------------------------------------------------------------ LIST */
+
+static const char *const state_words[] = {"",        "PENDING", "READY", "DELIVERED",
+                                          "DELAYED", "DEAD",    "ACKED", "CANCELLED"};
+_Static_assert(HF_ARRAY_COUNT(state_words) == TIMER_STATE_MAX + 1, "a word a state");
+
+static int show_timer(const void *timer_line, void *data)
+{
+    const struct timer_line *from = timer_line;
+    struct look *look = data;
+    char group[NAME_BYTES_MAX + 1];
+    const hf_timer_line line = {
+        .key = look_copy(look->text.name, sizeof look->text.name, from->key),
+        .group = look_copy(group, sizeof group, from->group),
+        .state = state_words[from->state],
+        .version = from->version,
+        .left_ms = from->left_ms,
+        .fired_ms = from->fired_ms,
+        .attempt = (uint32_t)from->attempt,
+        .attempts_max = (uint32_t)from->attempts_max,
+        .fencing_token = from->fencing_token,
+        .payload_bytes = from->payload_bytes,
+    };
+    return look->each.timer_cb(&line, look->each_data);
+}
+
+static int find_state(const char *word, uint64_t *state)
+{
+    for (*state = TIMER_ABSENT; *state <= TIMER_STATE_MAX; *state += 1) {
+        if (strcmp(word != NULL ? word : "", state_words[*state]) == 0) return HF_OK;
+    }
+    return HF_EINVAL;
+}
+
+static int make_list(hf_client *client, const char *prefix, const char *group, const char *state,
+                     int (*each_cb)(const hf_timer_line *line, void *data), void *data,
+                     struct look **out)
+{
+    struct msg_timer_list list = {.count_max = LOOK_PAGE_ITEMS};
+    struct look *look;
+    if (each_cb == NULL || find_state(state, &list.state) != HF_OK) return HF_EINVAL;
+    if (group != NULL && strlen(group) > TIMER_GROUP_BYTES_MAX) return HF_EINVAL;
+    int rv = look_new(client, OP_CODE_TIMER_LIST, RAW_ARENA_BYTES, look_show_page, &look);
+    if (rv != HF_OK) return rv;
+    rv = look_keep(look->prefix, prefix, &list.prefix);
+    if (rv == HF_OK) rv = look_keep(look->group, group, &list.group);
+    if (rv != HF_OK) return look_drop(look, rv);
+    raw_pages_init(&look->ask.pages, OP_CODE_TIMER_LIST, &list, show_timer, look);
+    look->each.timer_cb = each_cb;
+    look->each_data = data;
+    *out = look;
+    return HF_OK;
+}
+
+int hf_timer_list(hf_client *client, const char *prefix, const char *group, const char *state,
+                  int (*each_cb)(const hf_timer_line *line, void *data), void *data)
+{
+    struct look *look = NULL;
+    int rv = make_list(client, prefix, group, state, each_cb, data, &look);
+    return look_run(look, rv);
+}
+
+int hf_timer_list_async(hf_client *client, const char *prefix, const char *group, const char *state,
+                        int (*each_cb)(const hf_timer_line *line, void *data), void *each_data,
+                        hf_done_cb done_cb, void *data, hf_call *call)
+{
+    struct look *look = NULL;
+    int rv = make_list(client, prefix, group, state, each_cb, each_data, &look);
+    return look_start(look, rv, done_cb, data, call);
 }

@@ -149,6 +149,38 @@ HF_API HF_NODISCARD int hf_timer_nack_async(hf_client *client, const char *key,
                                             hf_request *request, hf_done_cb done_cb, void *data,
                                             hf_call *call);
 
+/* ================================================================== looking */
+
+/** A timer. Strings are borrowed during the callback. */
+typedef struct hf_timer_line {
+    const char *key;        /**< As it was set. */
+    const char *group;      /**< Likewise. */
+    const char *state;      /**< "PENDING", "READY", "DELIVERED", "DELAYED" (given back), "DEAD",
+                                 "ACKED" or "CANCELLED". */
+    uint64_t version;       /**< The highest. */
+    uint64_t left_ms;       /**< Until the next thing happens to it by itself; 0 = nothing will. */
+    uint64_t fired_ms;      /**< Cluster time; 0 = it has not. */
+    uint32_t attempt;       /**< Deliveries so far. */
+    uint32_t attempts_max;  /**< As it was set. */
+    uint64_t fencing_token; /**< Of its last delivery; 0 = none stands. */
+    uint64_t payload_bytes; /**< Of its payload. */
+} hf_timer_line;
+
+/** Show timers by key. Blocks.
+ * \param prefix  of their keys; NULL or "" = all. \param group NULL or "" = any.
+ * \param state   a word of hf_timer_line; NULL or "" = any. \param each_cb called on this thread;
+ * non-0 stops. \retval HF_EINVAL prefix or group is too long, or no UTF-8, or there is no such
+ * state. */
+HF_API HF_NODISCARD int hf_timer_list(hf_client *client, const char *prefix, const char *group,
+                                      const char *state,
+                                      int (*each_cb)(const hf_timer_line *line, void *data),
+                                      void *data);
+HF_API HF_NODISCARD int hf_timer_list_async(hf_client *client, const char *prefix,
+                                            const char *group, const char *state,
+                                            int (*each_cb)(const hf_timer_line *line, void *data),
+                                            void *each_data, hf_done_cb done_cb, void *data,
+                                            hf_call *call);
+
 /* ================================================================== administrators */
 
 /** Put a dead timer back into its group's queue, with all its attempts before it. An act of the

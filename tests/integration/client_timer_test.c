@@ -143,6 +143,16 @@ static int wait_for(const _Atomic int *done)
     return *done;
 }
 
+static int note_line(const hf_timer_line *line, void *data)
+{
+    assert_string_equal(line->key, "order/5");
+    assert_string_equal(line->group, "dead");
+    assert_string_equal(line->state, "DEAD");
+    assert_int_equal(line->attempt, 1);
+    *(int *)data += 1;
+    return 0;
+}
+
 /* Given back until it is dead, requeued, and the twins, one of which is cancelled while it waits.
  */
 static void test_a_dead_timer_is_requeued(void **state)
@@ -153,6 +163,11 @@ static void test_a_dead_timer_is_requeued(void **state)
     uint64_t token = get(client, "dead", "order/5", 1);
     must(hf_timer_nack(client, "order/5", token, 0, NULL));
     assert_int_equal(hf_timer_nack(client, "order/5", token, 0, NULL), HF_ESTALE);
+    int shown = 0;
+    must(hf_timer_list(client, "order/", "dead", "DEAD", note_line, &shown));
+    must(hf_timer_list(client, NULL, "elsewhere", "DEAD", note_line, &shown));
+    assert_int_equal(shown, 1);
+    assert_int_equal(hf_timer_list(client, "", "", "GONE", note_line, &shown), HF_EINVAL);
     hf_timer_batch *batch = NULL;
     hf_call call;
     _Atomic int done = 1;
@@ -162,6 +177,11 @@ static void test_a_dead_timer_is_requeued(void **state)
     must(hf_call_cancel(&call));
     assert_int_equal(wait_for(&done), HF_ECANCELLED);
     assert_null(batch);
+    done = 1;
+    must(hf_timer_list_async(client, "", "dead", "DEAD", note_line, &shown, note_done,
+                             (void *)&done, NULL));
+    assert_int_equal(wait_for(&done), HF_OK);
+    assert_int_equal(shown, 2);
     must(hf_timer_requeue(client, "order/5", "mended", "ann", NULL));
     assert_int_equal(hf_timer_requeue(client, "order/5", "mended", "ann", NULL), HF_EBADSTATE);
     done = 1;
