@@ -172,6 +172,20 @@
         "what a session held when it expired counts as its principal's for ever")                  \
     BUG(69, CAP_BEFORE_KNOWN,                                                                      \
         "OPEN looks at the cap before it looks whether the session is there: a repeated one is "   \
-        "told that nothing was done")
+        "told that nothing was done")                                                              \
+    BUG(86, HANGING_TRIED,                                                                         \
+        "a try that comes after its branch's cancel is executed: nobody will ever undo it "        \
+        "(contract, 7)")                                                                           \
+    BUG(87, EMPTY_ROLLBACK_FORGOTTEN,                                                              \
+        "a cancel of a branch that was never tried leaves nothing behind: the late try is "        \
+        "executed, and nobody will ever undo it")                                                  \
+    BUG(88, FAILED_TRY_NEVER_CAME,                                                                 \
+        "a try that failed is forgotten: its repeat is executed again, after its failure was "     \
+        "told")                                                                                    \
+    BUG(89, PHASE_KEEPS_TOKEN,                                                                     \
+        "the next phase of a branch has the token of the one before it: a late try passes the "    \
+        "guard after the cancel")                                                                  \
+    BUG(90, CONFIRM_AFTER_CANCEL,                                                                  \
+        "a branch that was cancelled is confirmed: what was given back is given away")
 
 #endif

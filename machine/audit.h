@@ -49,6 +49,8 @@ int audit_waiting(struct audit *a);
 HF_MUST_USE
 int audit_admin(struct audit *a);
 HF_MUST_USE
+int audit_branches(struct audit *a);
+HF_MUST_USE
 int audit_principals(struct audit *a);
 HF_MUST_USE
 int audit_timers(struct audit *a);

@@ -30,6 +30,22 @@ int deadline_move(struct machine *m, uint64_t from_ms, uint64_t to_ms, enum dead
     return rv;
 }
 
+int deadline_settle(struct machine *m, struct deadline_place place, uint64_t at_ms,
+                    enum deadline_kind kind, struct slice id)
+{
+    bool stands = *place.kind != 0;
+    if (stands && at_ms != 0 && *place.kind == (uint64_t)kind && *place.at_ms <= at_ms) {
+        return HF_OK;
+    }
+    if (stands) {
+        int rv = deadline_del(m, *place.at_ms, (enum deadline_kind) * place.kind, id);
+        if (rv != HF_OK) return rv;
+    }
+    *place.at_ms = at_ms;
+    *place.kind = at_ms != 0 ? (uint64_t)kind : 0;
+    return at_ms != 0 ? deadline_put(m, at_ms, kind, id) : HF_OK;
+}
+
 enum { TIMER_ROWS = 3 }; /* its deadline, itself, its place in the queue */
 
 /* How many rows sweeping this one will touch, about: a session is swept whole. */

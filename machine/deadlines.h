@@ -24,6 +24,18 @@ HF_MUST_USE
 int deadline_move(struct machine *m, uint64_t from_ms, uint64_t to_ms, enum deadline_kind kind,
                   struct slice id);
 
+/** Where the one deadline row of something stands, as its own row keeps it. */
+struct deadline_place {
+    uint64_t *at_ms; /**< its time */
+    uint64_t *kind;  /**< enum deadline_kind; 0 = there is none */
+};
+
+/** Put it where it is wanted. One of the same kind that stands earlier stays: it is a lower bound,
+ * and a lease that is extended keeps its row. \param at_ms 0 = none is wanted. */
+HF_MUST_USE
+int deadline_settle(struct machine *m, struct deadline_place place, uint64_t at_ms,
+                    enum deadline_kind kind, struct slice id);
+
 /** Collect rows that are due, in order, into `keep`, until they will touch `rows_max` rows (a
  * session counts with all that it has), and set m->next_deadline_ms to the first that is left. */
 struct deadline {

@@ -3,6 +3,7 @@
 #include "machine/dispatch.h"
 
 #include "machine/acts.h"
+#include "machine/branch.h"
 #include "machine/force.h"
 #include "machine/freeze.h"
 #include "machine/grants.h"
@@ -54,6 +55,10 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_TIMER_NACK] = {.apply = timer_nack},
     [OP_CODE_TIMER_LIST] = {.read = timer_list},
     [OP_CODE_TIMER_REQUEUE] = {.apply = timer_requeue},
+    [OP_CODE_BRANCH] = {.apply = branch_ask, .repeat = branch_repeat},
+    [OP_CODE_BRANCH_DONE] = {.apply = branch_done},
+    [OP_CODE_BRANCH_GET] = {.read = branch_read},
+    [OP_CODE_BRANCH_LIST] = {.read = branch_list},
     [OP_CODE_MEMBER] = {.apply = member_record},
     [OP_CODE_CONFIG_SET] = {.apply = setting_config_set},
     [OP_CODE_CONFIG_GET] = {.read = setting_config_get},
@@ -80,6 +85,8 @@ static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {
     [DEADLINE_REVOKE] = {SWEEP_GRANTS, revoke_due},
     [DEADLINE_TIMER] = {SWEEP_REST, timer_due},
     [DEADLINE_TIMER_TOMBSTONE] = {SWEEP_REST, timer_tombstone_due},
+    [DEADLINE_PHASE] = {SWEEP_ATTEMPTS, branch_phase_due},
+    [DEADLINE_BRANCH] = {SWEEP_REST, branch_retention_due},
 };
 
 const struct op_owner *op_owner_find(uint16_t op)
@@ -111,7 +118,8 @@ int dispatch_abandon_attempt(struct machine *m, uint64_t session, uint64_t token
 {
     HF_ASSERT(session != 0);
     HF_ASSERT(!state_token_is_future(m, token));
-    return record_abandon(m, session, token);
+    int rv = record_abandon(m, session, token);
+    return rv == HF_ENOTFOUND ? branch_abandon(m, session, token) : rv;
 }
 
 /* ------------------------------------------------------------------ answers */

@@ -90,6 +90,8 @@ static int look_at_deadline(struct audit *a, struct slice key, struct slice valu
     case DEADLINE_REVOKE: return audit_has(a, TABLE_REVOKES, id, "deadline of a grace");
     case DEADLINE_TIMER:
     case DEADLINE_TIMER_TOMBSTONE: return audit_has(a, TABLE_TIMERS, id, "deadline of a timer");
+    case DEADLINE_PHASE:
+    case DEADLINE_BRANCH: return audit_has(a, TABLE_BRANCHES, id, "deadline of a branch");
     case DEADLINE_SERVE:
     case DEADLINE_THAW: return HF_OK; /* of queues that may be gone meanwhile */
     }
@@ -111,6 +113,7 @@ int invariants_check(struct machine *m, struct buffer *complaint)
     if (rv == HF_OK) rv = audit_waiting(&a);
     if (rv == HF_OK) rv = audit_admin(&a);
     if (rv == HF_OK) rv = audit_timers(&a);
+    if (rv == HF_OK) rv = audit_branches(&a);
     if (rv == HF_OK) rv = audit_principals(&a);
     return rv == HF_OK ? record_invariants_check(m, complaint) : rv;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "machine/audit.h"
+#include "machine/branch.h"
 #include "machine/principals.h"
 #include "machine/record.h"
 
@@ -105,6 +106,26 @@ static int count_records(const struct counting *c)
     return rv == HF_ENOTFOUND ? HF_OK : rv;
 }
 
+static int count_branches(const struct counting *c)
+{
+    struct row_key all = {.size = 0};
+    struct walk walk;
+    int rv = walk_first(&walk, c->a->m, TABLE_BRANCHES, &all, NULL);
+    while (rv == HF_OK) {
+        struct row_branch row;
+        rv = state_decode(c->a->m, &row_branch_type, walk.value, &row);
+        if (rv != HF_OK) break;
+        bool open = !branch_is_finished(&row);
+        if (row.counted_bytes != branch_bytes_of(walk.key, &row) || (row.counted_open == 1) != open)
+            rv = audit_fail(c->a, "branch '%.*s' counts as what it was", AUDIT_TEXT(walk.key));
+        if (rv == HF_OK) rv = count(c, row.principal, QUOTA_BYTES, row.counted_bytes);
+        if (rv == HF_OK) rv = count(c, row.principal, QUOTA_RECORDS, open ? 1 : 0);
+        if (rv == HF_OK) rv = walk_next(&walk);
+    }
+    walk_close(&walk);
+    return rv == HF_ENOTFOUND ? HF_OK : rv;
+}
+
 static int count_tombstones(const struct counting *c)
 {
     struct row_key all = {.size = 0};
@@ -171,6 +192,7 @@ int audit_principals(struct audit *a)
     if (rv == HF_OK) rv = count_records(&c);
     if (rv == HF_OK) rv = count_tombstones(&c);
     if (rv == HF_OK) rv = count_timers(&c);
+    if (rv == HF_OK) rv = count_branches(&c);
     for (size_t i = 0; rv == HF_OK && i < c.count; i++) {
         size_t mark = state_mark(m);
         rv = compare_with_row(&c, &c.items[i]);

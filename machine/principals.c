@@ -91,6 +91,20 @@ int principal_remove(struct machine *m, uint64_t id, enum quota which, uint64_t 
     return HF_OK;
 }
 
+int principal_settle(struct machine *m, struct principal_share share, bool open, uint64_t bytes)
+{
+    uint64_t counted = *share.bytes;
+    uint64_t id = share.principal;
+    int rv = HF_OK;
+    if (open && !*share.open) rv = principal_add(m, id, QUOTA_RECORDS, 1);
+    if (!open && *share.open) rv = principal_remove(m, id, QUOTA_RECORDS, 1);
+    if (rv == HF_OK && bytes > counted) rv = principal_add(m, id, QUOTA_BYTES, bytes - counted);
+    if (rv == HF_OK && bytes < counted) rv = principal_remove(m, id, QUOTA_BYTES, counted - bytes);
+    *share.open = open;
+    *share.bytes = bytes;
+    return rv;
+}
+
 static uint64_t cap_of(const struct machine *m, enum quota which)
 {
     static const enum setting settings[] = {

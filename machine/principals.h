@@ -28,6 +28,17 @@ int principal_add(struct machine *m, uint64_t id, enum quota which, uint64_t cou
 HF_MUST_USE
 int principal_remove(struct machine *m, uint64_t id, enum quota which, uint64_t count);
 
+/** What one record or branch counts as, as its own row keeps it. */
+struct principal_share {
+    uint64_t principal; /**< whose */
+    uint64_t *open;     /**< 1: it counts as one that has no outcome yet */
+    uint64_t *bytes;    /**< so much of the principal's are its own */
+};
+
+/** Count it as what it is now. Faults only. */
+HF_MUST_USE
+int principal_settle(struct machine *m, struct principal_share share, bool open, uint64_t bytes);
+
 /** May it have so many more? A principal without a row has nothing yet.
  * \param refused  Out: on HF_EQUOTA which cap, and how it stands. \retval HF_EQUOTA; faults. */
 HF_MUST_USE

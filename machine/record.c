@@ -47,17 +47,8 @@ static int settle_deadline(struct machine *m, struct slice key, struct row_recor
     enum deadline_kind kind;
     uint64_t at_ms = wanted_deadline(row, &kind);
     HF_ASSERT(kind == DEADLINE_ATTEMPT || kind == DEADLINE_RETENTION);
-    bool stands = row->deadline_kind != 0;
-    if (stands && at_ms != 0 && row->deadline_kind == (uint64_t)kind && row->deadline_ms <= at_ms) {
-        return HF_OK; /* a lower bound: a lease that was extended keeps its row */
-    }
-    if (stands) {
-        int rv = deadline_del(m, row->deadline_ms, (enum deadline_kind)row->deadline_kind, key);
-        if (rv != HF_OK) return rv;
-    }
-    row->deadline_ms = at_ms;
-    row->deadline_kind = at_ms != 0 ? (uint64_t)kind : 0;
-    return at_ms != 0 ? deadline_put(m, at_ms, kind, key) : HF_OK;
+    const struct deadline_place place = {&row->deadline_ms, &row->deadline_kind};
+    return deadline_settle(m, place, at_ms, kind, key);
 }
 
 bool record_is_open(const struct row_record *row)
@@ -71,21 +62,10 @@ uint64_t record_bytes_of(struct slice key, const struct row_record *row)
            row->evidence.size + row->checkpoint_bytes;
 }
 
-/* Its principal has so much of it. */
 static int count(struct machine *m, struct row_record *row, bool open, uint64_t bytes)
 {
-    uint64_t counted = row->counted_bytes;
-    uint64_t principal = row->principal;
-    int rv = HF_OK;
-    if (open && !row->counted_open) rv = principal_add(m, principal, QUOTA_RECORDS, 1);
-    if (!open && row->counted_open) rv = principal_remove(m, principal, QUOTA_RECORDS, 1);
-    if (rv == HF_OK && bytes > counted)
-        rv = principal_add(m, principal, QUOTA_BYTES, bytes - counted);
-    if (rv == HF_OK && bytes < counted)
-        rv = principal_remove(m, principal, QUOTA_BYTES, counted - bytes);
-    row->counted_open = open;
-    row->counted_bytes = bytes;
-    return rv;
+    const struct principal_share share = {row->principal, &row->counted_open, &row->counted_bytes};
+    return principal_settle(m, share, open, bytes);
 }
 
 int record_put(struct machine *m, struct slice key, struct row_record *row)

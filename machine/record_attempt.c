@@ -2,6 +2,7 @@
  * COMPLETE; and what an operator does to one whose outcome nobody knows: RESOLVE. A lapsed attempt
  * may still do all three: whether it or a takeover comes first is the log's order. */
 #include "base/planted.h"
+#include "machine/late.h"
 #include "machine/record.h"
 #include "machine/serve.h"
 
@@ -117,42 +118,21 @@ int record_checkpoint(struct machine *m, const struct op_context *ctx, const voi
 
 /* ------------------------------------------------------------------ completion */
 
-/* A completion that came too late is the signal of a possible double effect: keep the first few,
- * one a token. */
+/* A completion that came too late is the signal of a possible double effect. */
 static int keep_late(struct machine *m, const struct msg_complete *complete,
                      const struct row_record *row)
 {
-    struct late_item late[RECORD_LATE_MAX];
-    const struct late_item *known = row->late.items;
-    uint32_t count = row->late.count;
-    HF_ASSERT(count <= RECORD_LATE_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        if (known[i].fencing_token == complete->fencing_token) return HF_OK;
-        late[i] = known[i];
-    }
-    if (count == RECORD_LATE_MAX) return HF_OK;
-    uint8_t bytes[HASH128_BYTES];
-    put_hash128(bytes, hash128(0, complete->body.data, complete->body.size));
-    late[count] = (struct late_item){
+    const struct late_item late = {
         .fencing_token = complete->fencing_token,
         .outcome = complete->outcome,
         .code = complete->code,
-        .body_hash = slice_make(bytes, sizeof bytes),
         .at_ms = state_now(m),
     };
+    struct late_list with_it;
+    if (!late_add(&row->late, &late, complete->body, &with_it)) return HF_OK;
     struct row_record with = *row;
-    with.late = (struct codec_list){late, count + 1};
+    with.late = with_it.list;
     return record_put(m, complete->key, &with);
-}
-
-/* What an attempt said, whole: to tell a repeat from a contradiction. */
-static void hash_completion(const struct msg_complete *c, uint8_t out[HASH128_BYTES])
-{
-    struct hash128 h =
-        hash128(c->body_kind << 40 | c->outcome << 32 | c->code, c->body.data, c->body.size);
-    struct hash128 all = hash128(h.high ^ c->headers.size, c->headers.data, c->headers.size);
-    put_u64(out, all.high ^ h.low);
-    put_u64(out + 8, all.low ^ h.high);
 }
 
 /* Take the result in; the record was stopped already. RETRYABLE stores no response. */
@@ -203,7 +183,8 @@ int record_complete(struct machine *m, const struct op_context *ctx, const void 
     int rv = find(m, ctx, complete->key, complete->fencing_token, &row, out);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
     uint8_t hash[HASH128_BYTES];
-    hash_completion(complete, hash);
+    late_hash_end(complete->outcome, complete->code, complete->body_kind, complete->headers,
+                  complete->body, hash);
     bool open = row.state == RECORD_RUNNING || row.state == RECORD_UNKNOWN;
     bool own = row.fencing_token == complete->fencing_token || planted(STALE_COMPLETION);
     if (!open || !own) {

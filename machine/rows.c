@@ -71,6 +71,23 @@ struct row_key row_key_name_prefix(struct slice name)
     return key;
 }
 
+struct row_key row_key_branch(struct slice gid, struct slice branch)
+{
+    HF_ASSERT(gid.size + 1 + branch.size <= NAME_BYTES_MAX);
+    struct row_key key = row_key_name_prefix(gid);
+    add_bytes(&key, branch);
+    return key;
+}
+
+void row_key_branch_parts(struct slice key, struct slice *gid, struct slice *branch)
+{
+    const uint8_t *end = memchr(key.data, 0, key.size);
+    HF_ASSERT(end != NULL); /* such keys are built here alone */
+    size_t gid_bytes = (size_t)(end - key.data);
+    *gid = slice_make(key.data, gid_bytes);
+    *branch = slice_make(end + 1, key.size - gid_bytes - 1);
+}
+
 struct row_key row_key_queue(struct slice name, uint64_t ticket)
 {
     struct row_key key = row_key_name_prefix(name);

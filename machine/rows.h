@@ -56,7 +56,9 @@ enum machine_table {
                                     one -> nothing */
     TABLE_TIMER_TOKENS = 34,   /**< fencing token of a timer's last delivery -> its key */
     TABLE_TIMER_PAYLOADS = 35, /**< key -> payload, bare; none of an empty one */
-    TABLE_END = 36,
+    TABLE_BRANCHES = 36,       /**< gid, branch -> row_branch */
+    TABLE_PHASES = 37,         /**< fencing token of an open phase -> its branch's key */
+    TABLE_END = 38,
 };
 _Static_assert((int)TABLE_END <= 64, "the store's tables are numbered 0 to 63");
 
@@ -76,7 +78,9 @@ enum deadline_kind {
     DEADLINE_REVOKE = 12,   /**< the grace of a REVOKE ends; id: session, token */
     DEADLINE_TIMER = 13,    /**< a timer fires, or is delivered again; id: key */
     DEADLINE_TIMER_TOMBSTONE = 14, /**< a timer's tombstone goes; id: key */
-    DEADLINE_KIND_MAX = 14,
+    DEADLINE_PHASE = 15,           /**< a phase's lease ends; id: the branch's key */
+    DEADLINE_BRANCH = 16,          /**< a branch's retention ends; id: its key */
+    DEADLINE_KIND_MAX = 16,
 };
 
 enum {
@@ -132,12 +136,12 @@ CODEC_STRUCT(row_session, ROW_SESSION_FIELDS)
 CODEC_STRUCT(row_session_info, ROW_SESSION_INFO_FIELDS)
 
 /* An answered request. An empty hash is that of a seq which was cancelled before it came. */
-#define ROW_REPLY_FIELDS(T, F, L)                                                      \
-    F(T, BIN, hash, 0, HASH128_BYTES) /* of op and body */                             \
-    F(T, U64, op, 0, UINT16_MAX)      /* 0 = never arrived */                          \
-    F(T, STATUS, status, 0, 999)                                                       \
-    F(T, U64, fencing_token, 0, TOKEN_END - 1) /* grant or attempt that it tells of */ \
-    F(T, STR, key, 0, NAME_BYTES_MAX)          /* record that it tells of */           \
+#define ROW_REPLY_FIELDS(T, F, L)                                                             \
+    F(T, BIN, hash, 0, HASH128_BYTES) /* of op and body */                                    \
+    F(T, U64, op, 0, UINT16_MAX)      /* 0 = never arrived */                                 \
+    F(T, STATUS, status, 0, 999)                                                              \
+    F(T, U64, fencing_token, 0, TOKEN_END - 1) /* grant or attempt that it tells of */        \
+    F(T, BIN, key, 0, NAME_BYTES_MAX)          /* of the record or branch that it tells of */ \
     F(T, BIN, body, 0, REPLY_STORED_BYTES_MAX) /* the answer, or the fixed part of it */
 CODEC_STRUCT(row_reply, ROW_REPLY_FIELDS)
 
@@ -347,12 +351,47 @@ CODEC_STRUCT(row_timer, ROW_TIMER_FIELDS)
     F(T, U64, timer_count, 0, UINT64_MAX)   /* tombstones included */
 CODEC_STRUCT(row_principal, ROW_PRINCIPAL_FIELDS)
 
+/* A branch of a distributed transaction. A phase is open while its state is TRYING, CONFIRMING or
+ * CANCELLING. */
+#define ROW_BRANCH_FIELDS(T, F, L)                                                         \
+    F(T, STR, step, 0, NAME_BYTES_MAX)                                                     \
+    F(T, BIN, fingerprint, FINGERPRINT_BYTES, FINGERPRINT_BYTES)                           \
+    F(T, U64, state, BRANCH_TRYING, BRANCH_STATE_MAX)                                      \
+    F(T, U64, lapsed, 0, 1)                        /* its phase is open, its lease over */ \
+    F(T, U64, tried, 0, BRANCH_TRY_MAX)            /* enum branch_try */                   \
+    F(T, U64, fencing_token, 1, TOKEN_END - 1)     /* of the current or last phase */      \
+    F(T, U64, attempt, 1, UINT32_MAX)              /* at this phase */                     \
+    F(T, U64, failed_count, 0, UINT32_MAX)         /* of them that said they failed */     \
+    F(T, U64, session, 1, UINT64_MAX)              /* of the phase */                      \
+    F(T, U64, lease_until_ms, 0, TIME_MS_MAX)      /* 0 = no phase is open, or lapsed */   \
+    F(T, U64, deadline_ms, 0, TIME_MS_MAX)         /* where its deadline row stands */     \
+    F(T, U64, deadline_kind, 0, DEADLINE_KIND_MAX) /* lease or retention; 0 = none */      \
+    F(T, U64, retain_ms, RETAIN_MS_MIN, RETAIN_MS_MAX)                                     \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)     /* last change of state */                     \
+    F(T, U64, code, 0, UINT32_MAX)          /* of what ended last */                       \
+    F(T, BIN, body, 0, BODY_BYTES_MAX)      /* of the confirm or cancel that is done */    \
+    F(T, BIN, completion, 0, HASH128_BYTES) /* hash of how the last phase ended */         \
+    F(T, U64, done_at_ms, 0, TIME_MS_MAX)   /* wall clock */                               \
+    F(T, U64, try_token, 0, TOKEN_END - 1)  /* of the last try; 0 = none came */           \
+    F(T, U64, try_code, 0, UINT32_MAX)                                                     \
+    F(T, BIN, try_body, 0, BODY_BYTES_MAX)                                                 \
+    F(T, BIN, try_completion, 0, HASH128_BYTES) /* hash of how it ended; empty: not */     \
+    F(T, U64, try_done_at_ms, 0, TIME_MS_MAX)   /* wall clock */                           \
+    F(T, STR, client_name, 0, NAME_BYTES_MAX)   /* of the phase, as the next two */        \
+    F(T, STR, peer, 0, ADDRESS_BYTES_MAX)                                                  \
+    F(T, STR, traceparent, 0, TRACEPARENT_BYTES_MAX)                                       \
+    L(T, late_item, late, 0, RECORD_LATE_MAX)                                              \
+    F(T, U64, principal, 1, UINT64_MAX)      /* whose it is: that of the first BRANCH */   \
+    F(T, U64, counted_open, 0, 1)            /* as row_record's */                         \
+    F(T, U64, counted_bytes, 0, TIME_MS_MAX) /* likewise */
+CODEC_STRUCT(row_branch, ROW_BRANCH_FIELDS)
+
 /* Every row: TYPE(struct, FIELDS, version). */
 #define HF_ROWS(TYPE)                                  \
     TYPE(row_meta, ROW_META_FIELDS, 2)                 \
     TYPE(row_session, ROW_SESSION_FIELDS, 2)           \
     TYPE(row_session_info, ROW_SESSION_INFO_FIELDS, 1) \
-    TYPE(row_reply, ROW_REPLY_FIELDS, 1)               \
+    TYPE(row_reply, ROW_REPLY_FIELDS, 2)               \
     TYPE(row_parked, ROW_PARKED_FIELDS, 1)             \
     TYPE(row_lock, ROW_LOCK_FIELDS, 3)                 \
     TYPE(row_lock_history, ROW_LOCK_HISTORY_FIELDS, 1) \
@@ -366,7 +405,8 @@ CODEC_STRUCT(row_principal, ROW_PRINCIPAL_FIELDS)
     TYPE(row_forced, ROW_FORCED_FIELDS, 1)             \
     TYPE(row_revoke, ROW_REVOKE_FIELDS, 1)             \
     TYPE(row_timer, ROW_TIMER_FIELDS, 1)               \
-    TYPE(row_principal, ROW_PRINCIPAL_FIELDS, 2)
+    TYPE(row_principal, ROW_PRINCIPAL_FIELDS, 2)       \
+    TYPE(row_branch, ROW_BRANCH_FIELDS, 1)
 
 /* ------------------------------------------------------------------ keys */
 
@@ -393,6 +433,12 @@ struct row_key row_key_grant(uint64_t session, uint64_t owner, uint64_t token);
 
 /** A name alone. \param name 1 to 255 bytes without NUL. */
 struct row_key row_key_name(struct slice name);
+
+/** A branch: (gid, branch), of 1 byte at least each and 254 together, without NUL. */
+struct row_key row_key_branch(struct slice gid, struct slice branch);
+
+/** The parts of a branch's key, borrowed from it. */
+void row_key_branch_parts(struct slice key, struct slice *gid, struct slice *branch);
 
 /** A name and its NUL: the prefix of all rows of that name. */
 struct row_key row_key_name_prefix(struct slice name);

@@ -103,6 +103,43 @@ static int check_revoke(const struct msg_revoke *revoke, const char **sentence)
     return HF_OK;
 }
 
+static int check_branch_name(struct slice gid, struct slice branch, const char **sentence)
+{
+    if (gid.size + 1 + branch.size > NAME_BYTES_MAX) {
+        return refuse(sentence, "gid and branch have more than 254 bytes together");
+    }
+    return HF_OK;
+}
+
+static int check_branch(const struct msg_branch *branch, const char **sentence)
+{
+    return check_branch_name(branch->gid, branch->branch, sentence);
+}
+
+static int check_branch_done(const struct msg_branch_done *done, const char **sentence)
+{
+    return check_branch_name(done->gid, done->branch, sentence);
+}
+
+static int check_branch_get(const struct msg_branch_get *get, const char **sentence)
+{
+    return check_branch_name(get->gid, get->branch, sentence);
+}
+
+static int check_branch_list(const struct msg_branch_list *list, const char **sentence)
+{
+    if ((list->cursor_gid.size == 0) != (list->cursor_branch.size == 0)) {
+        return refuse(sentence, "a cursor has both a gid and a branch");
+    }
+    return check_branch_name(list->cursor_gid, list->cursor_branch, sentence);
+}
+
+bool op_finishes(uint16_t code, const void *request)
+{
+    const struct msg_branch *branch = request;
+    return code == OP_CODE_BRANCH && branch->op != BRANCH_TRY;
+}
+
 int op_check(uint16_t code, const void *request, const char **sentence)
 {
     HF_ASSERT(request != NULL);
@@ -114,6 +151,10 @@ int op_check(uint16_t code, const void *request, const char **sentence)
     case OP_CODE_BEGIN: return check_begin(request, sentence);
     case OP_CODE_COMPLETE: return check_complete(request, sentence);
     case OP_CODE_RESOLVE: return check_resolve(request, sentence);
+    case OP_CODE_BRANCH: return check_branch(request, sentence);
+    case OP_CODE_BRANCH_DONE: return check_branch_done(request, sentence);
+    case OP_CODE_BRANCH_GET: return check_branch_get(request, sentence);
+    case OP_CODE_BRANCH_LIST: return check_branch_list(request, sentence);
     case OP_CODE_FORCE: return check_force(request, sentence);
     case OP_CODE_REVOKE: return check_revoke(request, sentence);
     default: break;

@@ -10,6 +10,7 @@
 #include "protocol/codec.h"
 #include "protocol/limits.h"
 #include "protocol/messages_admin.h"
+#include "protocol/messages_barrier.h"
 #include "protocol/messages_timers.h"
 #include "protocol/ops.h"
 #include "protocol/parts.h"
@@ -469,6 +470,7 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(msg_quota, QUOTA_FIELDS)                             \
     TYPE(msg_complaint, COMPLAINT_FIELDS)                     \
     HF_ADMIN_TYPES(TYPE)                                      \
+    HF_BARRIER_TYPES(TYPE)                                    \
     HF_TIMER_TYPES(TYPE)
 
 #endif

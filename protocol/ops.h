@@ -3,6 +3,7 @@
 #ifndef PROTOCOL_OPS_H
 #define PROTOCOL_OPS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/assert.h"
@@ -55,6 +56,11 @@ enum op_traits {
     OP(47, REOPEN, msg_reopen, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)         \
     OP(48, ERASE, msg_erase, msg_empty, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)           \
     OP(49, RECORD_EXPORT, msg_record_list, msg_record_export_reply, OP_READ | OP_PAGES)            \
+    OP(60, BRANCH, msg_branch, msg_branch_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_TAKES)   \
+    OP(61, BRANCH_DONE, msg_branch_done, msg_empty,                                                \
+       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
+    OP(62, BRANCH_GET, msg_branch_get, msg_branch_info, OP_READ)                                   \
+    OP(63, BRANCH_LIST, msg_branch_list, msg_branch_list_reply, OP_READ | OP_PAGES)                \
     OP(70, TIMER_SET, msg_timer_set, msg_timer_set_reply,                                          \
        OP_WRITE | OP_NUMBERED | OP_SESSION | OP_TAKES)                                             \
     OP(71, TIMER_CANCEL, msg_timer_cancel, msg_empty,                                              \
@@ -97,6 +103,10 @@ const struct op_info *op_find(uint16_t code);
 /** The type of a reply's body: the op's answer on HF_OK, else the detail that goes with this
  * status of this op; msg_empty where there is none. Never NULL. Static. */
 const struct codec_type *op_reply_type(uint16_t code, int status);
+
+/** Does this request free or finish, though not every one of its op does? Confirm and cancel of a
+ * branch are as exempt from what refuses new work as an op with OP_EXEMPT is. */
+bool op_finishes(uint16_t code, const void *request);
 
 /** Checks beyond single fields that every server makes at its door and again at apply: names
  * sorted and distinct, permits against mode and limit, a lease of 0 or >= 500 ms, ...

@@ -74,6 +74,38 @@ enum takeover_policy { TAKEOVER_AUTO = 0, TAKEOVER_MANUAL = 1, TAKEOVER_NEVER = 
 /** What a checkpoint says of the next effect outside (contract, 6). */
 enum external_mark { MARK_NONE = 0, MARK_ONCE = 1, MARK_DERIVED = 2 };
 
+/** A phase of a branch of a distributed transaction (contract, 7). */
+enum branch_op { BRANCH_TRY = 1, BRANCH_CONFIRM = 2, BRANCH_CANCEL = 3, BRANCH_OP_MAX = 3 };
+
+enum branch_state {
+    BRANCH_NONE = 0,
+    BRANCH_TRYING = 1,
+    BRANCH_TRIED = 2,
+    BRANCH_TRY_FAILED = 3,
+    BRANCH_CONFIRMING = 4,
+    BRANCH_CONFIRMED = 5,
+    BRANCH_CANCELLING = 6,
+    BRANCH_CANCELLED = 7,
+    BRANCH_STATE_MAX = 7,
+};
+
+enum branch_verdict {
+    BRANCH_EXECUTE = 0,        /**< do it, under the token */
+    BRANCH_DUPLICATE = 1,      /**< it was done: what is stored of it */
+    BRANCH_EMPTY_ROLLBACK = 2, /**< no try ever came, and none will be let in: nothing to undo */
+    BRANCH_VERDICT_MAX = 2,
+};
+
+/** What is known of a branch's try. */
+enum branch_try {
+    BRANCH_TRY_NEVER = 0,   /**< none came */
+    BRANCH_TRY_OPEN = 1,    /**< one is under way, or lapsed */
+    BRANCH_TRY_DONE = 2,    /**< it succeeded */
+    BRANCH_TRY_REFUSED = 3, /**< it failed, and said so */
+    BRANCH_TRY_UNKNOWN = 4, /**< the cancel came before its end: it may have had its effect */
+    BRANCH_TRY_MAX = 4,
+};
+
 enum begin_verdict { BEGIN_STARTED = 0, BEGIN_REPLAY = 1, BEGIN_TAKEOVER = 2 };
 
 /** What the body of a stored result is. A reader must not take one that was left out for one that

@@ -174,7 +174,7 @@ static int pass_rate(struct door *d, struct door_connection *c, const struct req
 {
     struct msg_retry retry;
     bool known;
-    if (!is_metered(d, q->info->traits)) return HF_OK;
+    if (caller->finishes || !is_metered(d, q->info->traits)) return HF_OK;
     if (rates_take(&d->rates, c->principal, now.elapsed_ms, &retry.retry_ms)) return HF_OK;
     int rv = replica_knows(d->replica, caller, &known);
     if (rv != HF_OK || known) return rv;
@@ -195,10 +195,11 @@ static int dispatch(struct door *d, struct door_connection *c, const struct requ
         .session = q->envelope.session,
         .seq = q->envelope.seq,
         .op = q->frame.op,
+        .finishes = op_finishes(q->frame.op, q->body),
     };
     int rv = pass_rate(d, c, q, &caller, now);
     if (rv != HF_OK) return rv == HF_ETOOBUSY ? HF_OK : rv;
-    bool too_much = is_too_much(c, traits);
+    bool too_much = is_too_much(c, caller.finishes ? traits | OP_EXEMPT : traits);
     c->unanswered++;
     if (too_much) return replica_turn_away(d->replica, now, &caller, HF_ETOOBUSY);
     if ((traits & OP_READ) != 0)

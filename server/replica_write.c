@@ -96,8 +96,8 @@ static int admit_numbered(struct replica *r, const struct replica_caller *caller
     return room ? HF_OK : HF_EUNACKED;
 }
 
-/* At the disk's reserve ACQUIRE, BEGIN and SET are refused; OPEN, which a COMPLETE may need, only
- * when the log is in its last segment. Contract, 9. */
+/* At the disk's reserve ACQUIRE, BEGIN, SET and BRANCH are refused; OPEN, which a COMPLETE may
+ * need, only when the log is in its last segment. Contract, 9. */
 static bool has_space_for(struct replica *r, const struct op_info *info)
 {
     if (replica_has_space(r) && !r->members_short) return true;
@@ -108,7 +108,7 @@ static bool has_space_for(struct replica *r, const struct op_info *info)
 static int admit_new(struct replica *r, const struct replica_caller *caller,
                      const struct op_info *info)
 {
-    bool exempt = (info->traits & OP_EXEMPT) != 0;
+    bool exempt = (info->traits & OP_EXEMPT) != 0 || caller->finishes;
     if (!exempt) {
         if (HF_BUGGIFY(FULL_QUEUE)) return HF_ETOOBUSY;
         if (r->batches.waiting_bytes >= r->limits.waiting_bytes_max) return HF_ETOOBUSY;

@@ -83,6 +83,12 @@ enum hf_status {
                                nothing to the provider; leave it to one that knows it. */
     HF_EBREAKER = -65,    /**< No server has answered for options.breaker_after_ms: not sent. Try
                                again in options.breaker_open_ms, or do without. */
+    /* the barrier of TCC and sagas */
+    HF_ENOTRY = -90,    /**< No try of this branch succeeded. Do not confirm it: cancel it. */
+    HF_ENOTREADY = -91, /**< The branch's try has not ended. Confirm it later, or cancel it. */
+    HF_EDECIDED = -92,  /**< The branch was decided the other way. Do nothing, and find out who
+                             decided twice: a defect of the coordinator. */
+    HF_EHANGING = -93,  /**< The branch was cancelled before this try came. Do not try it. */
     /* faults */
     HF_EIO = -80,       /**< A system call failed here. */
     HF_ECORRUPT = -81,  /**< The server answered bytes that do not check out. */
