@@ -214,10 +214,17 @@ static void close_session(struct sim_client *c)
     core_submit(&c->core, c->close_call, now_ns + (uint64_t)CLOSE_MS * NS_PER_MS, now_ns);
 }
 
+/* Nothing was done, and nothing will be. */
+static bool was_refused(const struct call *call)
+{
+    return status_kind(call->verdict) != STATUS_ANSWER && status_reply_class(call->verdict) == 1;
+}
+
 static bool take_finished(struct sim_client *c)
 {
     struct call *call = core_take_finished(&c->core);
     if (call == NULL) return false;
+    if (was_refused(call)) copier_refused(&c->sim->copier, c->core.session.id, call->seq);
     if (call == c->close_call) {
         core_detach(&c->core, call);
         c->closing = 3;

@@ -295,8 +295,6 @@ void task_finished(struct sim_task *t, struct call *call)
     bool capped = call->verdict == HF_EQUOTA && c->sim->swarm.caps_most != 0;
     if ((call->verdict == HF_OK || capped) && task_is_last(t)) c->served_ns = c->sim->trace.now_ns;
     if (status_kind(call->verdict) == STATUS_ANSWER) c->sim->counts.ops++;
-    if (status_kind(call->verdict) != STATUS_ANSWER && status_reply_class(call->verdict) == 1)
-        copier_refused(&c->sim->copier, c->core.session.id, call->seq);
     if (call->held) {
         t->held_id = call->id;
         t->held_step = t->step;
