@@ -47,6 +47,7 @@ struct replica_polls {
     struct table groups; /**< of timers, those that somebody waits for, by the hash of the name */
     struct list marked;  /**< groups that are to be looked at */
     struct list by_end;  /**< the same POLLs, by their wait's end */
+    bool blocked;        /**< the last pass had no room for one that is to be proposed */
 };
 
 struct replica {
@@ -228,6 +229,9 @@ void replica_polls_close(struct replica *r);
 HF_MUST_USE
 int replica_poll_waits(struct replica *r, const struct replica_caller *caller,
                        const struct envelope *envelope, struct slice body, bool *waits);
+
+/** True if (session, seq) is a POLL that waits here. */
+bool replica_poll_is_waiting(const struct replica *r, uint64_t session, uint64_t seq);
 
 /** A CANCEL came; `body` is its request. If a POLL that waits is meant, it ends. Faults only. */
 HF_MUST_USE

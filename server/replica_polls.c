@@ -206,6 +206,11 @@ int replica_poll_waits(struct replica *r, const struct replica_caller *caller,
     return rv == HF_ENOMEM ? replica_refuse(r, caller, HF_ETOOBUSY) : rv;
 }
 
+bool replica_poll_is_waiting(const struct replica *r, uint64_t session, uint64_t seq)
+{
+    return find_poll(r, session, seq) != NULL;
+}
+
 int replica_poll_cancelled(struct replica *r, uint64_t session, struct slice body)
 {
     struct msg_cancel cancel;
@@ -280,9 +285,11 @@ static int end_waits(struct replica *r)
 int replica_polls_pass(struct replica *r)
 {
     int rv = end_waits(r);
+    r->polls.blocked = false;
     while (rv == HF_OK && r->leads && !list_empty(&r->polls.marked)) {
         struct poll_group *group = HF_CONTAINER_OF(r->polls.marked.next, struct poll_group, marked);
-        if (r->batches.waiting_bytes >= r->limits.waiting_bytes_max) return HF_OK;
+        r->polls.blocked = r->batches.waiting_bytes >= r->limits.waiting_bytes_max;
+        if (r->polls.blocked) return HF_OK;
         list_remove(&group->marked);
         if (group->asked) continue;
         rv = machine_timer_ready(r->machine, slice_make(group->name, group->name_bytes));
@@ -290,6 +297,7 @@ int replica_polls_pass(struct replica *r)
             rv = propose(r, group);
             if (rv == HF_ETOOBUSY) {
                 mark(r, group);
+                r->polls.blocked = true;
                 return HF_OK; /* with a later pass */
             }
         }
@@ -311,10 +319,8 @@ int replica_polls_disown(struct replica *r)
 
 uint64_t replica_polls_when(const struct replica *r)
 {
-    if (r->leads && !list_empty(&r->polls.marked)) {
-        bool full = r->batches.waiting_bytes >= r->limits.waiting_bytes_max;
-        return r->now.elapsed_ms + (full ? 1 : 0);
-    }
+    if (r->leads && !list_empty(&r->polls.marked)) /* come back, but do not spin */
+        return r->now.elapsed_ms + (r->polls.blocked ? 1 : 0);
     if (list_empty(&r->polls.by_end)) return UINT64_MAX;
     return HF_CONTAINER_OF(r->polls.by_end.next, struct poll, by_end)->until_ms;
 }

@@ -47,11 +47,13 @@ int replica_refuse_now(struct replica *r, const struct replica_caller *caller, i
     return r->ports.reply(r->ports.data, caller, &reply);
 }
 
-/* HF_OK: an earlier copy of this request is in the log, or on its way there. HF_ENOTFOUND: none. */
+/* HF_OK: an earlier copy of this request is in the log, or on its way there, or waits to go there.
+ * HF_ENOTFOUND: none. */
 static int find_earlier_copy(struct replica *r, const struct replica_caller *caller)
 {
     if (caller->seq == 0) return HF_ENOTFOUND;
     if (pending_has(&r->pending, caller->session, caller->seq)) return HF_OK;
+    if (replica_poll_is_waiting(r, caller->session, caller->seq)) return HF_OK;
     return machine_request_peek(r->machine, caller->session, caller->seq);
 }
 

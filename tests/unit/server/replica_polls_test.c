@@ -200,6 +200,52 @@ static void test_a_repeated_poll_moves_to_the_new_connection(void **state)
     client_close(&e);
 }
 
+/* A copy of one that waits asks for nothing new: neither its principal's rate nor a full server may
+ * say of it that it was certainly not applied, for the first one would be, later. */
+static void test_a_copy_of_a_poll_passes_rates_and_load(void **state)
+{
+    struct world *w = *state;
+    struct client c, d;
+    door_limit_rate(&w->door, 1, 2);
+    begin(&c, w, 1);
+    client_connect(&d, w);
+    d.session = c.session;
+    uint64_t first = poll_at(&c, WAIT_MS, 7);
+    uint64_t again = poll_at(&d, WAIT_MS, 7);
+    expect_status(&c, first, HF_EUNKNOWN);
+    expect_silence(&d);
+    w->replica->limits.waiting_bytes_max = 0;
+    uint64_t once_more = poll_at(&c, 1000, 7);
+    expect_status(&d, again, HF_EUNKNOWN);
+    expect_silence(&c);
+    world_run(w, 1100);
+    expect_delivery(&c, once_more, NULL);
+    client_close(&c);
+    client_close(&d);
+}
+
+/* While nothing more may be under way the POLL waits on, and the loop comes back for it without
+ * spinning: others may be parked for hours. */
+static void test_a_full_server_does_not_spin_for_a_poll(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+    begin(&c, w, 1);
+    uint64_t set = set_timer(&c, "a", 500);
+    world_settle(w);
+    expect_status(&c, set, HF_OK);
+    uint64_t poll = poll_at(&c, WAIT_MS, 0);
+    size_t used_max = w->replica->pending.requests.used_max;
+    w->replica->pending.requests.used_max = 0;
+    world_run(w, 1000);
+    expect_silence(&c);
+    assert_true(replica_polls_when(w->replica) > w->now.elapsed_ms);
+    w->replica->pending.requests.used_max = used_max;
+    world_run(w, 50);
+    expect_delivery(&c, poll, "a");
+    client_close(&c);
+}
+
 /* A server that stops says so to those who wait; a gone connection leaves nothing behind. */
 static void test_a_stopping_server_ends_the_waits(void **state)
 {
@@ -246,6 +292,8 @@ int main(void)
         WORLD_TEST(test_a_lease_that_ends_wakes_who_waits),
         WORLD_TEST(test_a_cancelled_poll_waits_no_longer),
         WORLD_TEST(test_a_repeated_poll_moves_to_the_new_connection),
+        WORLD_TEST(test_a_copy_of_a_poll_passes_rates_and_load),
+        WORLD_TEST(test_a_full_server_does_not_spin_for_a_poll),
         WORLD_TEST(test_a_stopping_server_ends_the_waits),
         WORLD_TEST(test_at_the_disks_reserve_timers_are_delivered_and_not_set),
     };
