@@ -106,11 +106,17 @@ static bool has_space_for(struct replica *r, const struct op_info *info)
     return (info->traits & OP_TAKES) == 0 && wal_has_room(r->wal);
 }
 
+/* It frees or finishes. */
+static bool is_exempt(const struct replica_caller *caller, const struct op_info *info)
+{
+    return (info->traits & OP_EXEMPT) != 0 || caller->finishes;
+}
+
 /* Limits that a copy of an earlier request may pass: it asks for nothing new. */
 static int admit_new(struct replica *r, const struct replica_caller *caller,
                      const struct op_info *info)
 {
-    bool exempt = (info->traits & OP_EXEMPT) != 0 || caller->finishes;
+    bool exempt = is_exempt(caller, info);
     if (!exempt) {
         if (HF_BUGGIFY(FULL_QUEUE)) return HF_ETOOBUSY;
         if (r->batches.waiting_bytes >= r->limits.waiting_bytes_max) return HF_ETOOBUSY;
@@ -159,7 +165,7 @@ int replica_write(struct replica *r, struct replica_now now, const struct replic
         rv = replica_poll_waits(r, caller, &envelope, body, &waits);
     if (rv != HF_OK || waits) return rv;
     struct pending *request = pending_new(&r->pending, caller, (info->traits & OP_NUMBERED) != 0,
-                                          (info->traits & OP_EXEMPT) != 0);
+                                          is_exempt(caller, info));
     if (request == NULL) return turn_away(r, caller, HF_ETOOBUSY);
     rv = batches_add(&r->batches, now.elapsed_ms, caller->op, request, &envelope, body);
     if (rv == HF_OK) return HF_OK;

@@ -442,6 +442,35 @@ static void test_last_flush_holds_what_was_applied_when_it_began(void **state)
 
 #define WORLD_TEST(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
+/* However many wait, a place is kept for a confirm as for a RELEASE, though a try, which is the
+ * same op, has none. */
+static void test_a_confirm_has_a_place_where_a_try_has_none(void **state)
+{
+    enum { REQUESTS = 32, WAITING = REQUESTS - REQUESTS / 16 };
+    struct world *w = *state;
+    struct client c;
+    struct msg_branch branch = {
+        .gid = slice_of("order"),
+        .branch = slice_of("debit"),
+        .op = BRANCH_TRY,
+        .fingerprint = slice_make("0123456789abcdef0123456789abcdef", FINGERPRINT_BYTES),
+        .lease_ms = LEASE_MS_MIN,
+        .retain_ms = RETAIN_MS_MIN,
+    };
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    w->replica->pending.requests.used_max = REQUESTS;
+    for (int i = 0; i < WAITING; i++) client_acquire(&c, 60000, 0);
+    world_settle(w);
+    expect_reply(&c, client_send(&c, OP_CODE_BRANCH, &branch, 0), HF_ETOOBUSY);
+    branch.op = BRANCH_CONFIRM;
+    uint64_t confirm = client_send(&c, OP_CODE_BRANCH, &branch, 0);
+    expect_silence(&c);
+    world_settle(w);
+    expect_reply(&c, confirm, HF_EBADSTATE);
+    client_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +490,7 @@ int main(void)
         WORLD_TEST(test_resend_moves_the_answer_to_its_connection),
         WORLD_TEST(test_too_many_unacked_spares_what_frees),
         WORLD_TEST(test_repeated_request_is_not_refused_for_load),
+        WORLD_TEST(test_a_confirm_has_a_place_where_a_try_has_none),
         WORLD_TEST(test_stopping_server_answers_what_it_took),
         WORLD_TEST(test_last_flush_holds_what_was_applied_when_it_began),
     };
