@@ -1,6 +1,6 @@
 /* POLL: the first ready timers of a group go to who asks, under a lease and a fencing token each.
  * In the log it never waits: with nothing ready it answers with nothing; who waits, waits in the
- * leader's memory (server/polls.h).
+ * leader's memory (server/replica_polls.c).
  *
  * A reply of up to half a megabyte is not kept for a retry: kept are the number of deliveries and
  * the first of their tokens, which follow each other. A repeated answer finds them again by these,

@@ -238,10 +238,13 @@ static void drop_read(struct replica *r, struct waiting_read *read)
     r->read_count--;
 }
 
+/* Those that ask who leads and those that do not have half of a pass's pages each, and what the
+ * others leave: neither kind can keep the other waiting for ever. */
 static int serve_stale_pages(struct replica *r)
 {
     int rv = HF_OK;
-    while (rv == HF_OK && r->pages_left > 0 && !list_empty(&r->stale_pages)) {
+    uint32_t kept = list_empty(&r->pages) ? 0 : r->limits.pages_max / 2;
+    while (rv == HF_OK && r->pages_left > kept && !list_empty(&r->stale_pages)) {
         struct waiting_read *read = HF_CONTAINER_OF(r->stale_pages.next, struct waiting_read, link);
         rv = serve_one(r, read);
         drop_read(r, read);
@@ -274,6 +277,7 @@ int replica_serve_reads(struct replica *r)
 {
     uint32_t all = UINT32_MAX;
     int rv = serve_list(r, &r->reads, &all);
+    if (rv == HF_OK) rv = serve_stale_pages(r);
     if (rv == HF_OK) rv = serve_list(r, &r->pages, &r->pages_left);
     return rv == HF_OK ? serve_stale_pages(r) : rv;
 }

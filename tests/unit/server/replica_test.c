@@ -442,6 +442,39 @@ static void test_last_flush_holds_what_was_applied_when_it_began(void **state)
 
 #define WORLD_TEST(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
+/* Pages that ask who leads, however many, do not keep those from their turn that do not ask. */
+static void test_stale_pages_have_their_share(void **state)
+{
+    enum { PAGES = 40, STALE_ID = 1000 };
+    struct world *w = *state;
+    struct client c;
+    struct got got = {.request_id = 0};
+    struct msg_list list = {.count_max = 1};
+    struct buffer body;
+    buffer_init(&body, 1024);
+    assert_int_equal(codec_encode(&msg_list_type, &list, &body), HF_OK);
+    client_connect(&c, w);
+    client_begin_session(&c, 60000);
+    for (int i = 0; i < PAGES; i++) client_send(&c, OP_CODE_LIST, &list, 0);
+    const struct replica_caller caller = {
+        .connection = c.connection.id, .request_id = STALE_ID, .op = OP_CODE_LIST};
+    c.connection.unanswered++;
+    int rv = replica_read(w->replica, w->now, &caller, &list, buffer_slice(&body), true);
+    assert_int_equal(rv, HF_OK);
+    world_pass(w);
+    world_pass(w);
+    bool served = false;
+    while (client_take(&c, &got)) served = served || got.request_id == STALE_ID;
+    assert_true(served);
+    for (int i = 0; i < PAGES; i++) world_pass(w);
+    unsigned count = 0;
+    while (client_take(&c, &got)) count++;
+    assert_true(count >= PAGES - 2 * w->limits.pages_max);
+    assert_int_equal(c.connection.unanswered, 0);
+    buffer_close(&body);
+    client_close(&c);
+}
+
 /* However many wait, a place is kept for a confirm as for a RELEASE, though a try, which is the
  * same op, has none. */
 static void test_a_confirm_has_a_place_where_a_try_has_none(void **state)
@@ -490,6 +523,7 @@ int main(void)
         WORLD_TEST(test_resend_moves_the_answer_to_its_connection),
         WORLD_TEST(test_too_many_unacked_spares_what_frees),
         WORLD_TEST(test_repeated_request_is_not_refused_for_load),
+        WORLD_TEST(test_stale_pages_have_their_share),
         WORLD_TEST(test_a_confirm_has_a_place_where_a_try_has_none),
         WORLD_TEST(test_stopping_server_answers_what_it_took),
         WORLD_TEST(test_last_flush_holds_what_was_applied_when_it_began),
