@@ -237,6 +237,8 @@ static int write_call(struct core *c, struct call *call, uint64_t now_ns)
         int rv = core_write_request(c, OP_CODE_CANCEL, id, true, &cancel);
         if (rv != HF_OK) return rv;
         call->cancel_id = id;
+        call->cancel_ns = now_ns;
+        core_link_asked(c, now_ns);
         recorder_sent(c, call);
         return HF_OK;
     }

@@ -93,6 +93,7 @@ struct call {
     uint64_t cancel_id;       /**< of its CANCEL likewise */
     uint64_t first_send_ns;   /**< when it was sent first */
     uint64_t sent_ns;         /**< when it was sent last */
+    uint64_t cancel_ns;       /**< when its CANCEL was */
     uint64_t deadline_ns;     /**< the caller waits no longer; CORE_NEVER */
     uint64_t resend_ns;       /**< not to be sent again before; CORE_NEVER = not waiting for it */
     uint32_t unsure;          /**< sends of which nobody said that they had no effect */

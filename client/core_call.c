@@ -326,6 +326,17 @@ static void time_out(struct core *c, struct call *call, uint64_t now_ns)
     }
 }
 
+/* Since when an answer is owed that comes at once: a CANCEL's does, and so does every answer of a
+ * session that has ended. */
+static void note_asked(struct core *c, const struct call *call)
+{
+    bool waits = call->parks && c->session.phase != SESSION_ENDED;
+    if (call->request_id != 0 && !waits && call->sent_ns < c->link.asked_ns)
+        c->link.asked_ns = call->sent_ns;
+    if (call->cancel_id != 0 && call->cancel_ns < c->link.asked_ns)
+        c->link.asked_ns = call->cancel_ns;
+}
+
 void core_calls_tick(struct core *c, uint64_t now_ns)
 {
     c->link.asked_ns = CORE_NEVER;
@@ -333,8 +344,7 @@ void core_calls_tick(struct core *c, uint64_t now_ns)
     {
         struct call *call = CALL_OF(item, link);
         if (call->over) continue;
-        if (call->request_id != 0 && !call->parks && call->sent_ns < c->link.asked_ns)
-            c->link.asked_ns = call->sent_ns;
+        note_asked(c, call);
         if (call->resend_ns <= now_ns) core_call_queue(c, call);
         core_wake(c, call->resend_ns);
         if (call->returned) continue;

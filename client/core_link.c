@@ -108,21 +108,32 @@ void core_link_ready(struct core *c, uint64_t now_ns)
     c->link.left[0] = '\0';
 }
 
+/* A lone server is given more time, and while a session lives its KEEP alone says when that is
+ * over. Without one nothing else would notice that the server's machine is gone, and that this
+ * connection leads nowhere. */
+static uint64_t bearable_ns(const struct core *c)
+{
+    if (!is_lone(c)) return silence_ns(c);
+    return c->session.phase == SESSION_LIVE ? CORE_NEVER : core_link_patience_ns(c);
+}
+
 /* Nothing was heard since a call was sent that any server answers at once. */
 static bool is_silent(struct core *c, uint64_t now_ns)
 {
-    if (is_lone(c) || c->link.state < LINK_OPEN || c->link.asked_ns == CORE_NEVER) return false;
+    uint64_t bearable = bearable_ns(c);
+    if (c->link.state < LINK_OPEN || c->link.asked_ns == CORE_NEVER) return false;
+    if (bearable == CORE_NEVER) return false;
     uint64_t since_ns = c->link.asked_ns > c->link.heard_ns ? c->link.asked_ns : c->link.heard_ns;
-    if (now_ns >= since_ns + silence_ns(c)) return true;
-    core_wake(c, since_ns + silence_ns(c));
+    if (now_ns >= since_ns + bearable) return true;
+    core_wake(c, since_ns + bearable);
     return false;
 }
 
 void core_link_asked(struct core *c, uint64_t now_ns)
 {
-    if (is_lone(c) || c->link.asked_ns != CORE_NEVER) return;
+    if (c->link.asked_ns != CORE_NEVER) return;
     c->link.asked_ns = now_ns;
-    core_wake(c, now_ns + silence_ns(c));
+    if (bearable_ns(c) != CORE_NEVER) core_wake(c, now_ns + bearable_ns(c));
 }
 
 static void leave_silent(struct core *c, uint64_t now_ns)

@@ -181,6 +181,36 @@ static void test_lone_server_is_not_left(void **state)
     assert_int_equal(s.core.link.epoch, epoch);
 }
 
+/* Where no session lives there is no KEEP to notice that the only server's machine was lost: its
+ * connection would stand for ever. */
+static void test_lone_server_is_left_where_no_session_lives(void **state)
+{
+    (void)state;
+    script_close(&s);
+    script_open(&s, "a:1", 10000);
+    struct call *call = ask();
+    script_connect(&s);
+    (void)script_expect(&s, OP_CODE_INFO);
+    assert_in_range(stands_ms(), 3300, 3400); /* a third of the ttl */
+    script_connect(&s);
+    answer(script_expect(&s, OP_CODE_INFO));
+    script_finish(&s, call, HF_OK);
+}
+
+/* A session has ended, and of a call of it only the CANCEL is asked about: that answer comes at
+ * once, or from another server. */
+static void test_silence_of_an_ended_session_is_noticed(void **state)
+{
+    (void)state;
+    hold_a_lock();
+    struct call *waits = script_acquire(&s, 60000, 0, FATE_CANCEL);
+    (void)script_expect(&s, OP_CODE_ACQUIRE);
+    core_session_end(&s.core, HF_ESESSION, END_EXPIRED, s.now_ns);
+    core_call_interrupt(&s.core, waits, CORE_NEVER, s.now_ns);
+    script_pass(&s, 1);
+    assert_in_range(stands_ms(), CORE_SILENCE_MS, CORE_SILENCE_MS + 20);
+}
+
 /* Only one is known, but another leads: the known one will tell who leads next. */
 static void test_silent_leader_is_left_for_who_named_it(void **state)
 {
@@ -211,6 +241,8 @@ int main(void)
         CASE(test_slow_server_is_given_more_time),
         CASE(test_silent_greeting_is_given_up_soon),
         CASE(test_lone_server_is_not_left),
+        CASE(test_lone_server_is_left_where_no_session_lives),
+        CASE(test_silence_of_an_ended_session_is_noticed),
         CASE(test_silent_leader_is_left_for_who_named_it),
     };
     return cmocka_run_group_tests_name("silence", tests, NULL, NULL);
