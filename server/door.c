@@ -106,6 +106,7 @@ void door_connect(struct door *d, struct door_connection *c, const char *peer,
 void door_disconnect(struct door *d, struct door_connection *c)
 {
     HF_ASSERT(find(d, c->id) == c);
+    if (d->replica != NULL) replica_gone(d->replica, c->id);
     LIST_FOR_SAFE(link, &c->sessions)
     door_unbind(d, HF_CONTAINER_OF(link, struct door_session, link));
     d->in_bytes -= c->in.size;

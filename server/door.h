@@ -72,7 +72,7 @@ struct door_refused {
 };
 
 struct door {
-    struct replica *replica;     /**< borrowed; set by door_set_replica() */
+    struct replica *replica;     /**< borrowed; set by door_set_replica(); NULL = none */
     const char *software;        /**< "holdfastd 0.1.0", static */
     struct table by_id;          /**< connections */
     struct list connections;     /**< all */

@@ -154,6 +154,10 @@ HF_MUST_USE
 int replica_read(struct replica *r, struct replica_now now, const struct replica_caller *caller,
                  const void *request, struct slice body, bool stale_ok);
 
+/** A connection has gone. What waits here and not in the log, for it alone, is forgotten; a copy
+ * that comes over another one begins to wait anew. */
+void replica_gone(struct replica *r, uint64_t connection);
+
 enum { REPLICA_MEMBERS_MAX = 64 };
 
 /** Fill in a STATUS answer; served by any server, as it sees things.

@@ -7,7 +7,8 @@
  * Nothing of it is in the log while it waits. So leadership lost is NOT_LEADER, of class 1: the
  * client asks the next leader, under the same number. A copy of a POLL that was applied, or one of
  * a session that has ended, is none that waits: the machine answers it. A CANCEL of one that waits
- * ends it here and goes into the log besides, where it meets what may come late.
+ * ends it here and goes into the log besides, where it meets what may come late. One whose
+ * connection has gone is forgotten: nobody would hear what it is given.
  *
  * That a POLL found nothing is said by this server alone and confirmed by nobody: it is no promise
  * that there was nothing. Failure modes: too many wait, TOO_BUSY. */
@@ -221,6 +222,15 @@ int replica_poll_cancelled(struct replica *r, uint64_t session, struct slice bod
     int rv = replica_refuse_now(r, &p->caller, HF_ECANCELLED);
     forget(r, p);
     return rv;
+}
+
+void replica_gone(struct replica *r, uint64_t connection)
+{
+    LIST_FOR_SAFE(link, &r->polls.by_end)
+    {
+        struct poll *p = HF_CONTAINER_OF(link, struct poll, by_end);
+        if (p->caller.connection == connection) forget(r, p);
+    }
 }
 
 /* ------------------------------------------------------------------ what wakes them */

@@ -165,7 +165,7 @@ const struct verb verb_config = {
             "  --operator NAME   who decides; kept\n"
             "A setting is replicated: all servers obey it from the same place in the log on. What\n"
             "concerns one server alone stands in its own file. Exit code 65: it is not OLD any\n"
-            "more; 66: there is no such setting. With --json, of get: {settings: [{name, value,\n"
-            "  default, min, max, changes, about}]}.\n",
+            "more; 66: there is no such setting. Column SET: how often it was set. With --json,\n"
+            "  of get: {settings: [{name, value, default, min, max, changes, about}]}.\n",
     .run = run,
 };

@@ -200,6 +200,29 @@ static void test_a_repeated_poll_moves_to_the_new_connection(void **state)
     client_close(&e);
 }
 
+/* Whoever waited by a connection that has gone is given nothing, and holds no place: the timer goes
+ * to the next at once. */
+static void test_a_poll_ends_with_its_connection(void **state)
+{
+    struct world *w = *state;
+    struct client c, d;
+    begin(&c, w, 1);
+    begin(&d, w, 2);
+    (void)poll_at(&c, WAIT_MS, 0);
+    uint64_t second = poll_at(&d, WAIT_MS, 0);
+    assert_int_equal(w->replica->polls.polls.count, 2);
+    client_close(&c);
+    assert_int_equal(w->replica->polls.polls.count, 1);
+    struct client e;
+    begin(&e, w, 3);
+    uint64_t set = set_timer(&e, "a", 0);
+    world_run(w, 50);
+    expect_status(&e, set, HF_OK);
+    expect_delivery(&d, second, "a");
+    client_close(&d);
+    client_close(&e);
+}
+
 /* A copy of one that waits asks for nothing new: neither its principal's rate nor a full server may
  * say of it that it was certainly not applied, for the first one would be, later. */
 static void test_a_copy_of_a_poll_passes_rates_and_load(void **state)
@@ -292,6 +315,7 @@ int main(void)
         WORLD_TEST(test_a_lease_that_ends_wakes_who_waits),
         WORLD_TEST(test_a_cancelled_poll_waits_no_longer),
         WORLD_TEST(test_a_repeated_poll_moves_to_the_new_connection),
+        WORLD_TEST(test_a_poll_ends_with_its_connection),
         WORLD_TEST(test_a_copy_of_a_poll_passes_rates_and_load),
         WORLD_TEST(test_a_full_server_does_not_spin_for_a_poll),
         WORLD_TEST(test_a_stopping_server_ends_the_waits),

@@ -105,6 +105,7 @@ void world_crash(struct world *w)
     (void)give_back(w); /* the log wants its memory back; the replica is not told */
     replica_close(w->replica);
     w->replica = NULL;
+    door_set_replica(&w->door, NULL);
     sim_disk_crash(&w->disk);
     assert_int_equal(store_memory_crash(w->store), HF_OK);
 }
