@@ -283,13 +283,12 @@ static int answer_stale(struct machine *m, struct slice key, struct row_branch *
 }
 
 /* The phase has not come to its end: whoever asks next may take over, from now on. */
-static int fail_phase(struct row_branch *row, const struct msg_branch_done *done)
+static void fail_phase(struct row_branch *row, const struct msg_branch_done *done)
 {
     if (done->outcome == OUTCOME_FAILED && row->failed_count < UINT32_MAX) row->failed_count += 1;
     row->code = done->code;
     row->lapsed = 1;
     row->lease_until_ms = 0;
-    return HF_OK;
 }
 
 static int end_try(struct machine *m, struct slice key, struct row_branch *row,
@@ -321,9 +320,11 @@ static int end_phase(struct machine *m, struct slice key, struct row_branch *row
                      const struct msg_branch_done *done)
 {
     HF_ASSERT(branch_is_open(row));
-    if (done->outcome == OUTCOME_RETRYABLE) return fail_phase(row, done);
-    if (row->state == BRANCH_TRYING) return end_try(m, key, row, done);
-    return done->outcome == OUTCOME_DONE ? finish(m, key, row, done) : fail_phase(row, done);
+    bool tries = row->state == BRANCH_TRYING;
+    if (tries && done->outcome != OUTCOME_RETRYABLE) return end_try(m, key, row, done);
+    if (done->outcome == OUTCOME_DONE) return finish(m, key, row, done);
+    fail_phase(row, done);
+    return HF_OK;
 }
 
 /* Did this token's phase say how it ended? Then *kept is the hash of that. */

@@ -8,11 +8,12 @@
 
 /* Rows that the timers call for, beside their own. */
 struct called_for {
-    struct audit *a;   /* borrowed */
-    uint64_t queued;   /* ready or dead */
-    uint64_t tokens;   /* of deliveries that stand */
-    uint64_t payloads; /* not empty */
-    uint64_t waiting;  /* deadline rows */
+    struct audit audit; /* of the callbacks below */
+    uint64_t queued;    /* ready or dead */
+    uint64_t tokens;    /* of deliveries that stand */
+    uint64_t payloads;  /* not empty */
+    uint64_t waiting;   /* deadline rows */
+    uint64_t deadlines; /* that there are */
 };
 
 static int look_at_place(struct called_for *c, struct slice key, const struct row_timer *row)
@@ -23,46 +24,47 @@ static int look_at_place(struct called_for *c, struct slice key, const struct ro
     case TIMER_DELIVERED:
     case TIMER_DELAYED:
         c->waiting += 1;
-        return audit_has_deadline(c->a, row->due_ms, DEADLINE_TIMER, key);
+        return audit_has_deadline(&c->audit, row->due_ms, DEADLINE_TIMER, key);
     case TIMER_ACKED:
     case TIMER_CANCELLED:
         c->waiting += 1;
-        return audit_has_deadline(c->a, row->due_ms, DEADLINE_TIMER_TOMBSTONE, key);
+        return audit_has_deadline(&c->audit, row->due_ms, DEADLINE_TIMER_TOMBSTONE, key);
     case TIMER_READY:
         c->queued += 1;
         queued = row_key_timer_ready(row->group, row->due_ms, key);
-        return audit_has(c->a, TABLE_TIMER_QUEUE, row_key_slice(&queued), "a ready timer");
+        return audit_has(&c->audit, TABLE_TIMER_QUEUE, row_key_slice(&queued), "a ready timer");
     case TIMER_DEAD:
         c->queued += 1;
         queued = row_key_timer_dead(key);
-        return audit_has(c->a, TABLE_TIMER_QUEUE, row_key_slice(&queued), "a dead timer");
+        return audit_has(&c->audit, TABLE_TIMER_QUEUE, row_key_slice(&queued), "a dead timer");
     case TIMER_ABSENT: break;
     }
-    return audit_fail(c->a, "timer '%.*s' is in no state", AUDIT_TEXT(key));
+    return audit_fail(&c->audit, "timer '%.*s' is in no state", AUDIT_TEXT(key));
 }
 
 static int look_at_numbers(struct called_for *c, struct slice key, const struct row_timer *row)
 {
-    uint64_t now_ms = state_now(c->a->m);
+    uint64_t now_ms = state_now(c->audit.m);
     bool never = row->state == TIMER_PENDING || row->state == TIMER_CANCELLED;
     if (never != (row->fired_ms == 0))
-        return audit_fail(c->a, "timer '%.*s' fired, or not, against its state", AUDIT_TEXT(key));
+        return audit_fail(&c->audit, "timer '%.*s' fired, or not, against its state",
+                          AUDIT_TEXT(key));
     if (row->fired_ms > now_ms || (row->fired_ms != 0 && row->fired_ms < row->set_ms))
-        return audit_fail(c->a, "timer '%.*s' fired at %" PRIu64 ", set for %" PRIu64,
+        return audit_fail(&c->audit, "timer '%.*s' fired at %" PRIu64 ", set for %" PRIu64,
                           AUDIT_TEXT(key), row->fired_ms, row->set_ms);
     if (row->state == TIMER_PENDING && row->due_ms != row->set_ms)
-        return audit_fail(c->a, "timer '%.*s' will fire at another time", AUDIT_TEXT(key));
+        return audit_fail(&c->audit, "timer '%.*s' will fire at another time", AUDIT_TEXT(key));
     if (row->attempt > row->attempts_max || (never && row->attempt != 0))
-        return audit_fail(c->a, "timer '%.*s' was delivered %" PRIu64 " times", AUDIT_TEXT(key),
-                          row->attempt);
+        return audit_fail(&c->audit, "timer '%.*s' was delivered %" PRIu64 " times",
+                          AUDIT_TEXT(key), row->attempt);
     if ((row->state == TIMER_READY || row->state == TIMER_DELAYED) &&
         row->attempt >= row->attempts_max)
-        return audit_fail(c->a, "timer '%.*s' should be dead", AUDIT_TEXT(key));
+        return audit_fail(&c->audit, "timer '%.*s' should be dead", AUDIT_TEXT(key));
     bool delivered = row->state == TIMER_DELIVERED || row->state == TIMER_ACKED;
     if (delivered && row->fencing_token == 0)
-        return audit_fail(c->a, "timer '%.*s' was delivered without a token", AUDIT_TEXT(key));
+        return audit_fail(&c->audit, "timer '%.*s' was delivered without a token", AUDIT_TEXT(key));
     if (never && row->fencing_token != 0)
-        return audit_fail(c->a, "timer '%.*s' has a token and never fired", AUDIT_TEXT(key));
+        return audit_fail(&c->audit, "timer '%.*s' has a token and never fired", AUDIT_TEXT(key));
     return HF_OK;
 }
 
@@ -72,68 +74,59 @@ static int look_at_token(struct called_for *c, struct slice key, const struct ro
     c->tokens += 1;
     struct row_key token = row_key_u64(row->fencing_token);
     struct slice whose;
-    int rv = store_get(c->a->m->store, TABLE_TIMER_TOKENS, row_key_slice(&token), &whose);
+    int rv = store_get(c->audit.m->store, TABLE_TIMER_TOKENS, row_key_slice(&token), &whose);
     if (rv == HF_OK && slice_equal(whose, key)) return HF_OK;
     if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
-    return audit_fail(c->a, "token %" PRIu64 " is not that of timer '%.*s'", row->fencing_token,
-                      AUDIT_TEXT(key));
+    return audit_fail(&c->audit, "token %" PRIu64 " is not that of timer '%.*s'",
+                      row->fencing_token, AUDIT_TEXT(key));
 }
 
 static int look_at_payload(struct called_for *c, struct slice key, const struct row_timer *row)
 {
     struct slice payload;
     if (timer_is_tombstone(row) && row->payload_bytes != 0)
-        return audit_fail(c->a, "the tombstone of timer '%.*s' has a payload", AUDIT_TEXT(key));
+        return audit_fail(&c->audit, "the tombstone of timer '%.*s' has a payload",
+                          AUDIT_TEXT(key));
     if (row->payload_bytes == 0) return HF_OK;
     c->payloads += 1;
-    int rv = store_get(c->a->m->store, TABLE_TIMER_PAYLOADS, key, &payload);
+    int rv = store_get(c->audit.m->store, TABLE_TIMER_PAYLOADS, key, &payload);
     if (rv == HF_OK && payload.size == row->payload_bytes) return HF_OK;
     if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
-    return audit_fail(c->a, "timer '%.*s' has another payload", AUDIT_TEXT(key));
+    return audit_fail(&c->audit, "timer '%.*s' has another payload", AUDIT_TEXT(key));
 }
 
-static int look_at_all(struct called_for *c)
+static struct called_for *called_for_of(struct audit *a)
 {
-    struct row_key all = {.size = 0};
-    struct walk walk;
-    int rv = walk_first(&walk, c->a->m, TABLE_TIMERS, &all, NULL);
-    while (rv == HF_OK) {
-        struct row_timer row;
-        rv = state_decode(c->a->m, &row_timer_type, walk.value, &row);
-        if (rv == HF_OK) rv = look_at_place(c, walk.key, &row);
-        if (rv == HF_OK) rv = look_at_numbers(c, walk.key, &row);
-        if (rv == HF_OK) rv = look_at_token(c, walk.key, &row);
-        if (rv == HF_OK) rv = look_at_payload(c, walk.key, &row);
-        HF_ASSERT(rv != HF_ENOTFOUND);
-        if (rv == HF_OK) rv = walk_next(&walk);
-    }
-    walk_close(&walk);
-    return rv == HF_ENOTFOUND ? HF_OK : rv;
+    return HF_CONTAINER_OF(a, struct called_for, audit);
 }
 
-static int count_deadlines(struct audit *a, uint64_t *count)
+static int look_at_timer(struct audit *a, struct slice key, struct slice value)
 {
-    struct row_key all = {.size = 0};
-    struct walk walk;
-    *count = 0;
-    int rv = walk_first(&walk, a->m, TABLE_DEADLINES, &all, NULL);
-    for (; rv == HF_OK; rv = walk_next(&walk)) {
-        enum deadline_kind kind;
-        struct slice id;
-        (void)row_key_deadline_parts(walk.key, &kind, &id);
-        *count += kind == DEADLINE_TIMER || kind == DEADLINE_TIMER_TOMBSTONE;
-    }
-    walk_close(&walk);
-    return rv == HF_ENOTFOUND ? HF_OK : rv;
+    struct called_for *c = called_for_of(a);
+    struct row_timer row;
+    int rv = state_decode(a->m, &row_timer_type, value, &row);
+    if (rv == HF_OK) rv = look_at_place(c, key, &row);
+    if (rv == HF_OK) rv = look_at_numbers(c, key, &row);
+    if (rv == HF_OK) rv = look_at_token(c, key, &row);
+    return rv == HF_OK ? look_at_payload(c, key, &row) : rv;
+}
+
+static int count_deadline(struct audit *a, struct slice key, struct slice value)
+{
+    (void)value;
+    enum deadline_kind kind;
+    struct slice id;
+    (void)row_key_deadline_parts(key, &kind, &id);
+    called_for_of(a)->deadlines += kind == DEADLINE_TIMER || kind == DEADLINE_TIMER_TOMBSTONE;
+    return HF_OK;
 }
 
 int audit_timers(struct audit *a)
 {
     struct store *store = a->m->store;
-    struct called_for c = {.a = a};
-    uint64_t deadlines;
-    int rv = look_at_all(&c);
-    if (rv == HF_OK) rv = count_deadlines(a, &deadlines);
+    struct called_for c = {.audit = *a};
+    int rv = audit_rows(&c.audit, TABLE_TIMERS, NULL, look_at_timer);
+    if (rv == HF_OK) rv = audit_rows(&c.audit, TABLE_DEADLINES, NULL, count_deadline);
     if (rv != HF_OK) return rv;
     if (store_count(store, TABLE_TIMER_QUEUE) != c.queued)
         return audit_fail(a, "a row of the timers' queues belongs to no timer");
@@ -141,6 +134,6 @@ int audit_timers(struct audit *a)
         return audit_fail(a, "a token of a delivery belongs to no timer");
     if (store_count(store, TABLE_TIMER_PAYLOADS) != c.payloads)
         return audit_fail(a, "a payload belongs to no timer");
-    if (deadlines != c.waiting) return audit_fail(a, "a deadline belongs to no timer");
+    if (c.deadlines != c.waiting) return audit_fail(a, "a deadline belongs to no timer");
     return HF_OK;
 }

@@ -140,29 +140,28 @@ static int read_request(struct door *d, struct slice frame, struct request *q,
 }
 
 /* Unanswered requests of a connection, at most. */
-static uint32_t unanswered_max(unsigned traits)
+static uint32_t unanswered_max(bool exempt)
 {
-    return CONNECTION_REQUESTS_MAX + ((traits & OP_EXEMPT) != 0 ? UNACKED_RESERVE : 0);
+    return CONNECTION_REQUESTS_MAX + (exempt ? UNACKED_RESERVE : 0);
 }
 
 bool door_must_wait(const struct door *d, const struct door_connection *c, struct slice frame)
 {
     const struct op_info *info = op_find(frame_op(frame));
     if (info == NULL || (info->traits & OP_EXEMPT) == 0 || !c->greeted) return false;
-    return c->unanswered >= unanswered_max(OP_EXEMPT) || !replica_has_room(d->replica);
+    return c->unanswered >= unanswered_max(true) || !replica_has_room(d->replica);
 }
 
 /* Too many requests of this connection are unanswered, or too many answers unread. */
-static bool is_too_much(const struct door_connection *c, unsigned traits)
+static bool is_too_much(const struct door_connection *c, unsigned traits, bool exempt)
 {
-    if (c->unanswered >= unanswered_max(traits)) return true;
+    if (c->unanswered >= unanswered_max(exempt)) return true;
     return (traits & OP_READ) != 0 && c->out.size + c->unsent_bytes > DOOR_OUT_BYTES_BUSY;
 }
 
 /* New work, which its principal's rate limits: where it is done. */
 static bool is_metered(const struct door *d, unsigned traits)
 {
-    if ((traits & OP_EXEMPT) != 0) return false;
     if ((traits & OP_WRITE) != 0) return replica_role(d->replica) == DRIVER_LEADER;
     return (traits & OP_PAGES) != 0;
 }
@@ -174,7 +173,7 @@ static int pass_rate(struct door *d, struct door_connection *c, const struct req
 {
     struct msg_retry retry;
     bool known;
-    if (caller->finishes || !is_metered(d, q->info->traits)) return HF_OK;
+    if (caller->exempt || !is_metered(d, q->info->traits)) return HF_OK;
     if (rates_take(&d->rates, c->principal, now.elapsed_ms, &retry.retry_ms)) return HF_OK;
     int rv = replica_knows(d->replica, caller, &known);
     if (rv != HF_OK || known) return rv;
@@ -195,11 +194,11 @@ static int dispatch(struct door *d, struct door_connection *c, const struct requ
         .session = q->envelope.session,
         .seq = q->envelope.seq,
         .op = q->frame.op,
-        .finishes = op_finishes(q->frame.op, q->body),
+        .exempt = (traits & OP_EXEMPT) != 0 || op_finishes(q->frame.op, q->body),
     };
     int rv = pass_rate(d, c, q, &caller, now);
     if (rv != HF_OK) return rv == HF_ETOOBUSY ? HF_OK : rv;
-    bool too_much = is_too_much(c, caller.finishes ? traits | OP_EXEMPT : traits);
+    bool too_much = is_too_much(c, traits, caller.exempt);
     c->unanswered++;
     if (too_much) return replica_turn_away(d->replica, now, &caller, HF_ETOOBUSY);
     if ((traits & OP_READ) != 0)

@@ -62,10 +62,11 @@ static void count_out(struct pending_table *t, struct pending *p)
 }
 
 struct pending *pending_new(struct pending_table *t, const struct replica_caller *caller,
-                            bool counted, bool exempt)
+                            bool counted)
 {
     HF_ASSERT(!counted || caller->session != 0);
-    size_t used_max = t->requests.used_max - (exempt ? 0 : t->requests.used_max / EXEMPT_PART);
+    size_t used_max =
+        t->requests.used_max - (caller->exempt ? 0 : t->requests.used_max / EXEMPT_PART);
     if (t->requests.used >= used_max || HF_BUGGIFY(FULL_PENDING)) return NULL;
     struct pending *p = slab_take(&t->requests);
     if (p == NULL) return NULL;

@@ -47,11 +47,11 @@ int pending_init(struct pending_table *t, size_t requests_max);
 /** Free everything; a zeroed one is accepted. */
 void pending_close(struct pending_table *t);
 
-/** A new request. \param caller copied. \param counted it has a seq. \param exempt it frees or
- * finishes: one place of sixteen is kept for such, for the others may wait long for just that.
+/** A new request. One place of sixteen is kept for those that are exempt, for the others may wait
+ * long for just that. \param caller copied. \param counted it has a seq.
  * \return owned by the table until pending_end(); NULL: too many, or no memory. */
 struct pending *pending_new(struct pending_table *t, const struct replica_caller *caller,
-                            bool counted, bool exempt);
+                            bool counted);
 
 /** Is there room for one that frees or finishes? */
 bool pending_has_room(const struct pending_table *t);

@@ -52,7 +52,7 @@ struct replica_caller {
     uint64_t session;    /**< of the envelope; 0 = none */
     uint64_t seq;        /**< of the envelope; 0 = none */
     uint16_t op;         /**< enum op_code */
-    bool finishes;       /**< op_finishes(): exempt, though its op is not */
+    bool exempt;         /**< it frees, renews or finishes: OP_EXEMPT, or op_finishes() */
     bool parked;         /**< its answer comes long after it was read: ports.parked was called */
 };
 

@@ -258,7 +258,7 @@ static int propose(struct replica *r, struct poll_group *group)
     struct poll *p = HF_CONTAINER_OF(group->waiting.next, struct poll, in_group);
     struct slice bytes = slice_make(p->bytes, p->envelope_bytes);
     struct envelope envelope;
-    struct pending *request = pending_new(&r->pending, &p->caller, true, false);
+    struct pending *request = pending_new(&r->pending, &p->caller, true);
     if (request == NULL) return HF_ETOOBUSY;
     request->caller.parked = true;
     request->polled = true;

@@ -84,15 +84,15 @@ int replica_turn_away(struct replica *r, struct replica_now now,
     return turn_away(r, caller, status);
 }
 
-static int admit_numbered(struct replica *r, const struct replica_caller *caller, bool exempt)
+static int admit_numbered(struct replica *r, const struct replica_caller *caller)
 {
     uint32_t unacked_count = 0;
     uint32_t unacked_bytes = 0;
     int rv = machine_session_peek(r->machine, caller->session, &unacked_count, &unacked_bytes);
     if (rv != HF_OK) return status_kind(rv) == STATUS_FAULT ? rv : HF_OK; /* apply tells it why */
-    uint32_t count_max = UNACKED_MAX + (exempt ? UNACKED_RESERVE : 0);
+    uint32_t count_max = UNACKED_MAX + (caller->exempt ? UNACKED_RESERVE : 0);
     uint32_t bytes_max =
-        UNACKED_BYTES_MAX + (exempt ? UNACKED_RESERVE * REPLY_STORED_BYTES_MAX : 0);
+        UNACKED_BYTES_MAX + (caller->exempt ? UNACKED_RESERVE * REPLY_STORED_BYTES_MAX : 0);
     bool room = unacked_count + pending_load(&r->pending, caller->session) < count_max &&
                 unacked_bytes < bytes_max;
     return room ? HF_OK : HF_EUNACKED;
@@ -106,24 +106,17 @@ static bool has_space_for(struct replica *r, const struct op_info *info)
     return (info->traits & OP_TAKES) == 0 && wal_has_room(r->wal);
 }
 
-/* It frees or finishes. */
-static bool is_exempt(const struct replica_caller *caller, const struct op_info *info)
-{
-    return (info->traits & OP_EXEMPT) != 0 || caller->finishes;
-}
-
 /* Limits that a copy of an earlier request may pass: it asks for nothing new. */
 static int admit_new(struct replica *r, const struct replica_caller *caller,
                      const struct op_info *info)
 {
-    bool exempt = is_exempt(caller, info);
-    if (!exempt) {
+    if (!caller->exempt) {
         if (HF_BUGGIFY(FULL_QUEUE)) return HF_ETOOBUSY;
         if (r->batches.waiting_bytes >= r->limits.waiting_bytes_max) return HF_ETOOBUSY;
         if (!has_space_for(r, info)) return HF_ENOSPACE;
         if (replica_generations_full(r)) return HF_ETOOBUSY;
     }
-    return (info->traits & OP_NUMBERED) != 0 ? admit_numbered(r, caller, exempt) : HF_OK;
+    return (info->traits & OP_NUMBERED) != 0 ? admit_numbered(r, caller) : HF_OK;
 }
 
 /* HF_OK: take it. Anything else is the refusal. */
@@ -164,8 +157,7 @@ int replica_write(struct replica *r, struct replica_now now, const struct replic
     if (caller->op == OP_CODE_TIMER_POLL)
         rv = replica_poll_waits(r, caller, &envelope, body, &waits);
     if (rv != HF_OK || waits) return rv;
-    struct pending *request = pending_new(&r->pending, caller, (info->traits & OP_NUMBERED) != 0,
-                                          is_exempt(caller, info));
+    struct pending *request = pending_new(&r->pending, caller, (info->traits & OP_NUMBERED) != 0);
     if (request == NULL) return turn_away(r, caller, HF_ETOOBUSY);
     rv = batches_add(&r->batches, now.elapsed_ms, caller->op, request, &envelope, body);
     if (rv == HF_OK) return HF_OK;

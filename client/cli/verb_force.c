@@ -1,6 +1,4 @@
 /* force: end a grant whose holder does not give it back. */
-#include <inttypes.h>
-#include <string.h>
 
 #include "client/cli/act.h"
 #include "client/cli/args.h"
@@ -15,9 +13,7 @@ static int check(const struct verb *verb, const struct act *act, uint64_t token)
     if (token == 0)
         return cli_fail(CLI_USAGE, "`force` changes nothing yet: it lacks --token T; use: %s",
                         args_usage(verb, usage));
-    if (strlen(act->reason) >= FORCE_REASON_BYTES_MIN) return CLI_OK;
-    return cli_fail(CLI_USAGE, "`force` changes nothing yet: --reason wants 8 bytes at least; say "
-                               "why in words that another can follow");
+    return act_check_reason(verb, act);
 }
 
 static int run(struct cli *cli, const struct verb *verb, int argc, char **argv)
@@ -32,7 +28,6 @@ static int run(struct cli *cli, const struct verb *verb, int argc, char **argv)
         {.name = "--operator", .text = &act.operator_name},
     };
     struct args args;
-    char word[SHELL_WORD_BYTES];
     int rv = args_parse(cli, verb, argc, argv, options, HF_ARRAY_COUNT(options), &args);
     if (rv != CLI_OK) return rv;
     if (args.help) return args_help(verb);
@@ -46,12 +41,7 @@ static int run(struct cli *cli, const struct verb *verb, int argc, char **argv)
         hf_force(cli->client, args.words[0], token, now, act.reason, act.operator_name, &request),
         &request);
     if (status == HF_OK) return CLI_OK;
-    if (status != HF_ESTALE && status != HF_EBADREQUEST)
-        return cli_fail_status(cli, status, "force the grant");
-    return cli_fail(CLI_MISMATCH,
-                    "nobody holds \"%s\" under token %" PRIu64 ", so nothing was changed; look at "
-                    "it with `holdfast locks %s --queue` and decide again",
-                    args.words[0], token, text_for_shell(args.words[0], word));
+    return act_fail_grant(cli, status, "force the grant", args.words[0], token);
 }
 
 const struct verb verb_force = {

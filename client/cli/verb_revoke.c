@@ -1,5 +1,4 @@
 /* revoke: ask for a grant back, before it is taken away or somebody is told. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "client/cli/act.h"
@@ -25,9 +24,7 @@ static int check(const struct verb *verb, const struct wish *w)
     if (strcmp(w->then_what, "force") != 0 && strcmp(w->then_what, "alarm") != 0)
         return cli_fail(CLI_USAGE, "`revoke` does not know --then \"%s\"; say force or alarm",
                         w->then_what);
-    if (strlen(w->act.reason) >= FORCE_REASON_BYTES_MIN) return CLI_OK;
-    return cli_fail(CLI_USAGE, "`revoke` changes nothing yet: --reason wants 8 bytes at least; say "
-                               "why in words that another can follow");
+    return act_check_reason(verb, &w->act);
 }
 
 static int run(struct cli *cli, const struct verb *verb, int argc, char **argv)
@@ -41,7 +38,6 @@ static int run(struct cli *cli, const struct verb *verb, int argc, char **argv)
         {.name = "--operator", .text = &w.act.operator_name},
     };
     struct args args;
-    char word[SHELL_WORD_BYTES];
     int rv = args_parse(cli, verb, argc, argv, options, HF_ARRAY_COUNT(options), &args);
     if (rv != CLI_OK) return rv;
     if (args.help) return args_help(verb);
@@ -56,12 +52,7 @@ static int run(struct cli *cli, const struct verb *verb, int argc, char **argv)
                                       w.act.reason, w.act.operator_name, &request),
                             &request);
     if (status == HF_OK) return CLI_OK;
-    if (status != HF_ESTALE && status != HF_EBADREQUEST)
-        return cli_fail_status(cli, status, "ask for the grant");
-    return cli_fail(CLI_MISMATCH,
-                    "nobody holds \"%s\" under token %" PRIu64 ", so nothing was changed; look at "
-                    "it with `holdfast locks %s --queue` and decide again",
-                    args.words[0], w.token, text_for_shell(args.words[0], word));
+    return act_fail_grant(cli, status, "ask for the grant", args.words[0], w.token);
 }
 
 const struct verb verb_revoke = {

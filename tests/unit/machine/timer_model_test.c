@@ -7,9 +7,9 @@
 #include "base/prng.h"
 #include "base/status.h"
 #include "machine/rows.h"
-#include "tests/unit/cmocka_all.h"
 #include "tests/unit/machine/timer_model.h"
 #include "tests/unit/machine/timers.h"
+#include "tests/unit/seeds.h"
 
 enum { SEEDS = 12, STEPS = 2000, TTL_MS = 3600000 };
 
@@ -202,48 +202,29 @@ static void step(struct life *l)
     compare_timers(l);
 }
 
-static uint64_t current_seed, current_step;
-
 static void live(uint64_t seed)
 {
     void *state = NULL;
-    current_seed = seed;
     assert_int_equal(fixture_setup(&state), 0);
     struct life l = {.f = state};
     prng_seed(&l.prng, seed);
     if (seed % 4 == 0) fixture_add_twin(l.f);
     l.model.now_ms = l.f->now_ms;
-    for (current_step = 0; current_step < STEPS; current_step++) step(&l);
+    for (seeds_step = 0; seeds_step < STEPS; seeds_step++) step(&l);
     assert_int_equal(fixture_teardown(&state), 0);
-    current_seed = 0;
 }
 
 /* Every answer, every state, every delivery is the model's. */
 static void test_random_timers_are_those_of_the_model(void **state)
 {
     (void)state;
-    const char *only = getenv("SEED");
-    if (only != NULL) {
-        live(strtoull(only, NULL, 10));
-        return;
-    }
-    for (uint64_t seed = 1; seed <= SEEDS; seed++) live(seed);
-}
-
-static int tell_seed(void **state)
-{
-    (void)state;
-    if (current_seed != 0) {
-        print_error("SEED=%llu failed at step %llu\n", (unsigned long long)current_seed,
-                    (unsigned long long)current_step);
-    }
-    return 0;
+    seeds_live(SEEDS, live);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_random_timers_are_those_of_the_model, tell_seed),
+        cmocka_unit_test_teardown(test_random_timers_are_those_of_the_model, seeds_tell),
     };
     return cmocka_run_group_tests_name("machine_timer_model", tests, NULL, NULL);
 }

@@ -5,9 +5,9 @@
 
 #include "base/prng.h"
 #include "protocol/frame.h"
-#include "tests/unit/cmocka_all.h"
 #include "tests/unit/records/record_model.h"
 #include "tests/unit/records/record_rig.h"
+#include "tests/unit/seeds.h"
 
 enum { SEEDS = 12, STEPS = 1500, BEGUN_MAX = 32 };
 
@@ -282,53 +282,34 @@ static void step(struct life *l)
     rig_forget(l->r);
 }
 
-static uint64_t current_seed, current_step;
-
 static void live(uint64_t seed)
 {
     struct life *l = calloc(1, sizeof *l);
     assert_non_null(l);
-    current_seed = seed;
     prng_seed(&l->prng, seed);
     l->r = rig_open();
     l->r->taping = true;
     l->model.now_ms = l->r->now_ms;
     l->model.retain_ms = RETAIN_MS_MIN;
-    for (current_step = 0; current_step < STEPS; current_step++) step(l);
+    for (seeds_step = 0; seeds_step < STEPS; seeds_step++) step(l);
     uint32_t checkpoint_at = 1 + (uint32_t)below(l, l->r->entry_count - 2);
     uint32_t left = l->r->entry_count - checkpoint_at;
     rig_replay(l->r, checkpoint_at, checkpoint_at + 1 + (uint32_t)below(l, left));
     rig_close(l->r);
     free(l);
-    current_seed = 0;
 }
 
 /* Every answer, every state, every waking is the model's; a restart changes nothing. */
 static void test_random_lives_are_those_of_the_model(void **state)
 {
     (void)state;
-    const char *only = getenv("SEED");
-    if (only != NULL) {
-        live(strtoull(only, NULL, 10));
-        return;
-    }
-    for (uint64_t seed = 1; seed <= SEEDS; seed++) live(seed);
-}
-
-static int tell_seed(void **state)
-{
-    (void)state;
-    if (current_seed != 0) {
-        print_error("SEED=%llu failed at step %llu\n", (unsigned long long)current_seed,
-                    (unsigned long long)current_step);
-    }
-    return 0;
+    seeds_live(SEEDS, live);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_random_lives_are_those_of_the_model, tell_seed),
+        cmocka_unit_test_teardown(test_random_lives_are_those_of_the_model, seeds_tell),
     };
     return cmocka_run_group_tests_name("record_model", tests, NULL, NULL);
 }

@@ -64,6 +64,17 @@ static void begin(struct client *c, struct world *w, uint8_t number)
     client_begin_session(c, TTL_MS);
 }
 
+/* Somebody else sets a timer that is due at once, and it fires. */
+static void fire(struct world *w, uint8_t number, const char *key)
+{
+    struct client c;
+    begin(&c, w, number);
+    uint64_t set = set_timer(&c, key, 0);
+    world_run(w, 50);
+    expect_status(&c, set, HF_OK);
+    client_close(&c);
+}
+
 /* It waits without an entry in the log, does not count as unanswered, and has its timer as soon as
  * that fires. */
 static void test_a_poll_waits_until_a_timer_of_its_group_is_ready(void **state)
@@ -186,18 +197,13 @@ static void test_a_repeated_poll_moves_to_the_new_connection(void **state)
     uint64_t first = poll_at(&c, WAIT_MS, 7);
     uint64_t again = poll_at(&d, WAIT_MS, 7);
     expect_status(&c, first, HF_EUNKNOWN);
-    struct client e;
-    begin(&e, w, 2);
-    uint64_t set = set_timer(&e, "a", 0);
-    world_run(w, 50);
-    expect_status(&e, set, HF_OK);
+    fire(w, 2, "a");
     expect_delivery(&d, again, "a");
     uint64_t repeated = poll_at(&c, WAIT_MS, 7); /* applied: its own answer, without a wait */
     world_settle(w);
     expect_delivery(&c, repeated, "a");
     client_close(&c);
     client_close(&d);
-    client_close(&e);
 }
 
 /* Whoever waited by a connection that has gone is given nothing, and holds no place: the timer goes
@@ -213,14 +219,9 @@ static void test_a_poll_ends_with_its_connection(void **state)
     assert_int_equal(w->replica->polls.polls.count, 2);
     client_close(&c);
     assert_int_equal(w->replica->polls.polls.count, 1);
-    struct client e;
-    begin(&e, w, 3);
-    uint64_t set = set_timer(&e, "a", 0);
-    world_run(w, 50);
-    expect_status(&e, set, HF_OK);
+    fire(w, 3, "a");
     expect_delivery(&d, second, "a");
     client_close(&d);
-    client_close(&e);
 }
 
 /* A copy of one that waits asks for nothing new: neither its principal's rate nor a full server may
