@@ -22,8 +22,9 @@
 enum {
     READY_MS_MAX = 30000,
     ARGUMENTS_MAX = 24,
-    PORT_MIN = 10240, /* up to where the kernel draws those of outgoing connections: one of */
-    PORT_MAX = 32000, /* them may have such a port while the server is down */
+    PORT_MIN = 10240,   /* all below those that the kernel draws for outgoing connections: one of */
+    PORTS_A_BLOCK = 64, /* them may have such a port while the server is down */
+    PORT_BLOCKS = 340,
 };
 
 void sleep_ms(uint64_t ms)
@@ -40,17 +41,47 @@ uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+static bool bind_port(int fd, uint16_t number)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                            .sin_port = htons(number)};
+    return bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
+}
+
+static int tcp_socket(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    HF_ASSERT(fd >= 0);
+    return fd;
+}
+
+/* A block of ports for this process alone: it keeps the block's first one bound for as long as it
+ * lives, and nobody else draws from a block whose first port is taken. */
+static uint16_t own_block(void)
+{
+    static uint16_t block;
+    while (block == 0) {
+        uint16_t number = 0;
+        int fd = tcp_socket();
+        random_bytes(&number, sizeof number);
+        number = (uint16_t)(PORT_MIN + number % PORT_BLOCKS * PORTS_A_BLOCK);
+        if (bind_port(fd, number))
+            block = number; /* fd stays open: it is the claim */
+        else
+            close(fd);
+    }
+    return block;
+}
+
 uint16_t server_process_draw_port(void)
 {
-    uint16_t number = 0;
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    static uint16_t drawn;
+    uint16_t block = own_block();
     for (;;) {
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        HF_ASSERT(fd >= 0);
-        random_bytes(&number, sizeof number);
-        number = (uint16_t)(PORT_MIN + number % (PORT_MAX - PORT_MIN));
-        a.sin_port = htons(number);
-        bool is_free = bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
+        uint16_t number = (uint16_t)(block + 1 + drawn++ % (PORTS_A_BLOCK - 1));
+        int fd = tcp_socket();
+        bool is_free = bind_port(fd, number);
         close(fd);
         if (is_free) return number;
     }
