@@ -8,6 +8,7 @@
 #include "client/include/holdfast_admin.h"
 #include "client/include/holdfast_lock.h"
 #include "client/include/holdfast_record.h"
+#include "client/include/holdfast_tcc.h"
 #include "client/include/holdfast_timer.h"
 #include "client/raw.h"
 #include "client/shell.h"
@@ -67,6 +68,7 @@ struct look {
         int (*setting_cb)(const hf_setting *setting, void *data); /**< CONFIG_GET */
         int (*act_cb)(const hf_act *act, void *data);             /**< AUDIT */
         int (*timer_cb)(const hf_timer_line *line, void *data);   /**< TIMER_LIST */
+        int (*branch_cb)(const hf_branch_line *line, void *data); /**< BRANCH_LIST */
         int (*frozen_cb)(const hf_frozen *frozen, void *data);    /**< FROZEN_LIST */
     } each;                                                       /**< the caller's: shows a line */
     void *each_data;                                              /**< handed to it */

@@ -56,7 +56,8 @@ int look_show_page(struct look *look)
 static const void *request_of(const struct look *look)
 {
     bool paged = look->op == OP_CODE_LIST || look->op == OP_CODE_RECORD_LIST ||
-                 look->op == OP_CODE_AUDIT || look->op == OP_CODE_TIMER_LIST;
+                 look->op == OP_CODE_AUDIT || look->op == OP_CODE_TIMER_LIST ||
+                 look->op == OP_CODE_BRANCH_LIST;
     return paged ? (const void *)&look->ask.pages.request : (const void *)&look->ask;
 }
 

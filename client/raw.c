@@ -68,6 +68,7 @@ int raw_call(hf_client *client, uint16_t op, const void *request, struct arena *
 struct list_shape {
     uint16_t op;
     bool numbers;      /* its cursors are numbers, not texts */
+    size_t texts;      /* else a cursor is so many texts, one behind the other: 1 or 2 */
     size_t cursor_at;  /* in the request */
     size_t next_at;    /* the next page's cursor, in the answer */
     size_t lines_at;   /* in the answer */
@@ -75,11 +76,14 @@ struct list_shape {
     size_t request_bytes;
 };
 
-#define SHAPE(OP, REQUEST, ANSWER, LINES, LINE, NUMBERS)                                        \
-    {                                                                                           \
-        .op = OP, .numbers = NUMBERS, .cursor_at = offsetof(struct REQUEST, cursor),            \
-        .next_at = offsetof(struct ANSWER, cursor), .lines_at = offsetof(struct ANSWER, LINES), \
-        .line_bytes = sizeof(struct LINE), .request_bytes = sizeof(struct REQUEST)              \
+#define SHAPE(OP, REQUEST, ANSWER, LINES, LINE, NUMBERS) \
+    SHAPE_AT(OP, REQUEST, ANSWER, LINES, LINE, NUMBERS, 1, cursor)
+#define SHAPE_AT(OP, REQUEST, ANSWER, LINES, LINE, NUMBERS, TEXTS, CURSOR)                         \
+    {                                                                                              \
+        .op = OP, .numbers = NUMBERS, .texts = TEXTS,                                              \
+        .cursor_at = offsetof(struct REQUEST, CURSOR), .next_at = offsetof(struct ANSWER, CURSOR), \
+        .lines_at = offsetof(struct ANSWER, LINES), .line_bytes = sizeof(struct LINE),             \
+        .request_bytes = sizeof(struct REQUEST)                                                    \
     }
 
 static const struct list_shape shapes[] = {
@@ -90,6 +94,8 @@ static const struct list_shape shapes[] = {
     SHAPE(OP_CODE_SESSION_LIST, msg_session_list, msg_session_list_reply, sessions, session_line,
           true),
     SHAPE(OP_CODE_TIMER_LIST, msg_timer_list, msg_timer_list_reply, timers, timer_line, false),
+    SHAPE_AT(OP_CODE_BRANCH_LIST, msg_branch_list, msg_branch_list_reply, branches, branch_line,
+             false, 2, cursor_gid),
     SHAPE(OP_CODE_AUDIT, msg_audit, msg_audit_reply, acts, act_line, true),
 };
 
@@ -109,8 +115,16 @@ union list_answer {
     struct msg_record_export_reply exported;
     struct msg_session_list_reply sessions;
     struct msg_timer_list_reply timers;
+    struct msg_branch_list_reply branches;
     struct msg_audit_reply acts;
 };
+
+_Static_assert(offsetof(struct msg_branch_list, cursor_branch) ==
+                   offsetof(struct msg_branch_list, cursor_gid) + sizeof(struct slice),
+               "one behind the other");
+_Static_assert(offsetof(struct msg_branch_list_reply, cursor_branch) ==
+                   offsetof(struct msg_branch_list_reply, cursor_gid) + sizeof(struct slice),
+               "likewise");
 
 /* Move the request's cursor on. A page may be empty before the end: only an empty cursor is the
  * end, or one that does not rise, which would be read for ever.
@@ -128,11 +142,14 @@ static bool move_on(const struct list_shape *s, struct raw_pages *pages,
     }
     struct slice *at = cursor;
     const struct slice *to = next;
-    HF_ASSERT(to->size <= NAME_BYTES_MAX); /* the decoder's promise */
-    bool rises = slice_compare(*to, *at) > 0;
-    if (to->size > 0) memcpy(pages->kept, to->data, to->size);
-    *at = slice_make(pages->kept, to->size);
-    return rises;
+    int order = 0;
+    for (size_t i = 0; i < s->texts; i++) {
+        HF_ASSERT(to[i].size <= NAME_BYTES_MAX); /* the decoder's promise */
+        if (order == 0) order = slice_compare(to[i], at[i]);
+        if (to[i].size > 0) memcpy(pages->kept[i], to[i].data, to[i].size);
+        at[i] = slice_make(pages->kept[i], to[i].size);
+    }
+    return order > 0;
 }
 
 void raw_pages_init(struct raw_pages *pages, uint16_t op, const void *request,

@@ -42,15 +42,16 @@ int raw_decode(uint16_t op, const struct buffer *reply, struct arena *arena, voi
 
 /** A list that is read page by page. */
 struct raw_pages {
-    uint16_t op; /**< LIST, RECORD_LIST, SESSION_LIST, TIMER_LIST or AUDIT */
+    uint16_t op; /**< LIST, RECORD_LIST, SESSION_LIST, TIMER_LIST, BRANCH_LIST or AUDIT */
     union {
         struct msg_list locks;                    /**< LIST */
         struct msg_record_list records;           /**< RECORD_LIST */
         struct msg_session_list sessions;         /**< SESSION_LIST */
         struct msg_timer_list timers;             /**< TIMER_LIST */
+        struct msg_branch_list branches;          /**< BRANCH_LIST */
         struct msg_audit acts;                    /**< AUDIT */
     } request;                                    /**< for the next page */
-    uint8_t kept[NAME_BYTES_MAX];                 /**< its cursor's bytes */
+    uint8_t kept[2][NAME_BYTES_MAX];              /**< its cursors' bytes; one, or two */
     int (*each_cb)(const void *line, void *data); /**< shows a line */
     void *data;                                   /**< handed to it */
 };

@@ -141,6 +141,38 @@ HF_API HF_NODISCARD int hf_branch_done_async(hf_branch *branch, int outcome, uin
  * NULL is accepted. */
 HF_API void hf_branch_free(hf_branch *branch);
 
+/** A branch. Strings are borrowed during the callback. */
+typedef struct hf_branch_line {
+    const char *gid;         /**< The transaction. */
+    const char *branch;      /**< The part of it. */
+    const char *step;        /**< What it does. */
+    int state;               /**< HF_BRANCH_TRYING, ... */
+    int lapsed;              /**< 1: its phase's lease is over: whoever asks next may take over. */
+    int tried;               /**< HF_TRY_DONE, ... */
+    uint64_t fencing_token;  /**< Of its last phase. */
+    uint32_t attempt;        /**< At that phase. */
+    uint32_t failed_count;   /**< How often that phase said that it failed. */
+    uint32_t code;           /**< As it was told last. */
+    uint64_t since_ms;       /**< Cluster time: in this state since. */
+    uint64_t left_ms;        /**< Of the lease, or of the retention; 0 = nothing is counted. */
+    const char *client_name; /**< Who asked last. */
+    const char *peer;        /**< From where. */
+} hf_branch_line;
+
+/** Show branches by gid and branch: those that nobody ends are found here. Blocks.
+ * \param prefix      of their gids; NULL or "" = all.
+ * \param unfinished  1: those alone that are neither confirmed nor cancelled.
+ * \param each_cb     called on this thread; non-0 stops.
+ * \param data        handed to it.
+ * \retval HF_EINVAL  the prefix is too long, or no UTF-8. */
+HF_API HF_NODISCARD int hf_branch_list(hf_client *client, const char *prefix, int unfinished,
+                                       int (*each_cb)(const hf_branch_line *line, void *data),
+                                       void *data);
+HF_API HF_NODISCARD int hf_branch_list_async(hf_client *client, const char *prefix, int unfinished,
+                                             int (*each_cb)(const hf_branch_line *line, void *data),
+                                             void *each_data, hf_done_cb done_cb, void *data,
+                                             hf_call *call);
+
 #ifdef __cplusplus
 }
 #endif

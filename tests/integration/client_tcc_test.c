@@ -183,6 +183,63 @@ static void test_arguments_and_twins_of_branches(void **state)
     hf_client_close(client);
 }
 
+struct shown {
+    unsigned count;      /* lines */
+    unsigned unfinished; /* of them */
+    int sorted;          /* by gid and branch, none twice */
+    char last[512];      /* the last one */
+};
+
+static int note_line(const hf_branch_line *line, void *data)
+{
+    struct shown *shown = data;
+    char key[512];
+    (void)snprintf(key, sizeof key, "%s %s", line->gid, line->branch);
+    shown->sorted = shown->sorted && strcmp(shown->last, key) < 0;
+    (void)snprintf(shown->last, sizeof shown->last, "%s", key);
+    shown->count += 1;
+    shown->unfinished += line->state != HF_BRANCH_CONFIRMED && line->state != HF_BRANCH_CANCELLED;
+    return 0;
+}
+
+/* More than a page, two branches each, of which one is not finished: each is shown once, in order,
+ * also where a page ends between two of one transaction. */
+static void test_branches_are_listed_page_after_page(void **state)
+{
+    enum { TRANSACTIONS = 151 };
+    (void)state;
+    hf_client *client = open_client(server.port, TTL_MS, TIMEOUT_MS);
+    for (int i = 0; i < TRANSACTIONS; i++) {
+        char gid[32];
+        hf_branch *branch = NULL;
+        (void)snprintf(gid, sizeof gid, "listed/%03d", i);
+        hf_branch_how how = how_of(gid, HF_BRANCH_CANCEL);
+        must(hf_branch_ask(client, &how, &branch, NULL));
+        hf_branch_free(branch);
+        how.branch = "zz";
+        how.op = HF_BRANCH_TRY;
+        must(hf_branch_ask(client, &how, &branch, NULL));
+        hf_branch_free(branch);
+    }
+    struct shown all = {.sorted = 1};
+    struct shown open = {.sorted = 1};
+    struct shown none = {.sorted = 1};
+    must(hf_branch_list(client, "listed/", 0, note_line, &all));
+    assert_int_equal(all.count, 2 * TRANSACTIONS);
+    assert_int_equal(all.unfinished, TRANSACTIONS);
+    assert_true(all.sorted);
+    _Atomic int done = 1;
+    must(hf_branch_list_async(client, "listed/", 1, note_line, &open, note_done, (void *)&done,
+                              NULL));
+    assert_int_equal(wait_for(&done), HF_OK);
+    assert_int_equal(open.count, TRANSACTIONS);
+    assert_int_equal(open.unfinished, TRANSACTIONS);
+    must(hf_branch_list(client, "elsewhere/", 0, note_line, &none));
+    assert_int_equal(none.count, 0);
+    assert_int_equal(hf_branch_list(client, "", 0, NULL, NULL), HF_EINVAL);
+    hf_client_close(client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_a_cancel_makes_the_running_try_stale),
         cmocka_unit_test(test_a_phase_that_is_freed_is_given_back),
         cmocka_unit_test(test_arguments_and_twins_of_branches),
+        cmocka_unit_test(test_branches_are_listed_page_after_page),
     };
     return cmocka_run_group_tests_name("client_tcc", tests, setup, teardown);
 }
