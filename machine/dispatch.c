@@ -1,5 +1,5 @@
-/* The tables themselves. What is not in them is not built: op_check() refuses it at the door, so
- * it never reaches the log. */
+/* The tables themselves. The door refuses what is no op of protocol/ops.h; each that is one must be
+ * here, as an entry that nobody can apply stops every server (a test holds one against the other). */
 #include "machine/dispatch.h"
 
 #include "machine/acts.h"
