@@ -26,7 +26,7 @@ configure_file(cmake/holdfast.pc.in holdfast.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/holdfast.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 # find_package(holdfast): holdfast::holdfast (shared), holdfast::static.
-set(HOLDFAST_STATIC_LIBRARIES ${UV_LIBRARIES} ${MSGPACK_LIBRARIES} crypto pthread)
+set(HOLDFAST_STATIC_LIBRARIES ${UV_LIBRARIES} crypto pthread)
 configure_package_config_file(cmake/holdfastConfig.cmake.in holdfastConfig.cmake
     INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/holdfast
     PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR

@@ -1,5 +1,6 @@
-/* The tables themselves. The door refuses what is no op of protocol/ops.h; each that is one must be
- * here, as an entry that nobody can apply stops every server (a test holds one against the other). */
+/* The tables themselves. The door refuses what is no op of protocol/ops.h; each that is one must
+ * be here, as an entry that nobody can apply stops every server (a test holds one list against the
+ * other). */
 #include "machine/dispatch.h"
 
 #include "machine/acts.h"

@@ -1,21 +1,21 @@
-/* The descriptor-driven encoder and decoder, and the one door to msgpack.
+/* The descriptor-driven encoder and decoder.
  *
- * Encoding goes through msgpack-c's packer, which writes the shortest form of everything, into a
- * bounded buffer. Decoding does not go through msgpack-c's reader: that one builds a tree of
- * objects in an allocated zone, trusts a claimed count with memory before it has seen the items,
- * accepts longer forms (so that equal requests could hash apart), and would have to be walked a
- * second time against the description. Here one pass of a bounded cursor (protocol/scan.h) over
- * the raw bytes checks and fills the struct; nothing is allocated but a list's items, from the
- * caller's arena, after their count was held against the bytes that are left.
+ * msgpack-c would read by building a tree of objects in an allocated zone; it trusts a claimed
+ * count with memory before it has seen the items, accepts longer forms (so that equal requests
+ * could hash apart), and its tree would have to be walked a second time against the description.
+ * Here one pass of a bounded cursor (protocol/scan.h) over the raw bytes checks and fills the
+ * struct; nothing is allocated but a list's items, from the caller's arena, after their count was
+ * held against the bytes that are left. Writing (protocol/pack.h) is on the path of every row that
+ * the machine keeps: msgpack-c's packer calls back for each value, and took three times the
+ * instructions. A test holds what is written against msgpack-c's own.
  *
  * Failure modes: malformed or out of range (HF_EBADREQUEST), too long (HF_ETOOLARGE), a row of
  * another version (HF_EVERSION), the arena or the buffer full. All leave `out` as it was. */
 #include "protocol/codec.h"
 
-#include <msgpack/pack.h>
-
 #include "base/status.h"
 #include "protocol/limits.h"
+#include "protocol/pack.h"
 #include "protocol/scan.h"
 
 enum {
@@ -293,101 +293,74 @@ int codec_check(const struct codec_type *type, const void *in)
 
 /* ------------------------------------------------------------------ encoding */
 
-/* msgpack-c hands back what its writer returned, so our statuses pass through it unchanged. */
-static int write_bytes(void *data, const char *bytes, size_t size)
-{
-    struct buffer *out = data;
-    if (size > out->capacity - out->size) {
-        int rv = buffer_reserve(out, size);
-        if (rv != HF_OK) return rv;
-    }
-    if (size != 0) memcpy(out->data + out->size, bytes, size);
-    out->size += size;
-    return HF_OK;
-}
+static int encode_struct(struct buffer *out, const struct codec_type *type, const void *in);
 
-static int encode_struct(msgpack_packer *pk, const struct codec_type *type, const void *in);
-
-static int encode_text(msgpack_packer *pk, struct slice text)
+static int encode_u64s(struct buffer *out, const struct codec_u64s *u64s)
 {
-    return msgpack_pack_str_with_body(pk, text.data, text.size);
-}
-
-/* Most numbers are small, and such a one is its own byte. */
-static inline int encode_u64(msgpack_packer *pk, uint64_t value)
-{
-    struct buffer *out = pk->data;
-    if (value >= 128 || out->size == out->capacity) return msgpack_pack_uint64(pk, value);
-    out->data[out->size++] = (uint8_t)value;
-    return HF_OK;
-}
-
-static int encode_u64s(msgpack_packer *pk, const struct codec_u64s *u64s)
-{
-    int rv = msgpack_pack_array(pk, u64s->count);
-    for (uint32_t i = 0; rv == HF_OK && i < u64s->count; i++) {
-        rv = msgpack_pack_uint64(pk, u64s->items[i]);
-    }
+    int rv = pack_array(out, u64s->count);
+    for (uint32_t i = 0; rv == HF_OK && i < u64s->count; i++) rv = pack_uint(out, u64s->items[i]);
     return rv;
 }
 
-static int encode_strs(msgpack_packer *pk, const struct codec_strs *strs)
+static int encode_strs(struct buffer *out, const struct codec_strs *strs)
 {
-    int rv = msgpack_pack_array(pk, strs->count);
+    int rv = pack_array(out, strs->count);
     for (uint32_t i = 0; rv == HF_OK && i < strs->count; i++) {
         HF_ASSERT(check_item(strs->items[i]) == HF_OK);
-        rv = encode_text(pk, strs->items[i]);
+        rv = pack_bytes(out, PACK_STR, strs->items[i]);
     }
     return rv;
 }
 
-static int encode_list(msgpack_packer *pk, const struct codec_type *type,
+static int encode_list(struct buffer *out, const struct codec_type *type,
                        const struct codec_list *list)
 {
-    int rv = msgpack_pack_array(pk, list->count);
+    int rv = pack_array(out, list->count);
     const uint8_t *item = list->items;
     for (uint32_t i = 0; rv == HF_OK && i < list->count; i++) {
-        rv = encode_struct(pk, type, item);
+        rv = encode_struct(out, type, item);
         item += type->struct_bytes;
     }
     return rv;
 }
 
 /* The ranges that check_field() looks at, asserted; a list's items are asserted one by one. */
-static int encode_field(msgpack_packer *pk, const struct codec_field *f, const void *in)
+static int encode_field(struct buffer *out, const struct codec_field *f, const void *in)
 {
     const struct slice *bytes = in;
     switch (f->kind) {
     case CODEC_U64:
         HF_ASSERT(check_u64(f, *(const uint64_t *)in) == HF_OK);
-        return encode_u64(pk, *(const uint64_t *)in);
+        return pack_uint(out, *(const uint64_t *)in);
     case CODEC_STATUS:
         HF_ASSERT(check_status(f, *(const int32_t *)in) == HF_OK);
-        return msgpack_pack_int32(pk, *(const int32_t *)in);
-    case CODEC_STR: HF_ASSERT(check_text(f, *bytes) == HF_OK); return encode_text(pk, *bytes);
+        return pack_status(out, *(const int32_t *)in);
+    case CODEC_STR:
+        HF_ASSERT(check_text(f, *bytes) == HF_OK);
+        return pack_bytes(out, PACK_STR, *bytes);
     case CODEC_BIN:
         HF_ASSERT(check_size(f, bytes->size) == HF_OK);
-        return msgpack_pack_bin_with_body(pk, bytes->data, bytes->size);
+        return pack_bytes(out, PACK_BIN, *bytes);
     case CODEC_U64S:
         HF_ASSERT(check_size(f, ((const struct codec_u64s *)in)->count) == HF_OK);
-        return encode_u64s(pk, in);
+        return encode_u64s(out, in);
     case CODEC_STRS:
         HF_ASSERT(check_size(f, ((const struct codec_strs *)in)->count) == HF_OK);
-        return encode_strs(pk, in);
+        return encode_strs(out, in);
     case CODEC_LIST:
         HF_ASSERT(check_size(f, ((const struct codec_list *)in)->count) == HF_OK);
-        return encode_list(pk, f->type, in);
+        return encode_list(out, f->type, in);
     }
     HF_UNREACHABLE();
 }
 
-static int encode_struct(msgpack_packer *pk, const struct codec_type *type, const void *in)
+static int encode_struct(struct buffer *out, const struct codec_type *type, const void *in)
 {
-    int rv = msgpack_pack_array(pk, type->field_count + (type->version != 0));
-    if (rv == HF_OK && type->version != 0) rv = msgpack_pack_uint32(pk, type->version);
+    int rv = pack_array(out, type->field_count + (type->version != 0));
+    if (rv == HF_OK && type->version != 0) rv = pack_uint(out, type->version);
     for (uint32_t i = 0; rv == HF_OK && i < type->field_count; i++) {
         const struct codec_field *f = &type->fields[i];
-        rv = encode_field(pk, f, (const uint8_t *)in + f->offset);
+        rv = encode_field(out, f, (const uint8_t *)in + f->offset);
     }
     return rv;
 }
@@ -396,9 +369,7 @@ int codec_encode(const struct codec_type *type, const void *in, struct buffer *o
 {
     HF_ASSERT(in != NULL);
     size_t size_before = out->size;
-    msgpack_packer pk;
-    msgpack_packer_init(&pk, out, write_bytes);
-    int rv = encode_struct(&pk, type, in);
+    int rv = encode_struct(out, type, in);
     if (rv != HF_OK) out->size = size_before;
     return rv;
 }

@@ -11,7 +11,7 @@
  * bytes before anything is allocated (five hostile bytes make msgpack-c's reader reserve
  * gigabytes), each value must stand in its shortest form, and all bytes must be used: equal
  * structs have equal bytes, and what decodes encodes back to the very same bytes.
- * This is the one door to msgpack. */
+ * Encoding writes the same forms (protocol/pack.h, protocol/scan.h). */
 #ifndef PROTOCOL_CODEC_H
 #define PROTOCOL_CODEC_H
 

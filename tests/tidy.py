@@ -37,7 +37,6 @@ ARROWS = {
 # One door a dependency: header, what may include it, how many files of a room at most (0 = any).
 DOORS = [
     (r'lmdb\.h', ('storage/',), 0),
-    (r'msgpack(\.h|/.*)', ('protocol/',), 0),
     (r'raft(\.h|/.*)', ('raft/',), 0),
     (r'uv(\.h|/.*)', ('server/', 'client/', 'raft/'), 0),
     (r'openssl/.*', ('base/hash.c',), 0),

@@ -104,7 +104,6 @@ PLANTED = [
     ('examples/a.c', HEAD + '#include "base/slice.h"\n', 'examples/ may include client/include'),
     ('base/a.c', HEAD + '#include "base/../slice.h"\n', 'from the root'),
     ('machine/a.c', HEAD + '#include <lmdb.h>\n', 'one door, storage/'),
-    ('server/a.c', HEAD + '#include <msgpack/unpack.h>\n', 'one door, protocol/'),
     ('server/a.c', HEAD + '#include <raft.h>\n', 'one door, raft/'),
     ('base/a.c', HEAD + '#include <xxhash.h>\n', 'one door, base/hash.c'),
     ('server/a.c', HEAD + '#include <openssl/evp.h>\n', 'one door, base/hash.c'),
