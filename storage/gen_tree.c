@@ -3,7 +3,8 @@
  * to climb; a split at the far right leaves the left node full, since keys that only grow (tickets,
  * deadlines, event numbers) come there. A node is given back when it is empty, and not merged with
  * its neighbour before: a generation lives for a second. A lower bound in a branch points at the
- * row that was the first of its child at the split, even after that row has left. */
+ * row that was the first of its child at the split, even after that row has left: such a row is
+ * marked, and its memory stays. */
 #include "storage/gen_tree.h"
 
 #include "base/assert.h"
@@ -108,6 +109,7 @@ static int split_child(struct generation *g, struct gen_branch *parent, uint32_t
     memmove(parent->first + at + 2, parent->first + at + 1, behind * sizeof parent->first[0]);
     memmove(parent->children + at + 2, parent->children + at + 1,
             behind * sizeof parent->children[0]);
+    first->is_bound = true;
     parent->first[at + 1] = first;
     parent->children[at + 1] = right;
     parent->count += 1;

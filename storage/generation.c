@@ -23,6 +23,7 @@ void generation_reset(struct generation *g)
     }
     if (g->slot_count > 0) memset(g->slots, 0, g->slot_count * sizeof *g->slots);
     g->row_count = 0;
+    g->ghost_count = 0;
     g->root = NULL;
     g->height = 0;
     g->epoch = 0;
@@ -105,6 +106,51 @@ static int link_row(struct generation *g, struct gen_row *row)
     int rv = gen_tree_insert(g, row);
     if (rv == HF_OK) row->in_order = true;
     return rv;
+}
+
+/* Take a row out of the index; those behind it that it had pushed on move up (Knuth, "The Art of
+ * Computer Programming", volume 3, algorithm 6.4R). */
+static void slot_remove(struct generation *g, uint64_t hash, const struct gen_row *row)
+{
+    size_t mask = g->slot_count - 1;
+    size_t hole = hash & mask;
+    while (g->slots[hole].row != row) {
+        HF_ASSERT(g->slots[hole].row != NULL);
+        hole = (hole + 1) & mask;
+    }
+    for (size_t i = (hole + 1) & mask; g->slots[i].row != NULL; i = (i + 1) & mask) {
+        size_t from_home = (i - g->slots[i].hash) & mask;
+        if (from_home < ((i - hole) & mask)) continue; /* its home is behind the hole */
+        g->slots[hole] = g->slots[i];
+        hole = i;
+    }
+    g->slots[hole] = (struct gen_slot){0};
+    g->row_count -= 1;
+}
+
+/* Forget the oldest of the recent ghosts, if nobody has used it again. */
+static void forget_ghost(struct generation *g)
+{
+    HF_ASSERT(g->ghost_count > 0);
+    struct gen_ghost ghost = g->ghosts[g->ghost_first];
+    g->ghost_first = (g->ghost_first + 1) & (GEN_GHOSTS_MAX - 1);
+    g->ghost_count -= 1;
+    ghost.row->in_wake = false;
+    if (ghost.row->state != GEN_GHOST || ghost.row->in_order || ghost.row->is_bound) return;
+    slot_remove(g, ghost.hash, ghost.row);
+    pool_give(&g->pool, ghost.row, sizeof(struct gen_row) + ghost.row->key_bytes);
+}
+
+/* A row has become a ghost: it may be forgotten when it is the oldest of them. Those of a savepoint
+ * are not noted: they stay until the reset. */
+static void note_ghost(struct generation *g, uint64_t hash, struct gen_row *row)
+{
+    if (row->in_wake || g->in_savepoint) return;
+    if (g->ghost_count == GEN_GHOSTS_MAX) forget_ghost(g);
+    uint32_t place = (g->ghost_first + g->ghost_count) & (GEN_GHOSTS_MAX - 1);
+    g->ghosts[place] = (struct gen_ghost){.hash = hash, .row = row};
+    g->ghost_count += 1;
+    row->in_wake = true;
 }
 
 /* A row that may have become a ghost leaves the order, unless a rollback could revive it. */
@@ -229,6 +275,7 @@ int generation_del(struct generation *g, struct gen_row *row, uint8_t table, str
     row->value_bytes = 0;
     row->state = row->covers ? GEN_TOMBSTONE : GEN_GHOST;
     unlink_ghost(g, row);
+    if (row->state == GEN_GHOST) note_ghost(g, hash, row);
     return HF_OK;
 }
 

@@ -1,9 +1,11 @@
 /* A generation: the changes between two checkpoints, in memory, in key order. A hash index answers
  * point lookups in one probe; a B+tree keeps the order for cursors and for the flush; rows and
- * values live in a pool. A row's memory stays until the reset: a deletion is a tombstone, and a row
- * whose insertion was undone or deleted again is a ghost, through which the layers below shine.
- * A ghost stays in the index, to be used again, but leaves the order: whoever looks for the first
- * waiter of a busy queue must not wade through those that were served.
+ * values live in a pool. A deletion is a tombstone; a row whose insertion was undone or deleted
+ * again is a ghost, through which the layers below shine. A ghost leaves the order: whoever looks
+ * for the first waiter of a busy queue must not wade through those that were served. It stays in
+ * the index, to be used again (a lock that is taken and let go over and over), until GEN_GHOSTS_MAX
+ * others have died after it: most rows of a busy server live for milliseconds, and an index that
+ * holds them all for a second is too large for the processor's caches.
  * The loop's thread changes it; once it is flushing nobody does, and two threads may read it.
  * Failure modes: memory alone (HF_ENOMEM, nothing changed). */
 #ifndef STORAGE_GENERATION_H
@@ -26,6 +28,8 @@ enum gen_state {
 /* A leaf fills a block of 512 bytes, a branch one of 1,024 but for 40. */
 enum { GEN_FANOUT = 61 };
 
+enum { GEN_GHOSTS_MAX = 1024 }; /* a power of two */
+
 struct gen_row {
     struct hash128 hash;     /**< row_hash(), while state is GEN_VALUE */
     uint8_t *value;          /**< a pool block; NULL if it never had bytes */
@@ -36,6 +40,8 @@ struct gen_row {
     uint8_t state;           /**< enum gen_state */
     bool covers;             /**< the layers below hold a row under this key */
     bool in_order;           /**< in the B+tree: always but for ghosts outside a savepoint */
+    bool in_wake;            /**< among the generation's recent ghosts, though it may live again */
+    bool is_bound;           /**< a branch of the B+tree borrows it, or did */
     uint8_t key[];           /**< table, then key: what LMDB gets, too */
 };
 
@@ -67,6 +73,12 @@ struct gen_undo {
     uint8_t state;           /**< enum gen_state */
 };
 
+/* A row that became a ghost. */
+struct gen_ghost {
+    uint64_t hash;       /**< of table and key */
+    struct gen_row *row; /**< may have been used again since */
+};
+
 struct generation {
     struct pool pool;       /**< rows, values and tree nodes */
     struct gen_slot *slots; /**< owned; open addressing */
@@ -80,6 +92,9 @@ struct generation {
     size_t undo_capacity;   /**< allocated */
     uint32_t epoch;         /**< current savepoint's number; 0 = none was ever made */
     bool in_savepoint;      /**< remember the old state of what changes */
+    struct gen_ghost ghosts[GEN_GHOSTS_MAX]; /**< a ring, the oldest at ghost_first */
+    uint32_t ghost_first;                    /**< place in the ring */
+    uint32_t ghost_count;                    /**< in use */
 };
 
 /** A place in the order, borrowed; valid while the generation's version stays the same. */
@@ -94,7 +109,7 @@ void generation_reset(struct generation *g);
 /** Free everything; a zeroed one is accepted. */
 void generation_close(struct generation *g);
 
-/** The row of (table, key) in whatever state, borrowed until the reset; NULL: none.
+/** The row of (table, key) in whatever state, borrowed until the next change; NULL: none.
  * \param hash  of table and key, the caller's choice, the same for all calls */
 struct gen_row *generation_find(const struct generation *g, uint8_t table, struct slice key,
                                 uint64_t hash);
