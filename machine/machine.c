@@ -1,9 +1,10 @@
 /* Entries in, rows and replies out; reads.
  *
  * Happy path of an entry: time moves, the sweep looks at the first deadline, each op is decoded
- * with the door's own decoder and checks, its session's row is read, renewed and acknowledged,
+ * with the door's own decoder and checks, its session is held, renewed and acknowledged,
  * its handler runs, queues that it freed are served, the reply is stored and handed to the sink;
- * at the end the rows that are held for the whole entry are written: meta, a principal's.
+ * at the end the rows that are held for the whole entry are written: sessions', meta, a
+ * principal's.
  *
  * Failure modes: an op that does not decode or breaks op_check() was never accepted at a door:
  * HF_ECORRUPT, like a row that does not read back. The process must end; the machine is then in
@@ -217,8 +218,7 @@ static int apply_to_session(struct machine *m, const struct decoded *d)
     if (rv != HF_OK) return rv;
     if (m->session.ended != 0) {
         rv = apply_to_tombstone(m, d);
-        m->session_id = 0; /* nothing changed */
-        return rv;
+        return rv == HF_OK ? session_flush(m) : rv; /* it may have ended in this very entry */
     }
     rv = replies_acknowledge(m, d->envelope.session, &m->session, &d->envelope);
     if (rv != HF_OK) return rv;
@@ -318,6 +318,7 @@ int machine_apply(struct machine *m, struct slice entry, const struct machine_si
     HF_ASSERT(m->sink == NULL); /* a sink's callback may not come back in here */
     m->sink = sink != NULL ? sink : &nobody;
     int rv = apply_entry(m, entry);
+    if (rv == HF_OK) rv = session_settle_all(m);
     if (rv == HF_OK) rv = principal_flush(m);
     if (rv == HF_OK && m->meta_changed) {
         rv = state_put(m, TABLE_META, slice_of(META_KEY), &row_meta_type, &m->meta);

@@ -1,7 +1,8 @@
-/* Sessions: their rows and their end. The requests of a session are in machine/session_ops.c.
+/* Sessions and their end. Their rows are read and written in machine/session_rows.c, their requests
+ * are in machine/session_ops.c.
  *
- * Happy path: a session's row is read once per op and written once; its deadline row stays where
- * it is until a sweep finds it due and moves it to where the renewals have brought the deadline.
+ * Happy path: a session's deadline row stays where it is until a sweep finds it due and moves it to
+ * where the renewals have brought the deadline.
  * Failure modes: none but faults. A session that ended stays as a tombstone for 10 minutes, so
  * that late calls are told why and when, and retries get the replies they were given. */
 #include "machine/sessions.h"
@@ -12,70 +13,6 @@
 #include "machine/parked.h"
 #include "machine/principals.h"
 #include "machine/replies.h"
-
-int session_get(struct machine *m, uint64_t session, struct row_session *draft,
-                struct row_session **out)
-{
-    HF_ASSERT(session != 0);
-    if (session == m->session_id) {
-        *out = &m->session;
-        return HF_OK;
-    }
-    if (session == m->guest_id) {
-        *out = &m->guest;
-        return HF_OK;
-    }
-    struct row_key key = row_key_u64(session);
-    int rv = state_get(m, TABLE_SESSIONS, row_key_slice(&key), &row_session_type, draft);
-    if (rv == HF_OK) *out = draft;
-    return rv;
-}
-
-int session_put(struct machine *m, uint64_t session, const struct row_session *row)
-{
-    HF_ASSERT((row == &m->session) == (session == m->session_id));
-    HF_ASSERT((row == &m->guest) == (session == m->guest_id));
-    HF_ASSERT(row->ended != 0 || row->deadline_ms <= row->expires_ms);
-    if (row == &m->session || row == &m->guest) return HF_OK;
-    struct row_key key = row_key_u64(session);
-    return state_put(m, TABLE_SESSIONS, row_key_slice(&key), &row_session_type, row);
-}
-
-int session_hold(struct machine *m, uint64_t session)
-{
-    HF_ASSERT(m->session_id == 0);
-    struct row_key key = row_key_u64(session);
-    int rv = state_get(m, TABLE_SESSIONS, row_key_slice(&key), &row_session_type, &m->session);
-    if (rv == HF_OK) m->session_id = session;
-    return rv;
-}
-
-int session_flush(struct machine *m)
-{
-    HF_ASSERT(m->session_id != 0);
-    struct row_key key = row_key_u64(m->session_id);
-    m->session_id = 0;
-    return state_put(m, TABLE_SESSIONS, row_key_slice(&key), &row_session_type, &m->session);
-}
-
-int session_visit(struct machine *m, uint64_t session)
-{
-    HF_ASSERT(m->guest_id == 0);
-    if (session == m->session_id) return HF_OK;
-    struct row_key key = row_key_u64(session);
-    int rv = state_get(m, TABLE_SESSIONS, row_key_slice(&key), &row_session_type, &m->guest);
-    if (rv == HF_OK) m->guest_id = session;
-    return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
-}
-
-int session_leave(struct machine *m)
-{
-    if (m->guest_id == 0) return HF_OK;
-    HF_ASSERT(m->guest_id != m->session_id);
-    struct row_key key = row_key_u64(m->guest_id);
-    m->guest_id = 0;
-    return state_put(m, TABLE_SESSIONS, row_key_slice(&key), &row_session_type, &m->guest);
-}
 
 int session_info_get(struct machine *m, uint64_t session, struct row_session_info *info)
 {
@@ -214,7 +151,8 @@ int session_forget_due(struct machine *m, struct slice id)
     uint64_t session = row_key_last(id);
     struct row_session s;
     struct row_session_info info;
-    int rv = state_get(m, TABLE_SESSIONS, id, &row_session_type, &s);
+    int rv = session_settle(m, session);
+    if (rv == HF_OK) rv = state_get(m, TABLE_SESSIONS, id, &row_session_type, &s);
     if (rv == HF_OK) rv = session_info_get(m, session, &info);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
     HF_ASSERT(s.ended != 0);

@@ -1,7 +1,8 @@
 /* Sessions: their rows, their life and their end (docs/contract.md, section 3). The hot row,
  * row_session, is what every op of the session changes; row_session_info is what only OPEN and
- * RESUME do. While an op is applied its session's row is held decoded in struct machine, so all
- * reading and writing of row_session goes through session_get() and session_put(). */
+ * RESUME do. While an op is applied its session's row is held decoded in struct machine, and
+ * between the ops of an entry it is put aside there: so all reading and writing of row_session goes
+ * through session_get() and session_put(). */
 #ifndef MACHINE_SESSIONS_H
 #define MACHINE_SESSIONS_H
 
@@ -35,9 +36,16 @@ static inline uint64_t session_load(const struct row_session *s)
 HF_MUST_USE
 int session_hold(struct machine *m, uint64_t session);
 
-/** Write the held session and let it go. */
+/** Let the held session go: it is put aside, and written when the entry ends, or sooner. */
 HF_MUST_USE
 int session_flush(struct machine *m);
+
+/** Write what is put aside of one session, or of all: whoever reads rows without session_get(), or
+ * makes a savepoint, needs that first. */
+HF_MUST_USE
+int session_settle(struct machine *m, uint64_t session);
+HF_MUST_USE
+int session_settle_all(struct machine *m);
 
 /** Hold another session for a turn in which several things happen to it; nothing to do if it is the
  * held one. No guest may be held. What it borrows is in scratch. \retval HF_ECORRUPT there is none.

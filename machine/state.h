@@ -4,11 +4,11 @@
  * give it back per turn (state_mark, state_reset). `keep` holds what must live to the end of an op
  * or a sweep: names of queues to serve, deadline rows being swept. Both are emptied before each op.
  *
- * The session of the op that is being applied is decoded once, kept in `session` and written when
- * the op ends; one that is served or timed out is held likewise as the `guest`; everybody reaches
- * sessions through machine/sessions.h, which knows that. The meta row is kept decoded and is
- * written when the entry ends; so is one principal's (machine/principals.h). All else is written
- * through at once. */
+ * The session of the op that is being applied is kept decoded in `session`, and put `aside` when
+ * the op ends, for the next one of the same session; one that is served or timed out is held as the
+ * `guest`; everybody reaches sessions through machine/sessions.h, which knows that. The meta row is
+ * kept decoded and is written when the entry ends, and so are sessions put aside and one principal
+ * (machine/principals.h). All else is written through at once. */
 #ifndef MACHINE_STATE_H
 #define MACHINE_STATE_H
 
@@ -27,6 +27,7 @@ enum {
     GRANTS_A_SERVING_MAX = 1024,      /* the rest by a deadline row that is due at once */
     DELIVERIES_AN_ENTRY_MAX = 1024,   /* of timers, all POLLs of an entry together */
     SWEEP_ROWS_MIN = 1000,            /* rows that a sweep may touch, or twice the entry's ops */
+    SESSIONS_ASIDE = 16, /* between the ops of an entry; a leader has few clients busy */
 };
 
 /** A queue that may have become servable: a lock's or a record's. */
@@ -42,22 +43,31 @@ struct u64_list {
     size_t capacity; /**< allocated */
 };
 
+/** A session's row between two ops of an entry, not written yet. */
+struct session_aside {
+    uint64_t session;                             /**< whose; 0 = this place is free */
+    struct row_session row;                       /**< its list is `ranges` */
+    struct ack_range ranges[ACK_RANGES_KEPT_MAX]; /**< in use: row.ack_ranges.count */
+};
+
 struct machine {
     struct store *store;             /**< borrowed */
     const struct machine_sink *sink; /**< borrowed, for the length of an entry; never NULL then */
     struct row_meta meta;            /**< as it is now; written at the entry's end if it changed */
     bool meta_changed;               /**< since it was written */
     struct row_setting settings[SETTING_COUNT]; /**< as their rows are */
-    uint64_t next_deadline_ms;      /**< at or before the first row of TABLE_DEADLINES */
-    struct arena scratch;           /**< see above */
-    struct arena keep;              /**< see above */
-    struct buffer row;              /**< a row being encoded */
-    struct buffer body;             /**< the op's answer */
-    struct buffer stored;           /**< what is kept of it for a retry, if it is not the same */
-    struct buffer woken;            /**< the answer of a parked request; body may be in use */
-    struct buffer woken_stored;     /**< as stored, for it */
-    uint64_t session_id;            /**< of the op being applied; 0 = none is held here */
-    struct row_session session;     /**< its row; its list is in `scratch` */
+    uint64_t next_deadline_ms;  /**< at or before the first row of TABLE_DEADLINES */
+    struct arena scratch;       /**< see above */
+    struct arena keep;          /**< see above */
+    struct buffer row;          /**< a row being encoded */
+    struct buffer body;         /**< the op's answer */
+    struct buffer stored;       /**< what is kept of it for a retry, if it is not the same */
+    struct buffer woken;        /**< the answer of a parked request; body may be in use */
+    struct buffer woken_stored; /**< as stored, for it */
+    uint64_t session_id;        /**< of the op being applied; 0 = none is held here */
+    struct row_session session; /**< its row; its list is in `scratch` */
+    struct session_aside aside[SESSIONS_ASIDE]; /**< in no order; empty between entries */
+    unsigned aside_next;                        /**< whose place is taken next */
     uint64_t guest_id;              /**< another session that is held for a turn; 0 = none */
     struct row_session guest;       /**< its row */
     uint64_t principal_id;          /**< whose row is held; 0 = nobody's */
