@@ -4,7 +4,8 @@
 
 #include "storage/generation.h"
 
-/** Insert a row whose key the tree lacks. \retval HF_ENOMEM the order is as it was. */
+/** Insert a row, in any state, whose key the tree lacks. \retval HF_ENOMEM the order is as it was.
+ */
 HF_MUST_USE
 int gen_tree_insert(struct generation *g, struct gen_row *row);
 

@@ -24,6 +24,7 @@ void generation_reset(struct generation *g)
     if (g->slot_count > 0) memset(g->slots, 0, g->slot_count * sizeof *g->slots);
     g->row_count = 0;
     g->ghost_count = 0;
+    memset(g->young, 0, sizeof g->young);
     g->root = NULL;
     g->height = 0;
     g->epoch = 0;
@@ -97,15 +98,61 @@ static int reserve_undo(struct generation *g)
     return HF_OK;
 }
 
-/* Put a row into the order, where it is a ghost still. */
-static int link_row(struct generation *g, struct gen_row *row)
+static void leave_young(struct generation *g, struct gen_row *row)
 {
-    HF_ASSERT(row->state == GEN_GHOST);
-    HF_ASSERT(!row->in_order);
+    HF_ASSERT(row->is_young && !row->in_order);
+    struct gen_young *young = &g->young[row->key[0]];
+    *(row->older != NULL ? &row->older->younger : &young->oldest) = row->younger;
+    *(row->younger != NULL ? &row->younger->older : &young->youngest) = row->older;
+    young->count -= 1;
+    row->is_young = false;
+}
+
+/* Its table's oldest young row comes into the order. */
+static int order_oldest(struct generation *g, struct gen_young *young)
+{
+    struct gen_row *row = young->oldest;
     g->version += 1; /* even a failed insertion may split nodes */
     int rv = gen_tree_insert(g, row);
-    if (rv == HF_OK) row->in_order = true;
+    if (rv != HF_OK) return rv;
+    leave_young(g, row);
+    row->in_order = true;
+    return HF_OK;
+}
+
+int generation_order(struct generation *g, uint8_t table)
+{
+    struct gen_young *young = &g->young[table];
+    int rv = HF_OK;
+    while (rv == HF_OK && young->count > 0) rv = order_oldest(g, young);
     return rv;
+}
+
+int generation_order_all(struct generation *g)
+{
+    int rv = HF_OK;
+    for (uint8_t table = 0; rv == HF_OK && table < STORE_TABLE_COUNT_MAX; table++) {
+        rv = generation_order(g, table);
+    }
+    return rv;
+}
+
+/* A ghost is about to be used: it becomes its table's youngest. */
+static int become_young(struct generation *g, struct gen_row *row)
+{
+    HF_ASSERT(row->state == GEN_GHOST);
+    struct gen_young *young = &g->young[row->key[0]];
+    if (young->count == GEN_YOUNG_MAX) {
+        int rv = order_oldest(g, young);
+        if (rv != HF_OK) return rv;
+    }
+    row->older = young->youngest;
+    row->younger = NULL;
+    *(young->youngest != NULL ? &young->youngest->younger : &young->oldest) = row;
+    young->youngest = row;
+    young->count += 1;
+    row->is_young = true;
+    return HF_OK;
 }
 
 /* Take a row out of the index; those behind it that it had pushed on move up (Knuth, "The Art of
@@ -136,7 +183,8 @@ static void forget_ghost(struct generation *g)
     g->ghost_first = (g->ghost_first + 1) & (GEN_GHOSTS_MAX - 1);
     g->ghost_count -= 1;
     ghost.row->in_wake = false;
-    if (ghost.row->state != GEN_GHOST || ghost.row->in_order || ghost.row->is_bound) return;
+    if (ghost.row->state != GEN_GHOST || ghost.row->is_bound) return;
+    HF_ASSERT(!ghost.row->in_order && !ghost.row->is_young);
     slot_remove(g, ghost.hash, ghost.row);
     pool_give(&g->pool, ghost.row, sizeof(struct gen_row) + ghost.row->key_bytes);
 }
@@ -156,8 +204,10 @@ static void note_ghost(struct generation *g, uint64_t hash, struct gen_row *row)
 /* A row that may have become a ghost leaves the order, unless a rollback could revive it. */
 static void unlink_ghost(struct generation *g, struct gen_row *row)
 {
-    if (row->state != GEN_GHOST || !row->in_order || g->in_savepoint) return;
+    if (row->state != GEN_GHOST || g->in_savepoint) return;
     HF_ASSERT(row->value == NULL);
+    if (row->is_young) leave_young(g, row);
+    if (!row->in_order) return;
     gen_tree_remove(g, row);
     g->version += 1;
     row->in_order = false;
@@ -221,8 +271,8 @@ int generation_put(struct generation *g, struct gen_row *row, uint8_t table, str
         rv = insert(g, table, key, hash, covers, &row);
         if (rv != HF_OK) return rv;
     }
-    if (!row->in_order) {
-        rv = link_row(g, row);
+    if (!row->in_order && !row->is_young) {
+        rv = become_young(g, row);
         if (rv != HF_OK) return rv;
     }
     bool remembering = must_remember(g, row);
@@ -261,8 +311,8 @@ int generation_del(struct generation *g, struct gen_row *row, uint8_t table, str
         rv = insert(g, table, key, hash, covers, &row);
         if (rv != HF_OK) return rv;
     }
-    if (!row->in_order) {
-        rv = link_row(g, row);
+    if (!row->in_order && !row->is_young) {
+        rv = become_young(g, row);
         if (rv != HF_OK) return rv;
     }
     if (must_remember(g, row)) {

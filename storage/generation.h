@@ -1,11 +1,13 @@
 /* A generation: the changes between two checkpoints, in memory, in key order. A hash index answers
  * point lookups in one probe; a B+tree keeps the order for cursors and for the flush; rows and
  * values live in a pool. A deletion is a tombstone; a row whose insertion was undone or deleted
- * again is a ghost, through which the layers below shine. A ghost leaves the order: whoever looks
- * for the first waiter of a busy queue must not wade through those that were served. It stays in
- * the index, to be used again (a lock that is taken and let go over and over), until GEN_GHOSTS_MAX
- * others have died after it: most rows of a busy server live for milliseconds, and an index that
- * holds them all for a second is too large for the processor's caches.
+ * again is a ghost, through which the layers below shine.
+ * Most rows of a busy server live for milliseconds. So a new one is young at first, outside the
+ * order: it comes into it when somebody walks its table (generation_order()), or when GEN_YOUNG_MAX
+ * younger ones stand behind it. A ghost leaves the order: whoever looks for the first waiter of a
+ * busy queue must not wade through those that were served. It stays in the index, to be used again
+ * (a lock that is taken and let go over and over), until GEN_GHOSTS_MAX others have died after it:
+ * an index of all that lived in a second is too large for the processor's caches.
  * The loop's thread changes it; once it is flushing nobody does, and two threads may read it.
  * Failure modes: memory alone (HF_ENOMEM, nothing changed). */
 #ifndef STORAGE_GENERATION_H
@@ -28,7 +30,10 @@ enum gen_state {
 /* A leaf fills a block of 512 bytes, a branch one of 1,024 but for 40. */
 enum { GEN_FANOUT = 61 };
 
-enum { GEN_GHOSTS_MAX = 1024 }; /* a power of two */
+enum {
+    GEN_GHOSTS_MAX = 1024, /* a power of two */
+    GEN_YOUNG_MAX = 1024,  /* of a table: what a checkpoint may have to put in order at once */
+};
 
 struct gen_row {
     struct hash128 hash;     /**< row_hash(), while state is GEN_VALUE */
@@ -39,10 +44,20 @@ struct gen_row {
     uint16_t key_bytes;      /**< bytes of `key`, the table's byte included */
     uint8_t state;           /**< enum gen_state */
     bool covers;             /**< the layers below hold a row under this key */
-    bool in_order;           /**< in the B+tree: always but for ghosts outside a savepoint */
+    bool in_order;           /**< in the B+tree */
+    bool is_young;           /**< in its table's list instead; neither: a ghost in no savepoint */
     bool in_wake;            /**< among the generation's recent ghosts, though it may live again */
     bool is_bound;           /**< a branch of the B+tree borrows it, or did */
+    struct gen_row *older;   /**< while it is young */
+    struct gen_row *younger; /**< likewise */
     uint8_t key[];           /**< table, then key: what LMDB gets, too */
+};
+
+/* The young rows of a table. */
+struct gen_young {
+    struct gen_row *oldest;   /**< NULL = none */
+    struct gen_row *youngest; /**< NULL = none */
+    uint32_t count;           /**< of them */
 };
 
 struct gen_slot {
@@ -87,11 +102,12 @@ struct generation {
     void *root;             /**< a branch, or a leaf at height 0; NULL = empty */
     unsigned height;        /**< branches above a leaf */
     uint64_t version;       /**< moves when positions become invalid; never repeats */
-    struct gen_undo *undo;  /**< owned; changes since the savepoint, oldest first */
-    size_t undo_count;      /**< in use */
-    size_t undo_capacity;   /**< allocated */
-    uint32_t epoch;         /**< current savepoint's number; 0 = none was ever made */
-    bool in_savepoint;      /**< remember the old state of what changes */
+    struct gen_young young[STORE_TABLE_COUNT_MAX]; /**< by table */
+    struct gen_undo *undo; /**< owned; changes since the savepoint, oldest first */
+    size_t undo_count;     /**< in use */
+    size_t undo_capacity;  /**< allocated */
+    uint32_t epoch;        /**< current savepoint's number; 0 = none was ever made */
+    bool in_savepoint;     /**< remember the old state of what changes */
     struct gen_ghost ghosts[GEN_GHOSTS_MAX]; /**< a ring, the oldest at ghost_first */
     uint32_t ghost_first;                    /**< place in the ring */
     uint32_t ghost_count;                    /**< in use */
@@ -139,7 +155,14 @@ void generation_release(struct generation *g);
 /** Bytes held: rows, values, tree nodes and index. */
 uint64_t generation_bytes(const struct generation *g);
 
-/** The first row at (table, key), or only behind it, in any table and state. */
+/** Bring a table's young rows into the order; all tables' before a flush. Costs nothing where there
+ * are none. \retval HF_ENOMEM some stay young. */
+HF_MUST_USE
+int generation_order(struct generation *g, uint8_t table);
+HF_MUST_USE
+int generation_order_all(struct generation *g);
+
+/** The first row in the order at (table, key), or only behind it, in any table and state. */
 struct gen_position generation_seek(const struct generation *g, uint8_t table, struct slice key,
                                     bool behind);
 

@@ -100,6 +100,7 @@ static const struct gen_row *row_of(const struct merge *m, const struct head *h)
     return row != NULL && row->key[0] == m->table ? row : NULL;
 }
 
+/* \param g its order holds all rows of our table. */
 static void find_head(const struct merge *m, struct head *h, const struct generation *g)
 {
     h->generation = g;
@@ -131,10 +132,12 @@ static int find_heads(struct merge *m)
 {
     struct layers *l = m->layers;
     HF_ASSERT(l->active != NULL);
+    int rv = generation_order(l->active, m->table);
+    if (rv != HF_OK) return rv;
     if (m->version != l->version) {
         find_head(m, &m->heads[LAYER_ACTIVE], l->active);
         find_head(m, &m->heads[LAYER_FLUSHING], l->flushing);
-        int rv = find_row(m);
+        rv = find_row(m);
         if (rv != HF_OK) return rv;
         m->version = l->version;
         return HF_OK;

@@ -291,7 +291,8 @@ static int checkpoint(struct store *s, const struct store_mark *mark)
     HF_ASSERT(l->layers.flushing == NULL);
     HF_ASSERT(l->pending == NULL);
     if (l->fault != HF_OK) return l->fault;
-    int rv = copy_bytes(mark->configuration, &l->pending);
+    int rv = generation_order_all(l->layers.active);
+    if (rv == HF_OK) rv = copy_bytes(mark->configuration, &l->pending);
     if (rv != HF_OK) return note(l, rv);
     l->frozen = (struct mark_row){.mark = *mark, .digest = l->totals.digest};
     l->frozen.mark.configuration.data = l->pending;

@@ -47,7 +47,8 @@ static int making_start(struct making *m, const char *path, uint64_t map_bytes)
 
 static int making_write(struct making *m)
 {
-    int rv = lmdb_rows_write(&m->rows, &m->batch, &m->mark);
+    int rv = generation_order_all(&m->batch);
+    if (rv == HF_OK) rv = lmdb_rows_write(&m->rows, &m->batch, &m->mark);
     generation_reset(&m->batch);
     return rv;
 }

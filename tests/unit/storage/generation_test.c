@@ -7,14 +7,16 @@
 #include "base/status.h"
 #include "tests/unit/cmocka_all.h"
 
-enum { TABLE = 3, KEYS = 6000, ROUNDS = 60, CHANGES_A_ROUND = 1000, LIVE_BYTES_MAX = 256 };
+enum { TABLE = 3, KEYS = 6000, ROUNDS = 120, CHANGES_A_ROUND = 1000, LIVE_BYTES_MAX = 256 };
 
 struct model {
     struct generation g;
-    bool present[KEYS];
-    uint32_t value[KEYS];
-    uint8_t covers[KEYS]; /* the layers below have the key: its deletion is a tombstone */
-    bool deleted[KEYS];   /* and it was deleted */
+    struct expected {
+        bool present[KEYS];
+        uint32_t value[KEYS];
+        bool deleted[KEYS]; /* and the layers below have it */
+    } now;
+    bool covers[KEYS]; /* the layers below have the key: its deletion is a tombstone */
 };
 
 static struct slice key_of(uint8_t *out, uint32_t number)
@@ -38,8 +40,8 @@ static void put(struct model *m, uint32_t number, uint32_t value)
     assert_int_equal(generation_put(&m->g, row, TABLE, key, hash_of(number), m->covers[number],
                                     slice_make(vb, 4), (struct hash128){value, number}),
                      HF_OK);
-    m->present[number] = true;
-    m->value[number] = value;
+    m->now.present[number] = true;
+    m->now.value[number] = value;
 }
 
 static void del(struct model *m, uint32_t number)
@@ -50,8 +52,8 @@ static void del(struct model *m, uint32_t number)
     assert_non_null(row);
     assert_int_equal(generation_del(&m->g, row, TABLE, key, hash_of(number), m->covers[number]),
                      HF_OK);
-    m->present[number] = false;
-    m->deleted[number] = m->covers[number];
+    m->now.present[number] = false;
+    m->now.deleted[number] = m->covers[number];
 }
 
 /* What a lookup finds: a value, a tombstone, or nothing that hides what is below. */
@@ -60,12 +62,12 @@ static void expect_found(const struct model *m)
     for (uint32_t i = 0; i < KEYS; i++) {
         uint8_t kb[4];
         const struct gen_row *row = generation_find(&m->g, TABLE, key_of(kb, i), hash_of(i));
-        if (m->present[i]) {
+        if (m->now.present[i]) {
             assert_non_null(row);
             assert_int_equal(row->state, GEN_VALUE);
-            assert_int_equal(get_u32(row->value), m->value[i]);
-            assert_true(row->hash.high == m->value[i] && row->hash.low == i);
-        } else if (m->deleted[i]) {
+            assert_int_equal(get_u32(row->value), m->now.value[i]);
+            assert_true(row->hash.high == m->now.value[i] && row->hash.low == i);
+        } else if (m->now.deleted[i]) {
             assert_non_null(row);
             assert_int_equal(row->state, GEN_TOMBSTONE);
         } else if (row != NULL) {
@@ -74,40 +76,54 @@ static void expect_found(const struct model *m)
     }
 }
 
-/* Values and tombstones, ascending, and no ghost. */
-static void expect_order(const struct model *m)
+/* Values and tombstones, ascending; ghosts only where a rollback could still revive them. */
+static void expect_order(struct model *m)
 {
+    assert_int_equal(generation_order(&m->g, TABLE), HF_OK);
     struct gen_position p = generation_seek(&m->g, TABLE, slice_make("", 0), false);
     for (uint32_t i = 0; i < KEYS; i++) {
-        if (!m->present[i] && !m->deleted[i]) continue;
+        if (!m->now.present[i] && !m->now.deleted[i]) continue;
         const struct gen_row *row = gen_row_at(p);
+        for (; m->g.in_savepoint && row != NULL && row->state == GEN_GHOST; row = gen_row_at(p)) {
+            p = gen_position_next(p);
+        }
         assert_non_null(row);
         assert_int_equal(get_u32(gen_row_key(row).data), i);
         p = gen_position_next(p);
     }
-    assert_null(gen_row_at(p));
+    const struct gen_row *rest = gen_row_at(p);
+    assert_true(rest == NULL || (m->g.in_savepoint && rest->state == GEN_GHOST));
 }
 
 static void test_random_lives_and_deaths(void **state)
 {
     (void)state;
     static struct model m;
+    static struct expected before;
     struct prng prng;
     prng_seed(&prng, 7);
     for (uint32_t i = 0; i < KEYS; i++) m.covers[i] = prng_below(&prng, 8) == 0;
     for (unsigned round = 0; round < ROUNDS; round++) {
         /* Ever fewer live, then more again. */
         uint64_t puts_of_ten = round % 10 < 5 ? 7 : 2;
+        bool in_savepoint = prng_below(&prng, 2) == 0;
+        bool undone = in_savepoint && prng_below(&prng, 2) == 0;
+        before = m.now;
+        if (in_savepoint) generation_savepoint(&m.g);
         for (unsigned i = 0; i < CHANGES_A_ROUND; i++) {
             uint32_t number = (uint32_t)prng_below(&prng, KEYS);
             if (prng_below(&prng, 10) < puts_of_ten) {
                 put(&m, number, (uint32_t)prng_next(&prng));
-            } else if (m.present[number]) {
+            } else if (m.now.present[number]) {
                 del(&m, number);
             }
         }
+        if (prng_below(&prng, 4) == 0) expect_order(&m);
+        if (undone) generation_rollback(&m.g);
+        if (in_savepoint && !undone) generation_release(&m.g);
+        if (undone) m.now = before;
         expect_found(&m);
-        expect_order(&m);
+        if (prng_below(&prng, 4) == 0) expect_order(&m); /* so rows of any age come into it */
     }
     generation_close(&m.g);
 }
