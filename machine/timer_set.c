@@ -21,13 +21,21 @@ static int tell_set(const struct machine *m, const struct row_timer *row,
     return reply_set(out, OP_CODE_TIMER_SET, HF_OK, &reply);
 }
 
+/* Cluster time is 0 for as long as a new cluster's first leader waits, and as `fired_ms` 0 means
+ * that it has not: so none fires before 1. */
+static uint64_t due_after(const struct machine *m, uint64_t delay_ms)
+{
+    uint64_t due_ms = state_later(m, delay_ms);
+    return due_ms > 0 ? due_ms : 1;
+}
+
 /* The row is absent (all zero), pending, or a tombstone, of a lower version. */
 static int schedule(struct machine *m, const struct msg_timer_set *set, struct row_timer *row,
                     struct reply_out *out)
 {
     bool replaces = row->state == TIMER_PENDING;
     HF_ASSERT(row->state == TIMER_ABSENT || replaces || timer_is_tombstone(row));
-    uint64_t due_ms = state_later(m, set->delay_ms);
+    uint64_t due_ms = due_after(m, set->delay_ms);
     if (row->state == TIMER_ABSENT) {
         row->group = set->group;
         row->principal = m->session.principal;

@@ -39,6 +39,24 @@ static void test_a_timer_fires_when_its_time_has_come_and_never_earlier(void **s
     assert_int_equal(state_of(f, "a"), TIMER_DELIVERED);
 }
 
+/* In a new cluster time stands at 0 until its first leader's grace is over, and 0 is how a timer
+ * says that it has not fired: it waits for the first millisecond, and is acknowledged as any. */
+static void test_a_timer_of_a_new_cluster_waits_until_time_moves(void **state)
+{
+    struct fixture *f = *state;
+    f->now_ms = 0;
+    uint64_t s = open_session(f, "s", TTL_MS);
+    struct msg_timer_set_reply reply;
+    assert_int_equal(set_timer(f, s, 1, (struct timer_want){.key = "a"}, &reply), HF_OK);
+    assert_int_equal(reply.left_ms, 1);
+    pass(f, 0);
+    assert_int_equal(state_of(f, "a"), TIMER_PENDING);
+    pass(f, 1);
+    assert_int_equal(state_of(f, "a"), TIMER_READY);
+    uint64_t token = poll_one(f, s, 2, "a", LEASE_MS);
+    assert_int_equal(ack_timer(f, s, 3, "a", token), HF_OK);
+}
+
 /* The version decides: the same one changes nothing, whatever it brings; a lower one is told that a
  * higher one stands; a higher one replaces it, time, group, payload and all. */
 static void test_set_is_idempotent_by_key_and_version(void **state)
@@ -369,6 +387,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_timer_fires_when_its_time_has_come_and_never_earlier),
+        TEST(test_a_timer_of_a_new_cluster_waits_until_time_moves),
         TEST(test_set_is_idempotent_by_key_and_version),
         TEST(test_a_cancelled_timer_never_fires),
         TEST(test_fire_and_cancel_are_decided_by_log_order),
