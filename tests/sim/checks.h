@@ -10,6 +10,8 @@
  *             late holder's write follows a newer one's; no two valid grants of a lock exclude
  *             each other, and no valid one's session has ended, where clocks are right; no read is
  *             older than what was answered before it was asked
+ *   timers    no version is given out after its ACK or CANCEL was answered, none is both, none
+ *             before its time by the fastest clock, and none that nobody has set
  *   progress  a dead client's session ends, and a living one's does not, where the cluster is well
  *             (P4); a majority that is up and connected has a leader
  * The first that fails ends the run. */
@@ -38,6 +40,21 @@ struct check_lock {
 struct check_record {
     uint64_t done_token; /* of an attempt whose DONE or FAILED was answered */
     uint64_t done_ns;    /* when, true time */
+};
+
+/* A version of a timer, as its users were told of it. */
+struct check_version {
+    uint64_t earliest_ns; /* it may be given out from then on: true time, by the fastest clock */
+    uint64_t over_ns;     /* its ACK, or a CANCEL of it, was answered; 0 = neither was */
+    bool set;             /* a SET of it was answered: it stands, or did */
+    bool fired;           /* somebody was given it, or told that it has fired */
+    bool cancelled;       /* by a CANCEL that can have been of no other one */
+};
+
+struct check_timer {
+    struct check_version *versions; /* owned; by number, 0 is none */
+    uint64_t version_last;          /* the highest that was ever asked for */
+    uint64_t version_places;        /* allocated */
 };
 
 struct check_term {
@@ -77,6 +94,7 @@ struct checks {
     uint64_t overlap_looks;   /* grants that were held against all others */
     struct check_lock locks[SIM_LOCKS_MAX + SIM_CLIENTS_MAX];
     struct check_record records[SIM_RECORDS_MAX];
+    struct check_timer timers[SIM_TIMERS_MAX];
 };
 
 /** Free. */
@@ -122,6 +140,24 @@ void checks_upgraded(struct sim_task *t);
  * late one. */
 bool checks_claim(struct sim_task *t);
 bool checks_write(struct sim_task *t);
+
+/* checks_timers.c: the same of calls about timers; a new version of one. */
+void checks_timer_called(struct sim_task *t, uint64_t delay_ms);
+void checks_timer_answered(struct sim_task *t, const struct call *call);
+uint64_t checks_timer_version(struct checks *k, uint32_t timer);
+
+/** A POLL that was answered with nothing: the leader alone says so, and no log. */
+bool checks_timer_nothing(const struct call *call);
+
+/** What every SET of this version says: how many attempts there are, and the payload's seed. */
+uint64_t checks_timer_attempts(uint32_t timer, uint64_t version);
+uint64_t checks_timer_seed(uint32_t timer, uint64_t version);
+
+/** The run is over: what was set is there. */
+void checks_timers_end(const struct sim *sim);
+
+/** Free. */
+void checks_timers_close(struct checks *k);
 
 /** history's expired_cb. */
 void checks_session_expired(void *sim, uint64_t session);

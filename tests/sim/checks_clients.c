@@ -45,6 +45,7 @@ static void look_up(struct sim_task *t, const struct call *call)
                     status_reply_class(call->status) == 0 && t->op != OP_CODE_CLOSE;
     if (!call->over || call->cancelling || !from_log || (op_find(t->op)->traits & OP_NUMBERED) == 0)
         return;
+    if (checks_timer_nothing(call)) return;
     const struct history_answer *a = history_find(h, t->session, call->seq);
     if (a == NULL)
         sim_fail("client %u was answered %s to %s, session %" PRIu64 " seq %" PRIu64
@@ -135,6 +136,7 @@ void checks_answered(struct sim_task *t, const struct call *call)
 {
     look_up(t, call);
     look_for_nothing(t, call);
+    checks_timer_answered(t, call);
     if (call->verdict != HF_OK || call->cancelling) return;
     if (is_read(t)) look_at_read(t, call);
     bool frees = t->mode == MODE_EXCLUSIVE && is_free_now(t, call);

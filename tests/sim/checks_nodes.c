@@ -243,5 +243,6 @@ bool checks_converged(const struct sim *sim)
 void checks_close(struct checks *k)
 {
     free(k->terms);
+    checks_timers_close(k);
     *k = (struct checks){0};
 }

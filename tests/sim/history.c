@@ -145,6 +145,7 @@ static void take(struct history *h, const struct history_op *op, const struct ma
     /* What waits is answered when it is woken; a copy of it may be told that nobody waits any more:
      * its client was told by a door that nothing was done, and the first copy came later. */
     bool waits = a->op != 0 && !a->answered;
+    if (repeated) history_timer_repeated(h, a, reply);
     if (answered || (waits && reply->status == HF_EREPLYGONE)) return;
     a->op = op->op;
     a->answered = true;
@@ -378,5 +379,6 @@ void history_audit(struct history *h)
     rv = store_verify(h->store);
     if (rv != HF_OK) sim_fail("the store's digest is wrong: %s", status_name(rv));
     buffer_close(&complaint);
+    history_timers_audit(h);
     flush(h);
 }

@@ -17,6 +17,7 @@
 #include "machine/settings.h"
 #include "raft/log_entry.h"
 #include "tests/sim/history_locks.h"
+#include "tests/sim/history_timers.h"
 #include "tests/sim/swarm.h"
 
 enum { HISTORY_NOBODY = UINT32_MAX, HISTORY_FROZEN_MAX = 64, HISTORY_PREFIX_BYTES = 16 };
@@ -40,7 +41,7 @@ struct history_answer {
     uint64_t seq;
     uint64_t token;          /* that the answer tells of */
     uint64_t hash;           /* of the answer's bytes; before, of a BEGIN: its lease */
-    uint64_t print;          /* of a BEGIN: its fingerprint's hash */
+    uint64_t print;          /* of a BEGIN: its fingerprint's hash; of a POLL: how many it gave */
     uint64_t retain_ms;      /* of a BEGIN: how long its record is kept */
     struct lock_names names; /* of an ACQUIRE */
     uint32_t thing;          /* its record */
@@ -50,15 +51,17 @@ struct history_answer {
     bool answered;           /* else it is parked */
 };
 
-/* A grant or an attempt, by the counter of its token. */
+/* A grant, an attempt or a delivery of a timer, by the counter of its token. */
 struct history_token {
     uint64_t session;
     uint64_t until_ms;       /* an attempt's own lease; 0 = it is bound, or a grant */
     uint64_t mode;           /* a grant's: enum lock_mode */
     uint64_t permits;        /* likewise: units */
     struct lock_names names; /* likewise: all of it */
-    uint32_t thing;          /* an attempt's record */
+    uint64_t version;        /* a delivery's: the timer's */
+    uint32_t thing;          /* an attempt's record, a delivery's timer */
     bool attempt;            /* of a record */
+    bool timer;              /* a delivery of one */
     bool abandoned;          /* given back: its lease is over at once */
     uint8_t forced;          /* a grant: enum history_force */
 };
@@ -170,20 +173,22 @@ struct history {
     struct buffer woken_bytes;         /* their answers' */
     struct history_lock locks[SIM_LOCKS_MAX + SIM_CLIENTS_MAX];
     struct history_record records[SIM_RECORDS_MAX];
+    struct history_timer timers[SIM_TIMERS_MAX];
     struct history_prefix frozen[HISTORY_FROZEN_MAX];
-    uint32_t frozen_count;              /* of them */
-    uint64_t looked_ms;                 /* cluster time of the last look at graces */
-    uint64_t settings[SETTING_COUNT];   /* values, as the log has set them */
-    uint64_t set_counts[SETTING_COUNT]; /* how often */
-    uint64_t completed_count;           /* for people */
-    uint64_t granted_count;             /* likewise */
-    uint64_t takeover_count;            /* likewise */
-    uint64_t reopened_count;            /* likewise: records */
-    uint64_t erased_count;              /* likewise */
-    uint64_t act_counts[HISTORY_ACTS];  /* likewise */
-    uint64_t deadlock_count;            /* likewise */
-    uint64_t waited_ms_max;             /* likewise: cluster time that a grant has waited for */
-    uint64_t expired_count;             /* sessions that ended by their lease */
+    uint32_t frozen_count;                       /* of them */
+    uint64_t looked_ms;                          /* cluster time of the last look at graces */
+    uint64_t settings[SETTING_COUNT];            /* values, as the log has set them */
+    uint64_t set_counts[SETTING_COUNT];          /* how often */
+    uint64_t completed_count;                    /* for people */
+    uint64_t granted_count;                      /* likewise */
+    uint64_t takeover_count;                     /* likewise */
+    uint64_t reopened_count;                     /* likewise: records */
+    uint64_t erased_count;                       /* likewise */
+    uint64_t act_counts[HISTORY_ACTS];           /* likewise */
+    uint64_t timer_counts[HISTORY_TIMER_EVENTS]; /* likewise */
+    uint64_t deadlock_count;                     /* likewise */
+    uint64_t waited_ms_max; /* likewise: cluster time that a grant has waited for */
+    uint64_t expired_count; /* sessions that ended by their lease */
     /* A session was found to have ended: not by CLOSE. */
     void (*expired_cb)(void *data, uint64_t session);
     /* An entry was applied for the first time. */

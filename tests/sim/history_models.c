@@ -1,5 +1,5 @@
 /* What answers mean, in log order: fencing tokens rise, and no session acts after its end. Locks
- * are history_locks.c's, records history_records.c's. */
+ * are history_locks.c's, records history_records.c's, timers history_timers.c's. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -125,6 +125,7 @@ void history_sweep(struct history *h, uint64_t at_ms)
         h->sessions[i].over = h->sessions[i].until_ms <= at_ms;
     history_locks_sweep(h, at_ms);
     history_records_sweep(h, at_ms);
+    history_timers_sweep(h, at_ms);
 }
 
 /* \return whether the machine has ended it. */
@@ -430,5 +431,6 @@ void history_answered(struct history *h, struct history_answer *a, struct slice 
     }
     history_record_answered(h, a, request, reply);
     history_admin_answered(h, a, request, reply);
+    history_timer_answered(h, a, request, reply);
     a->hash = hash64(0, reply->body.data, reply->body.size);
 }

@@ -9,6 +9,7 @@ void kinds_add(struct kinds *k, const struct sim_result *result)
     for (unsigned i = 0; i < FAULT_COUNT; i++) k->faults[i] += result->counts.fault_kinds[i];
     for (unsigned i = 0; i < BUGGIFY_POINT_COUNT; i++) k->points[i] += result->points[i];
     for (unsigned i = 0; i < HISTORY_ACTS; i++) k->acts[i] += result->acts[i];
+    for (unsigned i = 0; i < HISTORY_TIMER_EVENTS; i++) k->timers[i] += result->timers[i];
 }
 
 bool kinds_print(const struct kinds *k)
@@ -25,6 +26,11 @@ bool kinds_print(const struct kinds *k)
     for (unsigned i = 0; i < HISTORY_ACTS; i++) {
         printf("act %s %" PRIu64 "\n", history_act_name((enum history_act)i), k->acts[i]);
         all = all && k->acts[i] > 0;
+    }
+    for (unsigned i = 0; i < HISTORY_TIMER_EVENTS; i++) {
+        printf("timer %s %" PRIu64 "\n", history_timer_event_name((enum history_timer_event)i),
+               k->timers[i]);
+        all = all && k->timers[i] > 0;
     }
     return all;
 }

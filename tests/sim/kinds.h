@@ -10,7 +10,8 @@
 struct kinds {
     uint64_t faults[FAULT_COUNT];         /* that had an effect */
     uint64_t points[BUGGIFY_POINT_COUNT]; /* base/buggify.h */
-    uint64_t acts[HISTORY_ACTS];          /* of administrators, as the log has them */
+    uint64_t acts[HISTORY_ACTS];
+    uint64_t timers[HISTORY_TIMER_EVENTS]; /* of administrators, as the log has them */
 };
 
 /** Count a run. */

@@ -164,6 +164,11 @@ static void draw_query(struct sim_reader *r, struct reader_query *q)
         draw_admin_query(r, q);
         return;
     }
+    if (w->timer_count != 0 && draw(r, 8) == 0) {
+        *q = (struct reader_query){.op = OP_CODE_TIMER_LIST};
+        q->request.timer_list.count_max = 1 + draw(r, PAGE_ITEMS_MOST);
+        return;
+    }
     uint32_t lock = (uint32_t)draw(r, w->lock_count);
     uint64_t count = 1 + draw(r, PAGE_ITEMS_MOST);
     *q = (struct reader_query){0};

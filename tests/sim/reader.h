@@ -34,6 +34,7 @@ struct reader_query {
         struct msg_session_list session_list;
         struct msg_record_get record_get;
         struct msg_record_list record_list;
+        struct msg_timer_list timer_list;
         struct msg_config_get config_get;
         struct msg_audit audit;
         struct msg_empty nothing;     /* FROZEN_LIST */

@@ -13,6 +13,7 @@ enum {
     GRACE_DOUBLINGS_MAX = 12,
     FACTOR_MOST = 20,
     FROZEN_TIMES = 4, /* a prefix is frozen for so many holds, at most */
+    FIRST_TIMER = SIM_LOCKS_MAX + SIM_RECORDS_MAX + 1, /* behind the records, and all of them */
     STATE_ARENA_BYTES = 4 * 1024 * 1024
 };
 
@@ -26,11 +27,13 @@ static const struct swarm *swarm_of(const struct sim_task *t)
 
 /* ------------------------------------------------------------------ prefixes */
 
-/* One lock, one record or several. "lock-1" to "lock-3" begin the names of locks that are to be had
- * at the end of a run, so they are none. */
+/* One lock, one record or timer, or several. "lock-1" to "lock-3" begin the names of locks that are
+ * to be had at the end of a run, so they are none. */
 static uint64_t draw_prefix(struct sim_task *t)
 {
     enum { FIRST_LEFT_OUT = 1, LAST_LEFT_OUT = 3 };
+    if (swarm_of(t)->timer_count != 0 && task_draw(t, 4) == 0)
+        return FIRST_TIMER + task_draw(t, swarm_of(t)->timer_count + 1);
     uint64_t record = task_draw(t, swarm_of(t)->record_count + 1);
     uint64_t lock = task_draw(t, swarm_of(t)->lock_count);
     if (task_draw(t, 3) == 0) return SIM_LOCKS_MAX + record;
@@ -43,6 +46,10 @@ static struct slice prefix_of(const struct sim_task *t)
     uint64_t record = t->prefix - SIM_LOCKS_MAX;
     if (t->prefix < SIM_LOCKS_MAX) {
         (void)snprintf(text, sizeof text, "lock-%u", (unsigned)t->prefix);
+    } else if (t->prefix == FIRST_TIMER + (uint64_t)swarm_of(t)->timer_count) {
+        (void)snprintf(text, sizeof text, "timer-");
+    } else if (t->prefix >= FIRST_TIMER) {
+        (void)snprintf(text, sizeof text, "timer-%u", (unsigned)(t->prefix - FIRST_TIMER));
     } else if (record == swarm_of(t)->record_count) {
         (void)snprintf(text, sizeof text, "record-");
     } else {

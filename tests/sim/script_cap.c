@@ -10,10 +10,11 @@ enum { BYTES_LEAST = 4096 };
 void script_cap_run(struct sim_task *t)
 {
     static const char *const names[] = {"principal_sessions_max", "principal_names_max",
-                                        "principal_records_max", "principal_bytes_max",
-                                        "lock_waiters_max"};
+                                        "principal_records_max",  "principal_bytes_max",
+                                        "lock_waiters_max",       "principal_timers_max"};
     const struct swarm *w = &t->client->sim->swarm;
-    const char *name = names[task_draw(t, HF_ARRAY_COUNT(names))];
+    uint64_t count = HF_ARRAY_COUNT(names) - (w->timer_count == 0);
+    const char *name = names[task_draw(t, count)];
     uint64_t value = 1 + task_draw(t, w->caps_most);
     if (strcmp(name, "principal_bytes_max") == 0) value *= BYTES_LEAST;
     struct msg_config_set set = {

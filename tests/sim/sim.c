@@ -182,6 +182,16 @@ static void begin_calm(struct sim *sim)
     sim_push(sim, EVENT_LOOK, 0, 0, LOOK_MS * MS);
 }
 
+static uint64_t cluster_time(const struct sim *sim)
+{
+    uint64_t time_ms = 0;
+    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
+        const struct replica *r = sim->nodes[i].replica;
+        if (r != NULL && r->leads && r->clock.time_ms > time_ms) time_ms = r->clock.time_ms;
+    }
+    return time_ms;
+}
+
 static void describe_servers(const struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
@@ -223,6 +233,12 @@ static void fail_calm(const struct sim *sim)
                      ", %d s after the last fault (state %d)",
                      i + 1, applied, sim->history.count, CALM_MS_MAX / 1000, (int)n->state);
     }
+    uint32_t timer = history_timers_unsettled(&sim->history, cluster_time(sim));
+    if (timer < SIM_TIMERS_MAX)
+        sim_fail("timer-%u is in state %u, due at %" PRIu64 " of %" PRIu64
+                 ", and nobody is given it, though its group is polled",
+                 timer, sim->history.timers[timer].state, sim->history.timers[timer].due_ms,
+                 cluster_time(sim));
     sim_fail("the servers do not come to stand at the same entry");
 }
 
@@ -231,7 +247,9 @@ static void look(struct sim *sim)
     bool served = true;
     for (uint32_t i = 0; i < sim->swarm.client_count; i++)
         served = served && sim->clients[i].served_ns != 0;
-    sim->over = served && checks_converged(sim);
+    bool settled = sim->swarm.timer_count == 0 ||
+                   history_timers_unsettled(&sim->history, cluster_time(sim)) == SIM_TIMERS_MAX;
+    sim->over = served && settled && checks_converged(sim);
     if (!sim->over && sim->trace.now_ns - sim->calm_ns > CALM_MS_MAX * MS) fail_calm(sim);
     sim_push(sim, EVENT_LOOK, 0, 0, LOOK_MS * MS);
 }
@@ -301,16 +319,6 @@ static void dispatch(struct sim *sim, const struct event *event)
     }
 }
 
-static uint64_t cluster_time(const struct sim *sim)
-{
-    uint64_t time_ms = 0;
-    for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
-        const struct replica *r = sim->nodes[i].replica;
-        if (r != NULL && r->leads && r->clock.time_ms > time_ms) time_ms = r->clock.time_ms;
-    }
-    return time_ms;
-}
-
 static void fill_result(const struct sim *sim, struct sim_result *result)
 {
     const struct history *h = &sim->history;
@@ -332,6 +340,7 @@ static void fill_result(const struct sim *sim, struct sim_result *result)
     };
     result->deadlocks = h->deadlock_count;
     for (unsigned i = 0; i < HISTORY_ACTS; i++) result->acts[i] = h->act_counts[i];
+    memcpy(result->timers, h->timer_counts, sizeof result->timers);
     result->waited_ms_max = h->waited_ms_max;
     result->meals_least = sim->meals[0];
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
@@ -368,6 +377,7 @@ void sim_run(const struct sim_options *options, struct sim_result *result)
     }
     history_audit(&sim->history);
     look_at_meals(sim);
+    checks_timers_end(sim);
     fill_result(sim, result);
     end(sim);
 }

@@ -88,8 +88,9 @@ struct sim_result {
     uint32_t node_count;     /* servers */
     uint32_t client_count;   /* clients */
     struct sim_counts counts;
-    uint64_t points[BUGGIFY_POINT_COUNT]; /* how often each said yes */
-    uint64_t acts[HISTORY_ACTS];          /* of administrators */
+    uint64_t points[BUGGIFY_POINT_COUNT];  /* how often each said yes */
+    uint64_t acts[HISTORY_ACTS];           /* of administrators */
+    uint64_t timers[HISTORY_TIMER_EVENTS]; /* what came of them */
 };
 
 /** Run a seed to its end. Does not return if a claim fails. */

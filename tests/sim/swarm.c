@@ -234,6 +234,21 @@ static void draw_admin(struct swarm *w, uint64_t seed)
     if (coin(&p)) w->hold_ns = magnitude(&p, 50 * MS, 3 * SEC);
 }
 
+/* In every second seed there are timers. With few keys each is set, cancelled and given out all the
+ * time; the groups are few enough for the clients to empty them all in the calm. */
+static void draw_timers(struct swarm *w, uint64_t seed)
+{
+    enum { DELAY_MS_LEAST = 100, DELAY_MS_MOST = 20000, WEIGHT_LEAST = 4, WEIGHT_MOST = 64 };
+    struct prng p;
+    prng_seed(&p, swarm_seed(seed, PURPOSE_TIMERS, 0));
+    if (coin(&p)) return;
+    w->timer_count = (uint32_t)magnitude(&p, 1, SIM_TIMERS_MAX);
+    w->group_count = (uint32_t)between(&p, 1, SIM_GROUPS_MAX);
+    if (w->group_count > w->client_count) w->group_count = w->client_count;
+    w->timer_ms = magnitude(&p, DELAY_MS_LEAST, DELAY_MS_MOST);
+    w->script_weight[SCRIPT_TIMER] = (uint32_t)magnitude(&p, WEIGHT_LEAST, WEIGHT_MOST);
+}
+
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count)
 {
     static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
@@ -252,6 +267,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
     draw_retention(w, seed);
     draw_caps(w, seed);
     draw_admin(w, seed);
+    draw_timers(w, seed);
 }
 
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
@@ -269,6 +285,7 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
     w->operator_acts = false;
     w->caps_most = 0;
     w->admin_acts = 0;
+    w->timer_count = 0;
     w->nap_ns = 0;
     w->think_ns = 3600 * SEC;
     w->ttl_ms_min = w->ttl_ms_max = TTL_MS_MAX;
@@ -297,5 +314,6 @@ void swarm_make_philosophers(struct swarm *w, uint32_t count, bool fork_by_fork)
     w->permits_limit = 0;
     w->several_names = !fork_by_fork;
     w->admin_acts = 0;
+    w->timer_count = 0;
     w->nap_ns = 0;
 }

@@ -18,6 +18,8 @@ enum {
     SIM_TASKS_MAX = 4, /* of one client */
     SIM_LOCKS_MAX = 16,
     SIM_RECORDS_MAX = 64,
+    SIM_TIMERS_MAX = 32,
+    SIM_GROUPS_MAX = 3,
 };
 
 enum fault_kind {
@@ -65,6 +67,7 @@ enum script_kind {
     SCRIPT_DINE,      /* one of the philosophers: swarm_make_philosophers() */
     SCRIPT_CAP,       /* an administrator sets one of the caps, below swarm.caps_most */
     SCRIPT_ADMIN,     /* another one does what swarm.admin_acts says */
+    SCRIPT_TIMER,     /* set or cancel a timer, poll and acknowledge, requeue */
     SCRIPT_COUNT,     /* how many there are */
 };
 
@@ -91,6 +94,9 @@ struct swarm {
     bool operator_acts;     /* REOPEN and ERASE beside RESOLVE */
     uint32_t admin_acts;    /* 1 << enum admin_act, or-ed; 0 = none */
     uint32_t caps_most;     /* on what a principal has: up to so much; 0 = as they are */
+    uint32_t timer_count;   /* keys that are used; 0 = no timers */
+    uint32_t group_count;   /* of their consumers; no more than there are clients */
+    uint64_t timer_ms;      /* a timer is set for so long at most */
     bool fork_by_fork;      /* philosophers do not take both forks at once */
     uint64_t nap_ns;        /* all tasks rest for so long in the middle; 0 = do not */
     uint32_t script_weight[SCRIPT_COUNT]; /* 0 = off */
@@ -158,6 +164,7 @@ enum swarm_purpose {
     PURPOSE_RETENTION,
     PURPOSE_CAPS,
     PURPOSE_ADMIN,
+    PURPOSE_TIMERS,
 };
 
 #endif

@@ -65,6 +65,13 @@ struct slice task_record_key(uint32_t key)
     return slice_of(text);
 }
 
+struct slice task_timer_key(uint32_t key)
+{
+    static char text[16];
+    snprintf(text, sizeof text, "timer-%u", key);
+    return slice_of(text);
+}
+
 struct slice task_body(uint64_t seed, uint32_t bytes_max)
 {
     static uint8_t body[BODY_BYTES];
@@ -204,7 +211,9 @@ static void ask_again(struct sim_task *t)
 static void draw_script(struct sim_task *t)
 {
     const struct sim *sim = t->client->sim;
-    if (sim->calm && (!task_is_last(t) || t->client->served_ns >= sim->calm_ns)) {
+    bool served = t->client->served_ns >= sim->calm_ns;
+    bool timers = sim->swarm.timer_count != 0; /* then it empties a group */
+    if (sim->calm && (!task_is_last(t) || (served && !timers))) {
         t->wake_ns = UINT64_MAX; /* enough */
         return;
     }
@@ -215,7 +224,7 @@ static void draw_script(struct sim_task *t)
         return;
     }
     t->step = STEP_FIRST;
-    t->script = SCRIPT_EXCLUSIVE;
+    t->script = sim->calm && served ? SCRIPT_TIMER : SCRIPT_EXCLUSIVE;
     if (sim->calm) return;
     uint64_t sum = 0;
     for (unsigned i = 0; i < SCRIPT_COUNT; i++) sum += sim->swarm.script_weight[i];
@@ -245,6 +254,7 @@ static void run_script(struct sim_task *t)
     case SCRIPT_DINE: script_dine_run(t); break;
     case SCRIPT_CAP: script_cap_run(t); break;
     case SCRIPT_ADMIN: script_admin_run(t); break;
+    case SCRIPT_TIMER: script_timer_run(t); break;
     case SCRIPT_CLOSE:
         t->client->closing = 1;
         t->wake_ns = UINT64_MAX;
@@ -316,6 +326,7 @@ void task_finished(struct sim_task *t, struct call *call)
     case SCRIPT_DINE: script_dine_answered(t, call); break;
     case SCRIPT_CAP: task_think(t); break;
     case SCRIPT_ADMIN: script_admin_answered(t, call); break;
+    case SCRIPT_TIMER: script_timer_answered(t, call); break;
     default: script_lock_answered(t, call); break;
     }
     core_detach(&c->core, call);

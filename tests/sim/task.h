@@ -11,6 +11,15 @@
 
 struct sim_client;
 
+enum { TASK_HANDS_MAX = 8 };
+
+/* A timer that was delivered to a task. */
+struct timer_hand {
+    uint64_t token;   /* of this delivery */
+    uint64_t version; /* of the timer */
+    uint32_t key;     /* its */
+};
+
 enum task_step {
     STEP_START,      /* draw a script */
     STEP_FIRST,      /* of the script */
@@ -34,7 +43,7 @@ struct sim_task {
     uint64_t held_id;         /* of a call whose outcome is unknown */
     enum task_step held_step; /* the step that made it */
     uint64_t floor_token;     /* of an acquire: a grant returned before it was called */
-    uint64_t floor_index;     /* of a read: what had been answered before it was called */
+    uint64_t floor_index;     /* of a read, or of a timer: what was answered before it was called */
     uint64_t wait_ms;         /* of an acquire or begin: how long it may wait */
     uint16_t op;              /* of the call */
     uint64_t seq;             /* its number, once it has one */
@@ -66,6 +75,12 @@ struct sim_task {
     uint64_t lease_ms;    /* of the attempt; 0 = the session's */
     bool lingers;         /* it runs for some leases, which are short */
     uint64_t body_seed;   /* of the result that it completes with */
+
+    uint64_t version;                        /* of the timer that is set */
+    uint32_t group;                          /* that is polled */
+    struct timer_hand hands[TASK_HANDS_MAX]; /* delivered, and not dealt with yet */
+    uint32_t hand_count;                     /* of them */
+    struct timer_hand hand;                  /* the one that ACK or NACK is about */
 };
 
 /** Begin a client's life. */
@@ -116,6 +131,7 @@ void task_sort_names(struct lock_names *n);
  * memory. */
 struct slice task_lock_name(uint32_t name);
 struct slice task_record_key(uint32_t key);
+struct slice task_timer_key(uint32_t key);
 struct codec_strs task_names(const struct lock_names *n);
 struct slice task_body(uint64_t seed, uint32_t bytes_max);
 
@@ -128,6 +144,8 @@ void script_read_run(struct sim_task *t);
 void script_cap_run(struct sim_task *t);
 void script_admin_run(struct sim_task *t);
 void script_admin_answered(struct sim_task *t, struct call *call);
+void script_timer_run(struct sim_task *t);
+void script_timer_answered(struct sim_task *t, struct call *call);
 void script_dine_run(struct sim_task *t);
 void script_dine_answered(struct sim_task *t, struct call *call);
 void script_read_answered(struct sim_task *t, struct call *call);
