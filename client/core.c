@@ -137,6 +137,7 @@ void core_tick(struct core *c, uint64_t now_ns)
     c->wake_ns = CORE_NEVER;
     core_session_tick(c, now_ns);
     core_calls_tick(c, now_ns);
+    core_session_reset_if_drained(c, now_ns); /* of an ended one the last call may be over */
     core_link_tick(c, now_ns);
     core_link_advance(c, now_ns);
     core_pump(c, now_ns);

@@ -235,6 +235,7 @@ void core_call_over(struct core *c, struct call *call, int status)
         c->numbered_count -= 1;
     }
     if (call->op->code == OP_CODE_EXTEND) forget_extend(c, call);
+    if (c->session.phase == SESSION_ENDED) core_wake(c, 0); /* it may be all that it waited for */
     if (!call->returned) core_call_tell(c, call, core_call_verdict(call, status));
     core_call_settle(c, call);
 }

@@ -143,6 +143,26 @@ static void test_server_lists_are_checked(void **state)
     assert_string_equal(link.endpoints[1], "[::1]:7420");
 }
 
+/* A server had taken a request, of a POLL that waits say, and its session has ended meanwhile. Then
+ * it leads no more, and nobody else answers before the caller's time is over: with that request the
+ * ended session has gone, too, and the next call gets a new one. */
+static void test_ended_session_goes_with_its_last_request(void **state)
+{
+    (void)state;
+    struct call *call;
+    struct request *acquire = first_acquire(&call, FATE_CANCEL);
+    core_session_end(&s.core, HF_ESESSION, END_EXPIRED, s.now_ns);
+    script_reply(&s, acquire, HF_ENOTLEADER, NULL);
+    assert_int_equal(s.core.session.phase, SESSION_ENDED); /* it might still be answered there */
+    script_pass(&s, 6 * SEC);
+    script_finish(&s, call, HF_ECONNECT);
+    assert_int_equal(s.core.session.phase, SESSION_NONE);
+    call = script_acquire(&s, 0, 0, FATE_CANCEL);
+    script_open_session(&s);
+    script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), 6);
+    script_finish(&s, call, HF_OK);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -154,6 +174,7 @@ int main(void)
         CASE(test_a_refused_repetition_comes_when_it_was_said),
         CASE(test_silent_connection_is_left_with_the_call),
         CASE(test_server_lists_are_checked),
+        CASE(test_ended_session_goes_with_its_last_request),
     };
     return cmocka_run_group_tests_name("link", tests, NULL, NULL);
 }
