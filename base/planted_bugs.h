@@ -173,6 +173,21 @@
     BUG(69, CAP_BEFORE_KNOWN,                                                                      \
         "OPEN looks at the cap before it looks whether the session is there: a repeated one is "   \
         "told that nothing was done")                                                              \
+    BUG(80, TIMER_LOST, "a timer that is replaced before its time never fires")                    \
+    BUG(81, FIRED_AND_CANCELLED,                                                                   \
+        "CANCEL takes a timer that has fired and waits in its group's queue for a pending one: "   \
+        "it is cancelled, and others were told that it fired (contract, 8)")                       \
+    BUG(82, FIRED_EARLY,                                                                           \
+        "a timer's time is rounded down to a tenth of a second: it fires before it has come")      \
+    BUG(83, DELIVERED_AFTER_ACK,                                                                   \
+        "an ACK that comes after its delivery's lease leaves the timer in the queue: what was "    \
+        "acknowledged is given out again")                                                         \
+    BUG(84, NACK_NOT_COUNTED,                                                                      \
+        "a delivery that was given back is none of the attempts: a timer that nobody can take "    \
+        "never dies")                                                                              \
+    BUG(85, ACKED_SET_AGAIN,                                                                       \
+        "SET does not look at the version of a timer that was acknowledged: a late one runs it "   \
+        "again")                                                                                   \
     BUG(86, HANGING_TRIED,                                                                         \
         "a try that comes after its branch's cancel is executed: nobody will ever undo it "        \
         "(contract, 7)")                                                                           \

@@ -3,6 +3,7 @@
  * does not stand there, is HF_ECORRUPT, for every move takes its deadline along. */
 #include "machine/timer.h"
 
+#include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/principals.h"
 
@@ -64,10 +65,11 @@ int timer_move(struct machine *m, struct slice key, struct row_timer *row, enum 
 {
     HF_ASSERT(key.size >= 1 && row->group.size >= 1);
     HF_ASSERT(state != TIMER_ABSENT);
+    bool replaces = row->state == TIMER_PENDING && state == TIMER_PENDING;
     int rv = leave(m, key, row);
     row->state = state;
     row->due_ms = state == TIMER_DEAD ? 0 : due_ms;
-    if (rv == HF_OK) rv = enter(m, key, row);
+    if (rv == HF_OK && !(replaces && planted(TIMER_LOST))) rv = enter(m, key, row);
     return rv == HF_OK ? state_put(m, TABLE_TIMERS, key, &row_timer_type, row) : rv;
 }
 

@@ -2,6 +2,7 @@
  * as long as nobody was given the timer anew: what was done is done, and log order decides. A NACK
  * gives back what the lease still covers, or nothing. With the key told an ACK may be repeated, and
  * finds in the tombstone that it was this very delivery's. */
+#include "base/planted.h"
 #include "machine/timer.h"
 
 /* The timer of a request. \param key  Out: told, or found by the token; then in scratch.
@@ -37,7 +38,9 @@ int timer_ack(struct machine *m, const struct op_context *ctx, const void *reque
     if (rv != HF_OK) return rv;
     if (row.fencing_token != ack->fencing_token) return reply_set(out, ctx->op, HF_ESTALE, NULL);
     HF_ASSERT(row.fired_ms != 0);
-    if (row.state != TIMER_ACKED) rv = timer_bury(m, key, &row, TIMER_ACKED);
+    bool ends = row.state != TIMER_ACKED;
+    if (row.state == TIMER_READY && planted(DELIVERED_AFTER_ACK)) ends = false;
+    if (ends) rv = timer_bury(m, key, &row, TIMER_ACKED);
     return rv == HF_OK ? reply_set(out, ctx->op, HF_OK, NULL) : rv;
 }
 
@@ -58,6 +61,7 @@ int timer_nack(struct machine *m, const struct op_context *ctx, const void *requ
     if (row.fencing_token != ack.fencing_token || row.state != TIMER_DELIVERED)
         return reply_set(out, ctx->op, HF_ESTALE, NULL);
     rv = timer_set_token(m, key, &row, 0);
+    if (planted(NACK_NOT_COUNTED)) row.attempt -= 1;
     if (rv == HF_OK) rv = timer_end_delivery(m, key, &row, state_later(m, nack->delay_ms));
     const struct msg_timer_nack_reply reply = {.dead = row.state == TIMER_DEAD};
     return rv == HF_OK ? reply_set(out, ctx->op, HF_OK, &reply) : rv;

@@ -5,6 +5,7 @@
  *
  * A repeated SET is known by its version alone: the delay that its caller computes from a date, and
  * maybe the payload, are others the second time. */
+#include "base/planted.h"
 #include "machine/freeze.h"
 #include "machine/principals.h"
 #include "machine/timer.h"
@@ -26,6 +27,7 @@ static int tell_set(const struct machine *m, const struct row_timer *row,
 static uint64_t due_after(const struct machine *m, uint64_t delay_ms)
 {
     uint64_t due_ms = state_later(m, delay_ms);
+    if (planted(FIRED_EARLY)) due_ms -= due_ms % 100;
     return due_ms > 0 ? due_ms : 1;
 }
 
@@ -67,7 +69,7 @@ static int tell_earlier(const struct machine *m, const struct msg_timer_set *set
         if (newer) break;
         return tell_set(m, row, set->version == row->version ? TIMER_SAME : TIMER_OLDER, out);
     case TIMER_ACKED:
-        if (newer) break;
+        if (newer || planted(ACKED_SET_AGAIN)) break;
         return timer_tell(m, row, OP_CODE_TIMER_SET, HF_EFIRED, out);
     case TIMER_CANCELLED:
         if (newer) break;
@@ -117,7 +119,9 @@ int timer_cancel(struct machine *m, const struct op_context *ctx, const void *re
     int rv = timer_get(m, cancel->key, &row);
     if (rv == HF_ENOTFOUND) return reply_set(out, ctx->op, HF_ENOTFOUND, NULL);
     if (rv != HF_OK) return rv;
-    if (row.state == TIMER_PENDING) rv = timer_bury(m, cancel->key, &row, TIMER_CANCELLED);
+    bool ends = row.state == TIMER_PENDING;
+    if (row.state == TIMER_READY && planted(FIRED_AND_CANCELLED)) ends = true;
+    if (ends) rv = timer_bury(m, cancel->key, &row, TIMER_CANCELLED);
     if (rv != HF_OK) return rv;
     if (row.state == TIMER_CANCELLED) return reply_set(out, ctx->op, HF_OK, NULL);
     return timer_tell(m, &row, ctx->op, HF_EFIRED, out);
