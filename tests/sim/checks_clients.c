@@ -64,10 +64,12 @@ static void look_up(struct sim_task *t, const struct call *call)
 
 /* Who is told that nothing was done may do it again: nothing was. Of what was answered too late to
  * be used (LOST), or is being cancelled (TIMEOUT), that is not said; and a copy of what a server
- * has refused, which TCP cannot make, may be taken by another one. */
+ * has refused, which TCP cannot make, may be taken by another one: also of a release that was to be
+ * repeated when its session was closed. */
 static void look_for_nothing(struct sim_task *t, const struct call *call)
 {
-    bool copied = t->client->sim->copier.copy_count > 0 && call->status != HF_ESESSION;
+    bool known = call->status != HF_ESESSION || t->client->closing != 0;
+    bool copied = t->client->sim->copier.copy_count > 0 && known;
     bool sure = status_reply_class(call->status) == 1 && call->status != HF_ELOST &&
                 call->status != HF_ETIMEOUT;
     if (!call->over || call->cancelling || !sure || copied || call->seq == 0) return;
