@@ -55,6 +55,7 @@ struct look {
         struct msg_check check;
         struct msg_info info;
         struct msg_record_get get;
+        struct msg_branch_get branch; /**< BRANCH_GET */
         struct msg_config_get config; /**< CONFIG_GET */
         struct raw_pages pages;
     } ask;                                /**< what is asked, by op */
@@ -68,7 +69,7 @@ struct look {
         int (*setting_cb)(const hf_setting *setting, void *data); /**< CONFIG_GET */
         int (*act_cb)(const hf_act *act, void *data);             /**< AUDIT */
         int (*timer_cb)(const hf_timer_line *line, void *data);   /**< TIMER_LIST */
-        int (*branch_cb)(const hf_branch_line *line, void *data); /**< BRANCH_LIST */
+        int (*branch_cb)(const hf_branch_line *line, void *data); /**< BRANCH_LIST, BRANCH_GET */
         int (*frozen_cb)(const hf_frozen *frozen, void *data);    /**< FROZEN_LIST */
     } each;                                                       /**< the caller's: shows a line */
     void *each_data;                                              /**< handed to it */

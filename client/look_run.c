@@ -55,10 +55,8 @@ int look_show_page(struct look *look)
 /* A list's request stands where a single read's does not. */
 static const void *request_of(const struct look *look)
 {
-    bool paged = look->op == OP_CODE_LIST || look->op == OP_CODE_RECORD_LIST ||
-                 look->op == OP_CODE_AUDIT || look->op == OP_CODE_TIMER_LIST ||
-                 look->op == OP_CODE_BRANCH_LIST;
-    return paged ? (const void *)&look->ask.pages.request : (const void *)&look->ask;
+    return raw_is_list(look->op) ? (const void *)&look->ask.pages.request
+                                 : (const void *)&look->ask;
 }
 
 int look_run(struct look *look, int made)

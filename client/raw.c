@@ -99,14 +99,25 @@ static const struct list_shape shapes[] = {
     SHAPE(OP_CODE_AUDIT, msg_audit, msg_audit_reply, acts, act_line, true),
 };
 
+/* NULL: not read page by page. */
+static const struct list_shape *find_shape(uint16_t op)
+{
+    for (size_t i = 0; i < HF_ARRAY_COUNT(shapes); i++) {
+        if (shapes[i].op == op) return &shapes[i];
+    }
+    return NULL;
+}
+
 static const struct list_shape *shape_of(uint16_t op)
 {
-    const struct list_shape *s = shapes;
-    while (s->op != op) {
-        s += 1;
-        HF_ASSERT(s < shapes + HF_ARRAY_COUNT(shapes));
-    }
+    const struct list_shape *s = find_shape(op);
+    HF_ASSERT(s != NULL);
     return s;
+}
+
+bool raw_is_list(uint16_t op)
+{
+    return find_shape(op) != NULL;
 }
 
 union list_answer {

@@ -58,6 +58,9 @@ struct raw_pages {
 
 enum { RAW_MORE = 1 };
 
+/** Is this op's answer read page by page, by way of struct raw_pages? */
+bool raw_is_list(uint16_t op);
+
 /** Begin at the front. \param request  as raw_list()'s; what it points to must stay. */
 void raw_pages_init(struct raw_pages *pages, uint16_t op, const void *request,
                     int (*each_cb)(const void *line, void *data), void *data);

@@ -13,11 +13,18 @@ _holdfast_options() {
     printf '%s\n' --servers --json --timeout --stale --help
 }
 
-# The words that an option, or a verb's first argument, takes; nothing where anything may stand.
+# The words that an option (of the verb $2), or a verb's first argument, takes; nothing where
+# anything may stand.
 _holdfast_values() {
     case $1 in
         --mode) echo exclusive shared permits ;;
-        --state) echo RUNNING DONE FAILED RETRYABLE UNKNOWN TOMBSTONE ;;
+        --state)
+            case $2 in
+                branches) echo TRYING TRIED TRY_FAILED CONFIRMING CONFIRMED CANCELLING CANCELLED ;;
+                timer) echo PENDING READY DELIVERED DELAYED DEAD ACKED CANCELLED ;;
+                *) echo RUNNING DONE FAILED RETRYABLE UNKNOWN TOMBSTONE ;;
+            esac
+            ;;
         --on-revoke) echo ignore term ;;
         --then) echo force alarm ;;
         config) echo get set ;;
@@ -60,7 +67,7 @@ _holdfast() {
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
             ;;
-        --mode | --state | --on-revoke | --then) choice=$(_holdfast_values "$before") ;;
+        --mode | --state | --on-revoke | --then) choice=$(_holdfast_values "$before" "$verb") ;;
         *)
             if [ -z "$verb" ] || { [ "$verb" = help ] && [ $((at + 1)) -eq "$COMP_CWORD" ]; }; then
                 choice=$(_holdfast_verbs "$1")

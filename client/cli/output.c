@@ -1,3 +1,6 @@
+/* What verbs print (client/cli/output.h). A table gathers its rows and prints them when it is full
+ * or closed; JSON is written as it comes. Failure modes: none here: main() looks whether standard
+ * output took everything; without memory for a table the process ends with a sentence. */
 #include "client/cli/output.h"
 
 #include <inttypes.h>
@@ -252,6 +255,18 @@ void json_token(struct json *j, const char *key, uint64_t value)
 {
     member(j, key);
     printf("\"%" PRIu64 "\"", value);
+}
+
+void json_hex(struct json *j, const char *key, struct slice bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    char text[2 * HEX_BYTES_MAX];
+    HF_ASSERT(bytes.size <= HEX_BYTES_MAX);
+    for (size_t i = 0; i < bytes.size; i++) {
+        text[2 * i] = digits[bytes.data[i] >> 4];
+        text[2 * i + 1] = digits[bytes.data[i] & 15];
+    }
+    json_text(j, key, slice_make(text, 2 * bytes.size));
 }
 
 void json_bool(struct json *j, const char *key, bool value)

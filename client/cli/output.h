@@ -45,7 +45,7 @@ const char *text_of_wall_ms(uint64_t ms, char out[24]);
 
 /* ------------------------------------------------------------------ JSON, written as it comes */
 
-enum { JSON_DEPTH_MAX = 8 };
+enum { JSON_DEPTH_MAX = 8, HEX_BYTES_MAX = 64 };
 
 struct json {
     int depth;                  /**< open objects and arrays */
@@ -67,6 +67,9 @@ void json_number(struct json *j, const char *key, uint64_t value);
 
 /** A fencing token or an id: a string, as a reader's double is not exact beyond 2^53. */
 void json_token(struct json *j, const char *key, uint64_t value);
+
+/** Bytes for comparing, as hexadecimal digits. \param bytes  at most HEX_BYTES_MAX. */
+void json_hex(struct json *j, const char *key, struct slice bytes);
 
 /** true or false. */
 void json_bool(struct json *j, const char *key, bool value);

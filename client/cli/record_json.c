@@ -40,19 +40,6 @@ struct record_line record_line_of(const struct msg_record_reply *r)
     };
 }
 
-/* Hashes are for comparing: digits, whatever their bytes are. */
-static void print_hex(struct json *j, const char *name, struct slice bytes)
-{
-    static const char digits[] = "0123456789abcdef";
-    char text[2 * FINGERPRINT_BYTES];
-    HF_ASSERT(bytes.size <= FINGERPRINT_BYTES); /* the decoder's promise */
-    for (size_t i = 0; i < bytes.size; i++) {
-        text[2 * i] = digits[bytes.data[i] >> 4];
-        text[2 * i + 1] = digits[bytes.data[i] & 15];
-    }
-    json_text(j, name, slice_make(text, 2 * bytes.size));
-}
-
 void record_json(const struct msg_record_reply *r, const char *derived)
 {
     struct json j = {.depth = 0};
@@ -60,7 +47,7 @@ void record_json(const struct msg_record_reply *r, const char *derived)
     const struct late_item *late = r->late.items;
     json_object(&j, NULL);
     record_line_json(&j, &line);
-    print_hex(&j, "fingerprint", r->fingerprint);
+    json_hex(&j, "fingerprint", r->fingerprint);
     json_text(&j, "takeover", slice_of(word_of_takeover(r->takeover)));
     json_number(&j, "retain_ms", r->retain_ms);
     json_number(&j, "born_ms", r->born_ms);
@@ -72,7 +59,7 @@ void record_json(const struct msg_record_reply *r, const char *derived)
     json_text(&j, "headers", r->headers);
     json_text(&j, "body", r->body);
     json_text(&j, "body_kind", slice_of(word_of_body(r->body_kind)));
-    print_hex(&j, "result_hash", r->completion);
+    json_hex(&j, "result_hash", r->completion);
     json_bool(&j, "ever_marked", r->marked != 0);
     json_text(&j, "act", slice_of(word_of_act(r->act)));
     json_number(&j, "act_at_ms", r->act_at_ms);
@@ -85,7 +72,7 @@ void record_json(const struct msg_record_reply *r, const char *derived)
         json_token(&j, "fencing_token", late[i].fencing_token);
         json_text(&j, "outcome", slice_of(word_of_state(late[i].outcome)));
         json_number(&j, "code", late[i].code);
-        print_hex(&j, "body_hash", late[i].body_hash);
+        json_hex(&j, "body_hash", late[i].body_hash);
         json_number(&j, "at_ms", late[i].at_ms);
         json_end(&j);
     }

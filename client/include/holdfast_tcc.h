@@ -173,6 +173,20 @@ HF_API HF_NODISCARD int hf_branch_list_async(hf_client *client, const char *pref
                                              void *each_data, hf_done_cb done_cb, void *data,
                                              hf_call *call);
 
+/** Show one branch. Blocks.
+ * \param gid         the transaction, as in hf_branch_how.
+ * \param branch      the part of it, likewise.
+ * \param each_cb     called once on this thread; what it returns is not looked at.
+ * \param data        handed to it.
+ * \retval HF_ENOTFOUND none is stored under that name. \retval HF_EINVAL */
+HF_API HF_NODISCARD int hf_branch_info(hf_client *client, const char *gid, const char *branch,
+                                       int (*each_cb)(const hf_branch_line *line, void *data),
+                                       void *data);
+HF_API HF_NODISCARD int hf_branch_info_async(hf_client *client, const char *gid, const char *branch,
+                                             int (*each_cb)(const hf_branch_line *line, void *data),
+                                             void *each_data, hf_done_cb done_cb, void *data,
+                                             hf_call *call);
+
 #ifdef __cplusplus
 }
 #endif

@@ -13,7 +13,8 @@ one_sentence() { # on standard error, and nothing on standard output
 }
 
 verbs=(status locks records record resolve reopen erase derive export sessions lock permit
-    elect register discover once bench config audit freeze thaw frozen force revoke timer)
+    elect register discover once bench config audit freeze thaw frozen force revoke timer
+    branches branch)
 
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help

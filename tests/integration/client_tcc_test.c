@@ -237,6 +237,20 @@ static void test_branches_are_listed_page_after_page(void **state)
     must(hf_branch_list(client, "elsewhere/", 0, note_line, &none));
     assert_int_equal(none.count, 0);
     assert_int_equal(hf_branch_list(client, "", 0, NULL, NULL), HF_EINVAL);
+
+    struct shown one = {.sorted = 1};
+    must(hf_branch_info(client, "listed/007", "zz", note_line, &one));
+    assert_int_equal(one.count, 1);
+    assert_int_equal(one.unfinished, 1);
+    done = 1;
+    must(hf_branch_info_async(client, "listed/007", "zz", note_line, &one, note_done, (void *)&done,
+                              NULL));
+    assert_int_equal(wait_for(&done), HF_OK);
+    assert_int_equal(one.count, 2);
+    assert_int_equal(hf_branch_info(client, "listed/007", "none", note_line, &one), HF_ENOTFOUND);
+    assert_int_equal(hf_branch_info(client, "", "zz", note_line, &one), HF_EINVAL);
+    assert_int_equal(hf_branch_info(client, NULL, "zz", note_line, &one), HF_EINVAL);
+    assert_int_equal(one.count, 2);
     hf_client_close(client);
 }
 
