@@ -32,7 +32,8 @@
     POINT(LOST_MESSAGE, 500)    /* a message to another server is lost: its queue is full */     \
     POINT(SLOW_APPLY, 20)       /* applying waits for the flush that is under way */             \
     POINT(ON_DEADLINE, 1)       /* a batch waits for a deadline that is near: stamped with it */ \
-    POINT(SWEEP_WITH_OPS, 3)    /* an entry with ops sweeps, though nothing is overdue */
+    POINT(SWEEP_WITH_OPS, 3)    /* an entry with ops sweeps, though nothing is overdue */        \
+    POINT(FULL_POLLS, 20)       /* no room for another POLL that waits */
 
 #define HF_BUGGIFY_NAME(name, chance) BUGGIFY_##name,
 enum buggify_point { HF_BUGGIFY_POINTS(HF_BUGGIFY_NAME) BUGGIFY_POINT_COUNT };

@@ -55,9 +55,10 @@ enum {
     REENTRANCE_MAX = 65535,
     TIMER_ATTEMPTS_MAX = 1000000,
     PERMITS_MAX = 1000000,
-    SEQ_AHEAD_MAX = 4096, /* a CANCEL's seq above the highest seen */
-    TIMER_POLL_MAX = 200, /* deliveries of one POLL */
-    SETTINGS_MAX = 64,    /* of one CONFIG_GET answer */
+    SESSION_POLLS_MAX = 256, /* that wait at once, a session */
+    SEQ_AHEAD_MAX = 4096,    /* a CANCEL's seq above the highest seen */
+    TIMER_POLL_MAX = 200,    /* deliveries of one POLL */
+    SETTINGS_MAX = 64,       /* of one CONFIG_GET answer */
 
     /* milliseconds */
     TTL_MS_MIN = 500,

@@ -44,6 +44,7 @@ struct waiting_read {
 /** POLLs that wait (replica_polls.c), bounded. */
 struct replica_polls {
     struct table polls;  /**< by (session, seq) */
+    struct table owners; /**< sessions with POLLs that wait, and how many */
     struct table groups; /**< of timers, those that somebody waits for, by the hash of the name */
     struct list marked;  /**< groups that are to be looked at */
     struct list by_end;  /**< the same POLLs, by their wait's end */

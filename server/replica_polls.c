@@ -11,9 +11,11 @@
  * connection has gone is forgotten: nobody would hear what it is given.
  *
  * That a POLL found nothing is said by this server alone and confirmed by nobody: it is no promise
- * that there was nothing. Failure modes: too many wait, TOO_BUSY. */
+ * that there was nothing. Failure modes: too many wait, TOO_BUSY; too many of one session,
+ * TOO_MANY_UNACKED: one program shall not take the places of all others. */
 #include <stdlib.h>
 
+#include "base/buggify.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "server/replica_parts.h"
@@ -30,11 +32,18 @@ struct poll_group {
     uint8_t name[TIMER_GROUP_BYTES_MAX];
 };
 
+/* A session with POLLs that wait. */
+struct poll_owner {
+    struct table_node node; /* in `owners`, by session */
+    uint32_t count;         /* of them; never 0 */
+};
+
 struct poll {
     struct table_node node;       /* in `polls`, by (session, seq) */
     struct list in_group;         /* in its group's `waiting` */
     struct list by_end;           /* in `by_end`, the next to end first */
     struct poll_group *group;     /* borrowed */
+    struct poll_owner *owner;     /* likewise */
     struct replica_caller caller; /* whose; its answer comes long after it was read */
     uint64_t until_ms;            /* its wait's end, on this machine's clock */
     uint64_t lease_ms;            /* as asked */
@@ -60,6 +69,12 @@ static struct poll *find_poll(const struct replica *r, uint64_t session, uint64_
     return node != NULL ? HF_CONTAINER_OF(node, struct poll, node) : NULL;
 }
 
+static struct poll_owner *find_owner(const struct replica *r, uint64_t session)
+{
+    struct table_node *node = table_find(&r->polls.owners, session, 0);
+    return node != NULL ? HF_CONTAINER_OF(node, struct poll_owner, node) : NULL;
+}
+
 static void mark(struct replica *r, struct poll_group *group)
 {
     if (list_empty(&group->marked)) list_push_back(&r->polls.marked, &group->marked);
@@ -72,28 +87,48 @@ int replica_polls_init(struct replica *r)
     list_init(&r->polls.marked);
     list_init(&r->polls.by_end);
     int rv = table_init(&r->polls.groups);
+    if (rv == HF_OK) rv = table_init(&r->polls.owners);
     return rv == HF_OK ? table_init(&r->polls.polls) : rv;
 }
 
-static void forget(struct replica *r, struct poll *p)
+static void leave_group(struct replica *r, struct poll_group *group)
 {
-    struct poll_group *group = p->group;
-    list_remove(&p->in_group);
-    list_remove(&p->by_end);
-    table_remove(&r->polls.polls, &p->node);
-    free(p);
     if (!list_empty(&group->waiting)) return;
     list_remove(&group->marked);
     table_remove(&r->polls.groups, &group->node);
     free(group);
 }
 
+static void leave_owner(struct replica *r, struct poll_owner *owner)
+{
+    if (owner->count > 0) return;
+    table_remove(&r->polls.owners, &owner->node);
+    free(owner);
+}
+
+static void forget(struct replica *r, struct poll *p)
+{
+    HF_ASSERT(p->owner->count > 0);
+    list_remove(&p->in_group);
+    list_remove(&p->by_end);
+    table_remove(&r->polls.polls, &p->node);
+    p->owner->count -= 1;
+    leave_group(r, p->group);
+    leave_owner(r, p->owner);
+    free(p);
+}
+
 void replica_polls_close(struct replica *r)
 {
-    if (r->polls.polls.buckets == NULL) return; /* it was never open */
+    if (r->polls.polls.buckets == NULL) { /* it was never open */
+        table_close(&r->polls.owners);
+        table_close(&r->polls.groups);
+        return;
+    }
     while (!list_empty(&r->polls.by_end))
         forget(r, HF_CONTAINER_OF(r->polls.by_end.next, struct poll, by_end));
     table_close(&r->polls.polls);
+    table_close(&r->polls.owners);
     table_close(&r->polls.groups);
 }
 
@@ -115,6 +150,17 @@ static struct poll_group *join_group(struct replica *r, struct slice name)
     return group;
 }
 
+static struct poll_owner *join_owner(struct replica *r, uint64_t session)
+{
+    struct poll_owner *owner = find_owner(r, session);
+    if (owner != NULL) return owner;
+    owner = calloc(1, sizeof *owner);
+    if (owner == NULL) return NULL;
+    owner->node.key[0] = session;
+    table_insert(&r->polls.owners, &owner->node);
+    return owner;
+}
+
 /* Put it among the others by its end; waits are mostly alike, so it is looked for from behind. */
 static void insert_by_end(struct replica *r, struct poll *p)
 {
@@ -134,12 +180,15 @@ static int park(struct replica *r, const struct replica_caller *caller,
     if (rv != HF_OK) return rv;
     struct poll *p = malloc(sizeof *p + r->answer.size + body.size);
     struct poll_group *group = p != NULL ? join_group(r, request->group) : NULL;
-    if (group == NULL) {
+    struct poll_owner *owner = group != NULL ? join_owner(r, caller->session) : NULL;
+    if (owner == NULL) {
+        if (group != NULL) leave_group(r, group);
         free(p);
         return HF_ENOMEM;
     }
     *p = (struct poll){
         .group = group,
+        .owner = owner,
         .caller = *caller,
         .until_ms = r->now.elapsed_ms + request->wait_ms,
         .lease_ms = request->lease_ms,
@@ -149,6 +198,7 @@ static int park(struct replica *r, const struct replica_caller *caller,
     memcpy(p->bytes, r->answer.data, r->answer.size);
     memcpy(p->bytes + r->answer.size, body.data, body.size);
     p->caller.parked = true;
+    owner->count += 1;
     p->node.key[0] = caller->session;
     p->node.key[1] = caller->seq;
     table_insert(&r->polls.polls, &p->node);
@@ -186,6 +236,14 @@ static int belongs_to_log(struct replica *r, const struct replica_caller *caller
     return machine_timer_ready(r->machine, group);
 }
 
+/* May another one of this session wait? \retval HF_ETOOBUSY, HF_EUNACKED it may not. */
+static int admit(const struct replica *r, uint64_t session)
+{
+    const struct poll_owner *owner = find_owner(r, session);
+    if (r->polls.polls.count >= POLLS_MAX || HF_BUGGIFY(FULL_POLLS)) return HF_ETOOBUSY;
+    return owner != NULL && owner->count >= SESSION_POLLS_MAX ? HF_EUNACKED : HF_OK;
+}
+
 int replica_poll_waits(struct replica *r, const struct replica_caller *caller,
                        const struct envelope *envelope, struct slice body, bool *waits)
 {
@@ -203,8 +261,11 @@ int replica_poll_waits(struct replica *r, const struct replica_caller *caller,
     if (rv != HF_ENOTFOUND) return rv;
     *waits = true;
     if (request.wait_ms == 0) return answer_nothing(r, caller, request.lease_ms);
-    rv = r->polls.polls.count < POLLS_MAX ? park(r, caller, envelope, &request, body) : HF_ENOMEM;
-    return rv == HF_ENOMEM ? replica_refuse(r, caller, HF_ETOOBUSY) : rv;
+    rv = admit(r, caller->session);
+    if (rv == HF_OK) rv = park(r, caller, envelope, &request, body);
+    if (rv == HF_ENOMEM) rv = HF_ETOOBUSY;
+    bool refused = rv == HF_ETOOBUSY || rv == HF_EUNACKED;
+    return refused ? replica_refuse(r, caller, rv) : rv;
 }
 
 bool replica_poll_is_waiting(const struct replica *r, uint64_t session, uint64_t seq)

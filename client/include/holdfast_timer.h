@@ -108,7 +108,8 @@ typedef struct hf_timer_batch hf_timer_batch;
  * \param wait_ms    0 = look once; at most 86,400,000. An empty batch may come earlier.
  * \param batch      Out; owned, hf_timer_batch_free() it. Written only on HF_OK.
  * \retval HF_OK       the batch may be empty. \retval HF_ETIMEOUT no answer in time: what may have
- *                     been delivered comes again when its lease is over. */
+ *                     been delivered comes again when its lease is over.
+ * \retval HF_EUNACKED 256 polls of this client wait already. */
 HF_API HF_NODISCARD int hf_timer_poll(hf_client *client, const char *group, uint32_t count_max,
                                       uint64_t lease_ms, uint64_t wait_ms, hf_timer_batch **batch);
 HF_API HF_NODISCARD int hf_timer_poll_async(hf_client *client, const char *group,

@@ -8,7 +8,7 @@
 #include "tests/sim/failure.h"
 #include "tests/sim/sim.h"
 
-enum { SEEKING_MAX = 4096 }; /* server/replica_seeking.c's */
+enum { SEEKING_MAX = 4096, POLLS_MAX = 4096 }; /* server/replica_{seeking,polls}.c's */
 
 static void at_most(const struct sim_node *n, const char *what, uint64_t have, uint64_t most)
 {
@@ -63,6 +63,16 @@ static void look_at_requests(const struct sim_node *n)
     at_most(n, "requests without a leader", r->seeking_count, SEEKING_MAX);
 }
 
+static void look_at_polls(const struct sim_node *n)
+{
+    const struct replica_polls *p = &n->replica->polls;
+    equal(n, "POLLs that wait", p->polls.count, length(&p->by_end));
+    at_most(n, "POLLs that wait", p->polls.count, POLLS_MAX);
+    at_most(n, "groups with POLLs", p->groups.count, p->polls.count);
+    at_most(n, "sessions with POLLs", p->owners.count, p->polls.count);
+    at_most(n, "groups to be looked at", length(&p->marked), p->groups.count);
+}
+
 static void look_at_clients(const struct sim_node *n)
 {
     const struct list *head = &n->door.connections;
@@ -112,6 +122,7 @@ static void look_at_log(const struct sim_node *n)
 void checks_memory(const struct sim_node *n)
 {
     look_at_requests(n);
+    look_at_polls(n);
     look_at_clients(n);
     look_at_peers(n);
     look_at_log(n);

@@ -143,6 +143,30 @@ static void test_server_lists_are_checked(void **state)
     assert_string_equal(link.endpoints[1], "[::1]:7420");
 }
 
+/* A POLL waits, and its server leads no more: the library asks who does, under the same number and
+ * for as long, and its caller hears nothing of it. */
+static void test_a_poll_that_waits_goes_on_elsewhere(void **state)
+{
+    (void)state;
+    struct msg_timer_poll poll = {slice_of("g"), 1, 5000, 60000};
+    struct call *call;
+    assert_int_equal(core_call_new(&s.core, OP_CODE_TIMER_POLL, &poll, &call), HF_OK);
+    call->fate = FATE_CANCEL;
+    core_submit(&s.core, call, s.now_ns + 65 * SEC, s.now_ns);
+    script_open_session(&s);
+    struct request *first = script_expect(&s, OP_CODE_TIMER_POLL);
+    struct msg_redirect to = {slice_of("leader:99")};
+    script_reply(&s, first, HF_ENOTLEADER, &to);
+    assert_string_equal(core_target(&s.core), "leader:99");
+    script_resume(&s);
+    struct request *again = script_expect(&s, OP_CODE_TIMER_POLL);
+    assert_int_equal(again->envelope.seq, first->envelope.seq);
+    assert_true(slice_equal(again->body, first->body));
+    const struct msg_timer_poll_reply nothing = {.lease_ms = 5000};
+    script_reply(&s, again, HF_OK, &nothing);
+    script_finish(&s, call, HF_OK);
+}
+
 /* A server had taken a request, of a POLL that waits say, and its session has ended meanwhile. Then
  * it leads no more, and nobody else answers before the caller's time is over: with that request the
  * ended session has gone, too, and the next call gets a new one. */
@@ -174,6 +198,7 @@ int main(void)
         CASE(test_a_refused_repetition_comes_when_it_was_said),
         CASE(test_silent_connection_is_left_with_the_call),
         CASE(test_server_lists_are_checked),
+        CASE(test_a_poll_that_waits_goes_on_elsewhere),
         CASE(test_ended_session_goes_with_its_last_request),
     };
     return cmocka_run_group_tests_name("link", tests, NULL, NULL);

@@ -270,6 +270,61 @@ static void test_a_full_server_does_not_spin_for_a_poll(void **state)
     client_close(&c);
 }
 
+/* Nothing of a POLL that waits is in the log, so who leads no more tells that nothing was done. The
+ * same POLL may be asked here again, under the same number, and waits as if it were the first. */
+static void test_lost_leadership_ends_the_waits(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+    begin(&c, w, 1);
+    uint64_t poll = poll_at(&c, WAIT_MS, 0);
+    world_settle(w);
+    assert_int_equal(replica_disown(w->replica), HF_OK);
+    expect_status(&c, poll, HF_ENOTLEADER);
+    assert_int_equal(w->replica->polls.polls.count, 0);
+    assert_int_equal(w->replica->polls.groups.count, 0);
+    assert_int_equal(w->replica->polls.owners.count, 0);
+    uint64_t again = poll_at(&c, WAIT_MS, c.seq);
+    world_settle(w);
+    expect_silence(&c);
+    fire(w, 2, "a");
+    expect_delivery(&c, again, "a");
+    client_close(&c);
+}
+
+/* One session's consumers leave places to those of others; one that ends makes room for another. */
+static void test_a_session_has_so_many_polls_and_no_more(void **state)
+{
+    struct world *w = *state;
+    struct client c, d;
+    begin(&c, w, 1);
+    begin(&d, w, 2);
+    uint64_t first_seq = c.seq + 1;
+    for (uint32_t i = 0; i < SESSION_POLLS_MAX; i++) {
+        (void)poll_at(&c, WAIT_MS, 0);
+        world_run(w, 1);
+    }
+    expect_silence(&c);
+    uint64_t refused = poll_at(&c, WAIT_MS, 0);
+    expect_status(&c, refused, HF_EUNACKED);
+    expect_delivery(&c, poll_at(&c, 0, 0), NULL); /* which does not wait */
+    (void)poll_at(&d, WAIT_MS, 0);
+    expect_silence(&d);
+    uint64_t last_seq = c.seq;
+    struct msg_cancel cancel = {.target_seq = first_seq};
+    (void)client_send(&c, OP_CODE_CANCEL, &cancel, 0);
+    world_settle(w);
+    struct got got;
+    while (client_take(&c, &got)) assert_int_not_equal(got.status, HF_EUNACKED);
+    c.seq = last_seq;
+    (void)poll_at(&c, WAIT_MS, 0);
+    expect_silence(&c);
+    assert_int_equal(w->replica->polls.polls.count, SESSION_POLLS_MAX + 1);
+    client_close(&c);
+    client_close(&d);
+    assert_int_equal(w->replica->polls.owners.count, 0);
+}
+
 /* A server that stops says so to those who wait; a gone connection leaves nothing behind. */
 static void test_a_stopping_server_ends_the_waits(void **state)
 {
@@ -319,6 +374,8 @@ int main(void)
         WORLD_TEST(test_a_poll_ends_with_its_connection),
         WORLD_TEST(test_a_copy_of_a_poll_passes_rates_and_load),
         WORLD_TEST(test_a_full_server_does_not_spin_for_a_poll),
+        WORLD_TEST(test_lost_leadership_ends_the_waits),
+        WORLD_TEST(test_a_session_has_so_many_polls_and_no_more),
         WORLD_TEST(test_a_stopping_server_ends_the_waits),
         WORLD_TEST(test_at_the_disks_reserve_timers_are_delivered_and_not_set),
     };
