@@ -1,6 +1,6 @@
 /* What verbs print (client/cli/output.h). A table gathers its rows and prints them when it is full
  * or closed; JSON is written as it comes. Failure modes: none here: main() looks whether standard
- * output took everything; without memory for a table the process ends with a sentence. */
+ * output took everything; without memory for a table the process ends. */
 #include "client/cli/output.h"
 
 #include <inttypes.h>
