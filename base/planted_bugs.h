@@ -201,6 +201,13 @@
         "the next phase of a branch has the token of the one before it: a late try passes the "    \
         "guard after the cancel")                                                                  \
     BUG(90, CONFIRM_AFTER_CANCEL,                                                                  \
-        "a branch that was cancelled is confirmed: what was given back is given away")
+        "a branch that was cancelled is confirmed: what was given back is given away")             \
+    BUG(91, EVENT_GAP_UNTOLD,                                                                      \
+        "a watch that asks for events that are kept no longer gets the oldest that are, and is "   \
+        "not told of the gap (contract, 8)")                                                       \
+    BUG(92, EVENT_TOLD_TWICE,                                                                      \
+        "a full answer to a watch says to ask on from its last event: that is told twice")         \
+    BUG(93, EVENT_UNDONE_UNTOLD,                                                                   \
+        "a watch goes on over a restore as if nothing that it was told had been undone")
 
 #endif

@@ -6,6 +6,7 @@
  * for. Failure modes: none but faults; what a client may do wrong is an answer without effect. */
 #include "base/planted.h"
 #include "machine/deadlock.h"
+#include "machine/events.h"
 #include "machine/freeze.h"
 #include "machine/grants.h"
 #include "machine/locks.h"
@@ -248,7 +249,11 @@ static int wait_in_queues(struct machine *m, const struct wish *w, struct reply_
         if (limit != 0) lock->limit = limit;
         lock->queue_length += 1;
     }
-    return put_locks(m, w);
+    const struct event event = {
+        .kind = EVENT_QUEUED, .session = w->ctx->envelope->session, .what = acquire->mode};
+    rv = put_locks(m, w);
+    if (rv != HF_OK || !events_on(m)) return rv;
+    return event_tell_names(m, event, &acquire->names);
 }
 
 /* Whether nothing stands in its way, in none of its names. */

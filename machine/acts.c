@@ -2,6 +2,7 @@
  * faults only. */
 #include "machine/acts.h"
 
+#include "machine/events.h"
 #include "machine/reads.h"
 #include "machine/sessions.h"
 
@@ -29,7 +30,17 @@ int act_keep_of(struct machine *m, const struct act_origin *origin, const struct
         .after = slice_of(act->after),
     };
     struct row_key key = row_key_u64(number);
+    const struct event event = {
+        .kind = EVENT_ADMIN,
+        .name = act->name,
+        .session = origin->session,
+        .what = origin->op,
+        .serial = number,
+        .client_name = origin->client_name,
+        .operator_name = act->operator_name,
+    };
     int rv = state_put(m, TABLE_ACTS, row_key_slice(&key), &row_act_type, &row);
+    if (rv == HF_OK) rv = event_tell(m, &event);
     if (rv != HF_OK || number <= ACTS_KEPT_MAX) return rv;
     key = row_key_u64(number - ACTS_KEPT_MAX);
     return state_del(m, TABLE_ACTS, row_key_slice(&key));

@@ -53,6 +53,8 @@ int audit_branches(struct audit *a);
 HF_MUST_USE
 int audit_principals(struct audit *a);
 HF_MUST_USE
+int audit_events(struct audit *a);
+HF_MUST_USE
 int audit_timers(struct audit *a);
 
 #endif

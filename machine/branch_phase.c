@@ -263,22 +263,28 @@ int branch_repeat(struct machine *m, uint64_t session, const struct row_reply *s
 /* ------------------------------------------------------------------ BRANCH_DONE */
 
 /* An end that came too late, or of a phase that a cancel or a takeover has made stale. */
-static int answer_stale(struct machine *m, struct slice key, struct row_branch *row,
-                        const struct msg_branch_done *done, struct reply_out *out)
+static int answer_stale(struct machine *m, const struct op_context *ctx, struct slice key,
+                        struct row_branch *row, const struct msg_branch_done *done,
+                        struct reply_out *out)
 {
+    enum late_found found = LATE_KNOWN;
     const struct late_item late = {
         .fencing_token = done->fencing_token,
         .outcome = done->outcome,
         .code = done->code,
         .at_ms = state_now(m),
     };
-    struct late_list with_it;
+    struct late_list with_it = {0};
     bool ours = done->fencing_token < row->fencing_token; /* a greater one is another branch's */
-    if (ours && late_add(&row->late, &late, done->body, &with_it)) {
+    int rv = HF_OK;
+    if (ours) found = late_add(&row->late, &late, done->body, &with_it);
+    if (found == LATE_ADDED) {
         row->late = with_it.list;
-        int rv = branch_put(m, key, row);
-        if (rv != HF_OK) return rv;
+        rv = branch_put(m, key, row);
     }
+    if (rv == HF_OK && found != LATE_KNOWN)
+        rv = late_tell(m, done->gid, done->branch, ctx->envelope->session, &late);
+    if (rv != HF_OK) return rv;
     return refuse(out, OP_CODE_BRANCH_DONE, HF_ESTALE, row);
 }
 
@@ -360,7 +366,7 @@ int branch_done(struct machine *m, const struct op_context *ctx, const void *req
     if (ended && slice_equal(kept, hash)) return reply_set(out, ctx->op, HF_OK, NULL);
     bool own = branch_is_open(&row) && row.fencing_token == done->fencing_token;
     if (!own && ended) return reply_set(out, ctx->op, HF_ECONFLICT, NULL);
-    if (!own) return answer_stale(m, key, &row, done, out);
+    if (!own) return answer_stale(m, ctx, key, &row, done, out);
     row.completion = hash;
     rv = end_phase(m, key, &row, done);
     if (rv == HF_OK) rv = branch_put(m, key, &row);

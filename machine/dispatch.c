@@ -5,6 +5,7 @@
 
 #include "machine/acts.h"
 #include "machine/branch.h"
+#include "machine/events.h"
 #include "machine/force.h"
 #include "machine/freeze.h"
 #include "machine/grants.h"
@@ -60,6 +61,9 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_BRANCH_DONE] = {.apply = branch_done},
     [OP_CODE_BRANCH_GET] = {.read = branch_read},
     [OP_CODE_BRANCH_LIST] = {.read = branch_list},
+    [OP_CODE_EVENTS_SWITCH] = {.apply = events_switch},
+    [OP_CODE_WATCH] = {.read = events_watch},
+    [OP_CODE_EVENT_PREFIXES] = {.read = events_prefixes},
     [OP_CODE_MEMBER] = {.apply = member_record},
     [OP_CODE_CONFIG_SET] = {.apply = setting_config_set},
     [OP_CODE_CONFIG_GET] = {.read = setting_config_get},
@@ -88,6 +92,7 @@ static const struct deadline_owner deadline_owners[DEADLINE_KIND_MAX + 1] = {
     [DEADLINE_TIMER_TOMBSTONE] = {SWEEP_REST, timer_tombstone_due},
     [DEADLINE_PHASE] = {SWEEP_ATTEMPTS, branch_phase_due},
     [DEADLINE_BRANCH] = {SWEEP_REST, branch_retention_due},
+    [DEADLINE_EVENTS] = {SWEEP_REST, events_trim_due},
 };
 
 const struct op_owner *op_owner_find(uint16_t op)

@@ -5,6 +5,7 @@
 
 #include "base/planted.h"
 #include "machine/deadlines.h"
+#include "machine/events.h"
 #include "machine/lock_history.h"
 #include "machine/principals.h"
 #include "machine/revoke.h"
@@ -117,6 +118,22 @@ static int count_grant(struct machine *m, const struct row_grant *grant, int by)
                    : principal_remove(m, s->principal, QUOTA_NAMES, names);
 }
 
+/* What its end is to those who watch. */
+static enum event_type kind_of_end(enum end_reason reason)
+{
+    if (reason == END_FORCED) return EVENT_FORCED;
+    return reason_is_involuntary(reason) ? EVENT_LOST : EVENT_RELEASED;
+}
+
+static int tell(struct machine *m, uint64_t token, const struct row_grant *grant,
+                enum event_type kind, uint64_t what)
+{
+    if (kind > EVENT_ADMIN && !events_on(m)) return HF_OK;
+    const struct event event = {
+        .kind = kind, .session = grant->session, .fencing_token = token, .what = what};
+    return event_tell_names(m, event, &grant->names);
+}
+
 /* One of its locks. */
 static int put_holder(struct machine *m, uint64_t token, const struct row_grant *grant,
                       struct slice name, struct row_lock *lock)
@@ -173,6 +190,7 @@ int grant_make(struct machine *m, const struct grant_request *request, struct ro
         rv = state_put_u64(m, TABLE_SESSION_GRANTS, row_key_slice(&index), grant.hold_until_ms);
     if (rv == HF_OK) rv = put_holders(m, *token, &grant, locks);
     if (rv == HF_OK) rv = count_grant(m, &grant, 1);
+    if (rv == HF_OK) rv = tell(m, *token, &grant, EVENT_GRANTED, grant.mode);
     if (rv != HF_OK || grant.hold_until_ms == 0) return rv;
     struct row_key id = row_key_u64(*token);
     return deadline_put(m, grant.hold_until_ms, DEADLINE_HOLD, row_key_slice(&id));
@@ -236,6 +254,7 @@ int grant_end(struct machine *m, uint64_t token, const struct row_grant *grant,
     if (rv == HF_OK) rv = revoke_over(m, token, grant, reason);
     if (rv == HF_OK && (reason == END_HOLD_MAX || reason == END_FORCED))
         rv = session_lose(m, grant->session, token, reason, grant->count);
+    if (rv == HF_OK) rv = tell(m, token, grant, kind_of_end(reason), reason);
     return rv == HF_OK ? free_locks(m, token, grant, reason) : rv;
 }
 

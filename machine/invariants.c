@@ -93,7 +93,8 @@ static int look_at_deadline(struct audit *a, struct slice key, struct slice valu
     case DEADLINE_PHASE:
     case DEADLINE_BRANCH: return audit_has(a, TABLE_BRANCHES, id, "deadline of a branch");
     case DEADLINE_SERVE:
-    case DEADLINE_THAW: return HF_OK; /* of queues that may be gone meanwhile */
+    case DEADLINE_THAW:
+    case DEADLINE_EVENTS: return HF_OK; /* of queues and rows that may be gone meanwhile */
     }
     return audit_fail(a, "a deadline of kind %d", (int)kind);
 }
@@ -113,6 +114,7 @@ int invariants_check(struct machine *m, struct buffer *complaint)
     if (rv == HF_OK) rv = audit_waiting(&a);
     if (rv == HF_OK) rv = audit_admin(&a);
     if (rv == HF_OK) rv = audit_timers(&a);
+    if (rv == HF_OK) rv = audit_events(&a);
     if (rv == HF_OK) rv = audit_branches(&a);
     if (rv == HF_OK) rv = audit_principals(&a);
     return rv == HF_OK ? record_invariants_check(m, complaint) : rv;

@@ -14,6 +14,7 @@
 #include "base/planted.h"
 #include "machine/deadlines.h"
 #include "machine/dispatch.h"
+#include "machine/events.h"
 #include "machine/principals.h"
 #include "machine/replies.h"
 #include "machine/serve.h"
@@ -69,6 +70,7 @@ int machine_open(struct store *store, struct machine **machine)
     if (rv == HF_OK) rv = read_meta(m);
     if (rv == HF_OK) rv = read_first_deadline(m);
     if (rv == HF_OK) rv = settings_load(m);
+    if (rv == HF_OK) rv = events_load(m);
     if (rv != HF_OK) {
         machine_close(m);
         return rv;
@@ -338,6 +340,18 @@ int machine_read(struct machine *m, uint16_t op, const void *request, uint64_t e
     arena_reset(&m->keep);
     struct reply_out out = {.body = body, .stored = &m->stored};
     int rv = owner->read(m, request, elapsed_ms, &out);
+    if (rv == HF_OK) *status = out.status;
+    return rv;
+}
+
+int machine_watch(struct machine *m, const struct msg_watch *watch, struct buffer *body,
+                  int *status, struct watch_found *found)
+{
+    HF_ASSERT(m->sink == NULL);
+    arena_reset(&m->scratch);
+    arena_reset(&m->keep);
+    struct reply_out out = {.body = body, .stored = &m->stored};
+    int rv = events_read(m, watch, &out, found);
     if (rv == HF_OK) *status = out.status;
     return rv;
 }

@@ -44,6 +44,9 @@ struct machine_sink {
     void (*overdue_cb)(struct slice name, void *data);
     /** A timer is ready in the queue of this group. \param group  borrowed likewise. */
     void (*ready_cb)(struct slice group, void *data);
+    /** An event was told, and who watches may look; what it tells of may still be taken back.
+     * \param name  of what it happened to; borrowed likewise. */
+    void (*event_cb)(enum event_type kind, struct slice name, void *data);
     void *data; /**< handed to all */
 };
 
@@ -72,6 +75,18 @@ int machine_apply(struct machine *m, struct slice entry, const struct machine_si
 HF_MUST_USE
 int machine_read(struct machine *m, uint16_t op, const void *request, uint64_t elapsed_ms,
                  struct buffer *body, int *status);
+
+/** What a WATCH came to. */
+struct watch_found {
+    uint64_t next; /**< the number to ask from next */
+    bool anything; /**< to tell at once: events, a gap, where now is, or that there is more to
+                        look at. Else it may wait, and be asked again from `next` */
+};
+
+/** Answer a WATCH from the state as it is applied. As machine_read() with OP_CODE_WATCH. */
+HF_MUST_USE
+int machine_watch(struct machine *m, const struct msg_watch *watch, struct buffer *body,
+                  int *status, struct watch_found *found);
 
 /** Cluster time of the last applied entry, milliseconds. */
 uint64_t machine_time_ms(const struct machine *m);

@@ -9,6 +9,7 @@
 #include "base/planted.h"
 #include "machine/acts.h"
 #include "machine/deadlines.h"
+#include "machine/events.h"
 #include "machine/principals.h"
 #include "machine/serve.h"
 #include "machine/sessions.h"
@@ -131,6 +132,22 @@ int record_note_act(struct machine *m, const struct op_context *ctx, struct row_
     return act_keep(m, ctx, &kept);
 }
 
+int record_tell(struct machine *m, struct slice key, const struct row_record *row,
+                enum record_state state)
+{
+    if (state != RECORD_UNKNOWN && !events_on(m)) return HF_OK;
+    const struct event event = {
+        .kind = state == RECORD_UNKNOWN ? EVENT_UNKNOWN : EVENT_RECORD,
+        .name = key,
+        .session = row->session,
+        .fencing_token = row->fencing_token,
+        .what = state,
+        .serial = row->attempt,
+        .client_name = row->client_name,
+    };
+    return event_tell(m, &event);
+}
+
 /* ------------------------------------------------------------------ attempts */
 
 static int bind_to_session(struct machine *m, struct slice key, const struct row_record *row,
@@ -237,6 +254,7 @@ int record_lease_end(struct machine *m, struct slice key, struct row_record *row
         if (next == RECORD_FAILED) row->done_at_ms = m->meta.wall_ms;
     }
     if (rv == HF_OK) rv = record_put(m, key, row);
+    if (rv == HF_OK && next != RECORD_RUNNING) rv = record_tell(m, key, row, next);
     if (rv != HF_OK || row->parked_count == 0) return rv;
     return serve_mark(m, TABLE_RECORDS, key);
 }

@@ -98,6 +98,12 @@ HF_MUST_USE
 int record_note_act(struct machine *m, const struct op_context *ctx, struct row_record *row,
                     const struct record_act *act);
 
+/** Tell whoever watches that it is in another state now: UNKNOWN always, the others on request.
+ * \param state  enum record_state; RECORD_TOMBSTONE and RECORD_ABSENT: what is left of it. */
+HF_MUST_USE
+int record_tell(struct machine *m, struct slice key, const struct row_record *row,
+                enum record_state state);
+
 /** When its retention ends. UINT64_MAX: never, or not while it is as it is. */
 uint64_t record_reaped_at(const struct row_record *row);
 

@@ -107,32 +107,54 @@ int record_checkpoint(struct machine *m, const struct op_context *ctx, const voi
     if (row.external != MARK_NONE) row.marked = 1;
     /* A lapsed attempt that announces such an effect now must not be taken over any more: its lease
      * ended with this mark open. It can still complete, being the only owner. */
-    if (row.lapsed && row.external == MARK_ONCE)
-        rv = record_stop(m, checkpoint->key, &row, RECORD_UNKNOWN);
+    bool stops = row.lapsed && row.external == MARK_ONCE;
+    if (stops) rv = record_stop(m, checkpoint->key, &row, RECORD_UNKNOWN);
     row.checkpoint_bytes = checkpoint->data.size;
     if (rv == HF_OK) rv = keep_data(m, checkpoint);
     if (rv == HF_OK) rv = record_put(m, checkpoint->key, &row);
+    if (rv == HF_OK && stops) rv = record_tell(m, checkpoint->key, &row, RECORD_UNKNOWN);
     if (rv != HF_OK) return rv;
     return reply_set(out, ctx->op, HF_OK, NULL);
 }
 
 /* ------------------------------------------------------------------ completion */
 
-/* A completion that came too late is the signal of a possible double effect. */
-static int keep_late(struct machine *m, const struct msg_complete *complete,
-                     const struct row_record *row)
+static struct late_item late_of(const struct machine *m, const struct msg_complete *complete)
 {
-    const struct late_item late = {
+    return (struct late_item){
         .fencing_token = complete->fencing_token,
         .outcome = complete->outcome,
         .code = complete->code,
         .at_ms = state_now(m),
     };
+}
+
+/* A completion that came too late is the signal of a possible double effect: kept as long as there
+ * is room, told in any case. */
+static int keep_late(struct machine *m, uint64_t session, const struct msg_complete *complete,
+                     const struct row_record *row)
+{
+    const struct late_item late = late_of(m, complete);
     struct late_list with_it;
-    if (!late_add(&row->late, &late, complete->body, &with_it)) return HF_OK;
+    enum late_found found = late_add(&row->late, &late, complete->body, &with_it);
+    if (found == LATE_KNOWN) return HF_OK;
+    int rv = late_tell(m, complete->key, (struct slice){0}, session, &late);
+    if (rv != HF_OK || found == LATE_FULL) return rv;
     struct row_record with = *row;
     with.late = with_it.list;
     return record_put(m, complete->key, &with);
+}
+
+/* The same where there is no record any more to keep it in. A repeat of what the tombstone tells of
+ * is none, and a greater token is another record's. */
+static int tell_late(struct machine *m, uint64_t session, const struct msg_complete *complete)
+{
+    struct row_tombstone tombstone;
+    int rv = state_get(m, TABLE_TOMBSTONES, complete->key, &row_tombstone_type, &tombstone);
+    if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
+    if (rv == HF_OK && complete->fencing_token >= tombstone.fencing_token) return HF_OK;
+    const struct late_item late = late_of(m, complete);
+    return late_tell(m, complete->key, (struct slice){0}, session, &late);
 }
 
 /* Take the result in; the record was stopped already. RETRYABLE stores no response. */
@@ -157,12 +179,14 @@ static int finish(struct machine *m, struct slice key, struct row_record *row)
     }
     if (rv != HF_OK && rv != HF_ENOTFOUND) return rv;
     rv = record_put(m, key, row);
+    if (rv == HF_OK) rv = record_tell(m, key, row, (enum record_state)row->state);
     if (rv != HF_OK || row->parked_count == 0) return rv;
     return serve_mark(m, TABLE_RECORDS, key);
 }
 
-static int refuse_completion(struct machine *m, const struct msg_complete *complete,
-                             struct slice hash, const struct row_record *row, struct reply_out *out)
+static int refuse_completion(struct machine *m, uint64_t session,
+                             const struct msg_complete *complete, struct slice hash,
+                             const struct row_record *row, struct reply_out *out)
 {
     bool own = row->fencing_token == complete->fencing_token && row->completion.size != 0;
     if (own && slice_equal(row->completion, hash)) {
@@ -170,7 +194,8 @@ static int refuse_completion(struct machine *m, const struct msg_complete *compl
     }
     if (own) return reply_set(out, OP_CODE_COMPLETE, HF_ECONFLICT, NULL);
     /* A token above the current one is another record's: it says nothing of this one. */
-    int rv = complete->fencing_token <= row->fencing_token ? keep_late(m, complete, row) : HF_OK;
+    bool ours = complete->fencing_token <= row->fencing_token;
+    int rv = ours ? keep_late(m, session, complete, row) : HF_OK;
     return rv == HF_OK ? answer_stale(out, OP_CODE_COMPLETE, row) : rv;
 }
 
@@ -181,14 +206,17 @@ int record_complete(struct machine *m, const struct op_context *ctx, const void 
     HF_ASSERT(complete->outcome >= OUTCOME_DONE && complete->outcome <= OUTCOME_RETRYABLE);
     struct row_record row;
     int rv = find(m, ctx, complete->key, complete->fencing_token, &row, out);
-    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
+    if (rv == HF_ENOTFOUND)
+        return out->status == HF_ESTALE ? tell_late(m, ctx->envelope->session, complete) : HF_OK;
+    if (rv != HF_OK) return rv;
     uint8_t hash[HASH128_BYTES];
     late_hash_end(complete->outcome, complete->code, complete->body_kind, complete->headers,
                   complete->body, hash);
     bool open = row.state == RECORD_RUNNING || row.state == RECORD_UNKNOWN;
     bool own = row.fencing_token == complete->fencing_token || planted(STALE_COMPLETION);
     if (!open || !own) {
-        return refuse_completion(m, complete, slice_make(hash, sizeof hash), &row, out);
+        return refuse_completion(m, ctx->envelope->session, complete, slice_make(hash, sizeof hash),
+                                 &row, out);
     }
     rv = record_stop(m, complete->key, &row, (enum record_state)complete->outcome);
     if (rv != HF_OK) return rv;

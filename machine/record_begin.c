@@ -161,6 +161,7 @@ static int begin_attempt(struct machine *m, struct slice key, struct row_record 
     rv = record_start(m, key, row, call);
     if (rv != HF_OK) return rv;
     rv = record_put(m, key, row);
+    if (rv == HF_OK) rv = record_tell(m, key, row, RECORD_RUNNING);
     if (rv != HF_OK) return rv;
     return answer_attempt(m, row, key, lapsed ? BEGIN_TAKEOVER : BEGIN_STARTED, out);
 }

@@ -2,6 +2,7 @@
  * retention, then a tombstone, so that a late repeat is refused and not run again, then nothing. */
 #include "base/planted.h"
 #include "machine/deadlines.h"
+#include "machine/events.h"
 #include "machine/principals.h"
 #include "machine/record.h"
 
@@ -103,7 +104,8 @@ int record_retention_due(struct machine *m, struct slice id)
         rv = bury(m, id, &row);
         if (rv != HF_OK) return rv;
     }
-    return record_del(m, id, &row);
+    rv = record_tell(m, id, &row, ended ? RECORD_TOMBSTONE : RECORD_ABSENT);
+    return rv == HF_OK ? record_del(m, id, &row) : rv;
 }
 
 int record_tombstone_del(struct machine *m, struct slice key, const struct row_tombstone *row)
@@ -119,5 +121,13 @@ int record_tombstone_due(struct machine *m, struct slice id)
     int rv = state_get(m, TABLE_TOMBSTONES, id, &row_tombstone_type, &tombstone);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
     if (tombstone.until_ms > state_now(m)) return HF_OK; /* another one's row */
-    return record_tombstone_del(m, id, &tombstone);
+    const struct event event = {
+        .kind = EVENT_RECORD,
+        .name = id,
+        .fencing_token = tombstone.fencing_token,
+        .what = RECORD_ABSENT,
+        .serial = tombstone.attempt,
+    };
+    rv = event_tell(m, &event);
+    return rv == HF_OK ? record_tombstone_del(m, id, &tombstone) : rv;
 }

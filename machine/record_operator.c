@@ -50,6 +50,7 @@ static int reopen_row(struct machine *m, const struct op_context *ctx,
     };
     int rv = record_note_act(m, ctx, row, &act);
     if (rv == HF_OK) rv = record_put(m, reopen->key, row);
+    if (rv == HF_OK) rv = record_tell(m, reopen->key, row, RECORD_RETRYABLE);
     return rv == HF_OK ? reply_set(out, ctx->op, HF_OK, NULL) : rv;
 }
 

@@ -58,7 +58,9 @@ enum machine_table {
     TABLE_TIMER_PAYLOADS = 35, /**< key -> payload, bare; none of an empty one */
     TABLE_BRANCHES = 36,       /**< gid, branch -> row_branch */
     TABLE_PHASES = 37,         /**< fencing token of an open phase -> its branch's key */
-    TABLE_END = 38,
+    TABLE_EVENTS = 38,         /**< number -> row_event; the newest, as many as are kept */
+    TABLE_EVENT_PREFIXES = 39, /**< 0, prefix -> row_event_prefix: all is told under it */
+    TABLE_END = 40,
 };
 _Static_assert((int)TABLE_END <= 64, "the store's tables are numbered 0 to 63");
 
@@ -80,7 +82,8 @@ enum deadline_kind {
     DEADLINE_TIMER_TOMBSTONE = 14, /**< a timer's tombstone goes; id: key */
     DEADLINE_PHASE = 15,           /**< a phase's lease ends; id: the branch's key */
     DEADLINE_BRANCH = 16,          /**< a branch's retention ends; id: its key */
-    DEADLINE_KIND_MAX = 16,
+    DEADLINE_EVENTS = 17,          /**< too many events are kept; id: one byte, 0 */
+    DEADLINE_KIND_MAX = 17,
 };
 
 enum {
@@ -102,7 +105,9 @@ enum {
     F(T, U64, session_counter, 0, UINT64_MAX) /* last session id; never used again */ \
     F(T, U64, ticket_counter, 0, UINT64_MAX)  /* last ticket of a queue */            \
     F(T, U64, session_count, 0, UINT64_MAX)   /* alive */                             \
-    F(T, U64, act_counter, 0, UINT64_MAX)     /* acts of administrators, ever */
+    F(T, U64, act_counter, 0, UINT64_MAX)     /* acts of administrators, ever */      \
+    F(T, U64, event_counter, 0, COUNTER_MAX)  /* events, ever; over restores, too */  \
+    F(T, U64, event_first, 0, TOKEN_END - 1)  /* the oldest that is kept; 0 = none */
 CODEC_STRUCT(row_meta, ROW_META_FIELDS)
 
 /* The part of a session that every op of it changes. */
@@ -386,9 +391,19 @@ CODEC_STRUCT(row_principal, ROW_PRINCIPAL_FIELDS)
     F(T, U64, counted_bytes, 0, TIME_MS_MAX) /* likewise */
 CODEC_STRUCT(row_branch, ROW_BRANCH_FIELDS)
 
+#define ROW_EVENT_FIELDS(T, F, L) EVENT_FIELDS(T, F, L)
+CODEC_STRUCT(row_event, ROW_EVENT_FIELDS)
+
+#define ROW_EVENT_PREFIX_FIELDS(T, F, L)        \
+    F(T, U64, since_ms, 0, TIME_MS_MAX)         \
+    F(T, U64, wall_ms, 0, TIME_MS_MAX)          \
+    F(T, STR, operator_name, 0, NAME_BYTES_MAX) \
+    F(T, STR, reason, 0, EVIDENCE_BYTES_MAX)
+CODEC_STRUCT(row_event_prefix, ROW_EVENT_PREFIX_FIELDS)
+
 /* Every row: TYPE(struct, FIELDS, version). */
 #define HF_ROWS(TYPE)                                  \
-    TYPE(row_meta, ROW_META_FIELDS, 2)                 \
+    TYPE(row_meta, ROW_META_FIELDS, 3)                 \
     TYPE(row_session, ROW_SESSION_FIELDS, 2)           \
     TYPE(row_session_info, ROW_SESSION_INFO_FIELDS, 1) \
     TYPE(row_reply, ROW_REPLY_FIELDS, 2)               \
@@ -406,7 +421,9 @@ CODEC_STRUCT(row_branch, ROW_BRANCH_FIELDS)
     TYPE(row_revoke, ROW_REVOKE_FIELDS, 1)             \
     TYPE(row_timer, ROW_TIMER_FIELDS, 1)               \
     TYPE(row_principal, ROW_PRINCIPAL_FIELDS, 2)       \
-    TYPE(row_branch, ROW_BRANCH_FIELDS, 1)
+    TYPE(row_branch, ROW_BRANCH_FIELDS, 1)             \
+    TYPE(row_event, ROW_EVENT_FIELDS, 1)               \
+    TYPE(row_event_prefix, ROW_EVENT_PREFIX_FIELDS, 1)
 
 /* ------------------------------------------------------------------ keys */
 
@@ -449,7 +466,7 @@ struct row_key row_key_queue(struct slice name, uint64_t ticket);
 /** (name, session, owner) of TABLE_HOLDERS. */
 struct row_key row_key_holder(struct slice name, uint64_t session, uint64_t owner);
 
-/** A prefix of names, maybe empty, of TABLE_FROZEN. */
+/** A prefix of names, maybe empty, of TABLE_FROZEN and TABLE_EVENT_PREFIXES. */
 struct row_key row_key_frozen(struct slice prefix);
 
 /** Before all ready timers of a group: 0, group and its NUL. */

@@ -9,6 +9,7 @@
 
 #include "base/planted.h"
 #include "machine/deadlines.h"
+#include "machine/events.h"
 #include "machine/force.h"
 #include "machine/parked.h"
 #include "machine/principals.h"
@@ -103,6 +104,23 @@ static int list_grants(struct machine *m, uint64_t session)
     return rv == HF_ENOTFOUND ? HF_OK : rv;
 }
 
+/* Only that of one whose client did not choose it. */
+static int tell_end(struct machine *m, uint64_t session, enum end_reason reason)
+{
+    struct row_session_info info;
+    if (reason != END_EXPIRED && reason != END_RESTORED) return HF_OK;
+    int rv = session_info_get(m, session, &info);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
+    const struct event event = {
+        .kind = EVENT_SESSION_EXPIRED,
+        .name = info.name,
+        .session = session,
+        .what = reason,
+        .client_name = info.name,
+    };
+    return event_tell(m, &event);
+}
+
 int session_end_begin(struct machine *m, uint64_t session, enum end_reason reason)
 {
     HF_ASSERT(m->session_id == session);
@@ -113,6 +131,7 @@ int session_end_begin(struct machine *m, uint64_t session, enum end_reason reaso
     int rv = deadline_del(m, s->deadline_ms, DEADLINE_SESSION, row_key_slice(&id));
     if (rv == HF_OK) rv = deadline_put(m, forget_ms, DEADLINE_FORGET, row_key_slice(&id));
     if (rv == HF_OK) rv = principal_remove(m, s->principal, QUOTA_SESSIONS, 1);
+    if (rv == HF_OK) rv = tell_end(m, session, reason);
     if (rv != HF_OK) return rv;
     s->ended = reason;
     s->ended_ms = state_now(m);

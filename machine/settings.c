@@ -9,6 +9,7 @@
 
 #include "base/planted.h"
 #include "machine/acts.h"
+#include "machine/events.h"
 
 _Static_assert((int)SETTING_COUNT <= (int)SETTINGS_MAX, "CONFIG_GET answers all of them");
 
@@ -104,8 +105,8 @@ int setting_config_set(struct machine *m, const struct op_context *ctx, const vo
     (void)snprintf(after, sizeof after, "%" PRIu64, row.value);
     const struct act act = {set->name, set->operator_name, set->reason, before, after};
     rv = act_keep(m, ctx, &act);
-    if (rv != HF_OK) return rv;
-    return reply_set(out, ctx->op, HF_OK, &reply);
+    if (rv == HF_OK) rv = events_window_changed(m);
+    return rv == HF_OK ? reply_set(out, ctx->op, HF_OK, &reply) : rv;
 }
 
 int setting_config_get(struct machine *m, const void *request, uint64_t elapsed_ms,

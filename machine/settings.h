@@ -38,7 +38,9 @@
     SETTING(TIMER_TOMBSTONE_MS, "timer_tombstone_ms", SETTING_DAY_MS, RETAIN_MS_MAX,             \
             SETTING_DAY_MS, "a timer that was acknowledged or cancelled is known so long")       \
     SETTING(LOCK_WAITERS_MAX, "lock_waiters_max", 1, LOCK_WAITERS_MAX, LOCK_WAITERS_MAX,         \
-            "requests that wait for one lock; one more is QUOTA")
+            "requests that wait for one lock; one more is QUOTA")                                \
+    SETTING(EVENTS_WINDOW, "events_window", 1000, 10000000, 1000000,                             \
+            "events that are kept; a watch that asks for older ones is told of a gap")
 
 #define SETTING_ENUM(NAME, name, min, max, initial, about) SETTING_##NAME,
 enum setting { HF_SETTINGS(SETTING_ENUM) SETTING_COUNT };

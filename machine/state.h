@@ -50,12 +50,20 @@ struct session_aside {
     struct ack_range ranges[ACK_RANGES_KEPT_MAX]; /**< in use: row.ack_ranges.count */
 };
 
+/** A prefix under which all events are told. */
+struct event_prefix {
+    uint8_t size;                  /**< of it; 0 = everything */
+    uint8_t bytes[NAME_BYTES_MAX]; /**< its text */
+};
+
 struct machine {
     struct store *store;             /**< borrowed */
     const struct machine_sink *sink; /**< borrowed, for the length of an entry; never NULL then */
     struct row_meta meta;            /**< as it is now; written at the entry's end if it changed */
     bool meta_changed;               /**< since it was written */
-    struct row_setting settings[SETTING_COUNT]; /**< as their rows are */
+    struct row_setting settings[SETTING_COUNT];             /**< as their rows are */
+    struct event_prefix event_prefixes[EVENT_PREFIXES_MAX]; /**< as their rows are */
+    uint32_t event_prefix_count;                            /**< in use */
     uint64_t next_deadline_ms;  /**< at or before the first row of TABLE_DEADLINES */
     struct arena scratch;       /**< see above */
     struct arena keep;          /**< see above */

@@ -5,6 +5,7 @@
 
 #include "base/planted.h"
 #include "machine/deadlines.h"
+#include "machine/events.h"
 #include "machine/principals.h"
 
 int timer_get(struct machine *m, struct slice key, struct row_timer *row)
@@ -146,10 +147,26 @@ int timer_bury(struct machine *m, struct slice key, struct row_timer *row, enum 
     return rv == HF_OK ? timer_move(m, key, row, state, until_ms) : rv;
 }
 
+static int tell(struct machine *m, struct slice key, const struct row_timer *row,
+                enum event_type kind)
+{
+    const struct event event = {
+        .kind = kind,
+        .name = key,
+        .fencing_token = row->fencing_token,
+        .what = row->state,
+        .serial = row->attempt,
+    };
+    return event_tell(m, &event);
+}
+
 int timer_end_delivery(struct machine *m, struct slice key, struct row_timer *row, uint64_t due_ms)
 {
     HF_ASSERT(row->state == TIMER_DELIVERED);
-    if (row->attempt >= row->attempts_max) return timer_move(m, key, row, TIMER_DEAD, 0);
+    if (row->attempt >= row->attempts_max) {
+        int rv = timer_move(m, key, row, TIMER_DEAD, 0);
+        return rv == HF_OK ? tell(m, key, row, EVENT_TIMER_DEAD) : rv;
+    }
     bool now = due_ms <= state_now(m);
     return timer_move(m, key, row, now ? TIMER_READY : TIMER_DELAYED, due_ms);
 }
@@ -162,13 +179,15 @@ int timer_due(struct machine *m, struct slice id)
     int rv = timer_get(m, id, &row);
     if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
     HF_ASSERT(row.due_ms <= state_now(m));
+    bool fires = row.state == TIMER_PENDING;
     switch ((enum timer_state)row.state) {
     case TIMER_PENDING: row.fired_ms = state_now(m); break;
     case TIMER_DELIVERED: return timer_end_delivery(m, id, &row, row.due_ms);
     case TIMER_DELAYED: break;
     default: return HF_ECORRUPT;
     }
-    return timer_move(m, id, &row, TIMER_READY, row.due_ms);
+    rv = timer_move(m, id, &row, TIMER_READY, row.due_ms);
+    return rv == HF_OK && fires ? tell(m, id, &row, EVENT_TIMER_FIRED) : rv;
 }
 
 int timer_tombstone_due(struct machine *m, struct slice id)

@@ -22,6 +22,7 @@ enum {
     TIMER_PAYLOAD_BYTES_MAX = 4096,
     TIMER_GROUP_BYTES_MAX = 120,       /* so that a key of 255 bytes fits behind it */
     TIMER_POLL_BYTES_MAX = 512 * 1024, /* of the keys and payloads of one POLL's deliveries */
+    WATCH_PAGE_BYTES_MAX = 256 * 1024, /* of the events of one WATCH, about */
     SECRET_ID_BYTES_MAX = 64,
     TRACEPARENT_BYTES_MAX = 64, /* W3C Trace Context: 55 in version 00 */
     ADDRESS_BYTES_MAX = 255,    /* "host:port" */
@@ -58,12 +59,14 @@ enum {
     SESSION_POLLS_MAX = 256, /* that wait at once, a session */
     SEQ_AHEAD_MAX = 4096,    /* a CANCEL's seq above the highest seen */
     TIMER_POLL_MAX = 200,    /* deliveries of one POLL */
+    EVENT_PREFIXES_MAX = 64, /* under which everything is told; one more is QUOTA */
     SETTINGS_MAX = 64,       /* of one CONFIG_GET answer */
 
     /* milliseconds */
     TTL_MS_MIN = 500,
     TTL_MS_MAX = 3600000,
     WAIT_MS_MAX = 86400000,
+    WATCH_WAIT_MS_MAX = 60000,
     DELAY_MS_MAX = 60000,
     RETAIN_MS_MIN = 60000,
     RETAIN_MS_DEFAULT = 86400000,

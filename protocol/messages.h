@@ -11,6 +11,7 @@
 #include "protocol/limits.h"
 #include "protocol/messages_admin.h"
 #include "protocol/messages_barrier.h"
+#include "protocol/messages_events.h"
 #include "protocol/messages_timers.h"
 #include "protocol/ops.h"
 #include "protocol/parts.h"
@@ -471,6 +472,7 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     TYPE(msg_complaint, COMPLAINT_FIELDS)                     \
     HF_ADMIN_TYPES(TYPE)                                      \
     HF_BARRIER_TYPES(TYPE)                                    \
-    HF_TIMER_TYPES(TYPE)
+    HF_TIMER_TYPES(TYPE)                                      \
+    HF_EVENT_TYPES(TYPE)
 
 #endif

@@ -73,6 +73,10 @@ enum op_traits {
     OP(75, TIMER_LIST, msg_timer_list, msg_timer_list_reply, OP_READ | OP_PAGES)                   \
     OP(76, TIMER_REQUEUE, msg_timer_requeue, msg_empty,                                            \
        OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
+    OP(80, EVENTS_SWITCH, msg_events_switch, msg_empty,                                            \
+       OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
+    OP(81, WATCH, msg_watch, msg_watch_reply, OP_READ)                                             \
+    OP(82, EVENT_PREFIXES, msg_empty, msg_event_prefixes_reply, OP_READ)                           \
     OP(90, STATUS, msg_empty, msg_status_reply, OP_DOOR)                                           \
     OP(91, MEMBER, msg_member, msg_empty, OP_WRITE | OP_SERVER)                                    \
     OP(92, CONFIG_SET, msg_config_set, msg_config_set_reply,                                       \

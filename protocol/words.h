@@ -124,17 +124,18 @@ enum referent { REFERENT_WHOLE = 0, REFERENT_GONE = 1 };
 
 /** Which limit a QUOTA tells of. Up to QUOTA_BYTES: a principal's, all its sessions together. */
 enum quota {
-    QUOTA_SESSIONS = 1,      /**< sessions that live */
-    QUOTA_NAMES = 2,         /**< names of locks and records, held or waited for */
-    QUOTA_RECORDS = 3,       /**< records that have no outcome yet */
-    QUOTA_BYTES = 4,         /**< stored of records */
-    QUOTA_LOCK_WAITERS = 5,  /**< of one lock */
-    QUOTA_BEGIN_WAITERS = 6, /**< of one record */
-    QUOTA_SESSION_NAMES = 7, /**< of one session: names, bound attempts, unacknowledged losses */
-    QUOTA_REENTRANCE = 8,    /**< of one grant */
-    QUOTA_FROZEN = 9,        /**< prefixes that are frozen */
-    QUOTA_TIMERS = 10,       /**< timers of one principal, tombstones included */
-    QUOTA_MAX = 10,
+    QUOTA_SESSIONS = 1,        /**< sessions that live */
+    QUOTA_NAMES = 2,           /**< names of locks and records, held or waited for */
+    QUOTA_RECORDS = 3,         /**< records that have no outcome yet */
+    QUOTA_BYTES = 4,           /**< stored of records */
+    QUOTA_LOCK_WAITERS = 5,    /**< of one lock */
+    QUOTA_BEGIN_WAITERS = 6,   /**< of one record */
+    QUOTA_SESSION_NAMES = 7,   /**< of one session: names, bound attempts, unacknowledged losses */
+    QUOTA_REENTRANCE = 8,      /**< of one grant */
+    QUOTA_FROZEN = 9,          /**< prefixes that are frozen */
+    QUOTA_TIMERS = 10,         /**< timers of one principal, tombstones included */
+    QUOTA_EVENT_PREFIXES = 11, /**< prefixes under which everything is told */
+    QUOTA_MAX = 11,
 };
 
 /** What a timer is. */
@@ -157,6 +158,25 @@ enum timer_verdict {
     TIMER_SAME = 2,      /**< this version is pending already; as it was set first */
     TIMER_OLDER = 3,     /**< a higher version is pending; this one never will be */
     TIMER_VERDICT_MAX = 3,
+};
+
+/** What happened. Those up to EVENT_ADMIN are always told, the others under prefixes that an
+ * administrator has switched on. `what` of an event is a word of the list that is named here. */
+enum event_type {
+    EVENT_LOST = 1,            /**< a grant ended, and not by its owner's will: enum end_reason */
+    EVENT_FORCED = 2,          /**< a grant was ended by force: enum end_reason */
+    EVENT_UNKNOWN = 3,         /**< a record became UNKNOWN: enum record_state */
+    EVENT_LATE_COMPLETION = 4, /**< an end that came too late: enum record_outcome */
+    EVENT_TIMER_DEAD = 5,      /**< a timer was delivered as often as it may: enum timer_state */
+    EVENT_SESSION_EXPIRED = 6, /**< a session's lease ran out: enum end_reason */
+    EVENT_ADMIN = 7,           /**< an act that the audit keeps, too: enum op_code */
+    EVENT_QUEUED = 8,          /**< a request waits for a lock: enum lock_mode */
+    EVENT_GRANTED = 9,         /**< enum lock_mode */
+    EVENT_RELEASED = 10,       /**< a grant ended by its owner's will: enum end_reason */
+    EVENT_RECORD = 11,         /**< a record's other transitions: enum record_state */
+    EVENT_TIMER_FIRED = 12,    /**< enum timer_state */
+    EVENT_KIND_MAX = 12,
+    EVENT_KINDS_ALL = (1 << (EVENT_KIND_MAX + 1)) - 1, /**< WATCH's bits; bit 0 is no kind's */
 };
 
 enum server_role { ROLE_FOLLOWER = 0, ROLE_CANDIDATE = 1, ROLE_LEADER = 2 };

@@ -69,6 +69,12 @@ static void take_ready(struct slice group, void *data)
     ((struct fixture *)data)->ready_count++;
 }
 
+static void take_event(enum event_type kind, struct slice name, void *data)
+{
+    assert_true(kind >= EVENT_LOST && kind <= EVENT_KIND_MAX && name.size <= NAME_BYTES_MAX);
+    ((struct fixture *)data)->event_count++;
+}
+
 int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -144,6 +150,7 @@ static void apply_more(struct fixture *f)
         .woken_cb = take_woken,
         .overdue_cb = take_overdue,
         .ready_cb = take_ready,
+        .event_cb = take_event,
         .data = f,
     };
     assert_int_equal(machine_apply(f->m, buffer_slice(&f->entry), &sink), HF_OK);

@@ -37,6 +37,7 @@ struct fixture {
     uint32_t answer_count;              /**< in use */
     uint32_t overdue_count;             /**< alarms of REVOKE so far */
     uint32_t ready_count;               /**< timers that became ready so far, as was told */
+    uint32_t event_count;               /**< events so far, as was told */
     struct arena arena;                 /**< bodies and decoded answers; emptied by each entry */
     struct buffer complaint;            /**< of the invariants */
     bool unchecked;                     /**< do not check the invariants: the test is too large */
