@@ -208,6 +208,17 @@
     BUG(92, EVENT_TOLD_TWICE,                                                                      \
         "a full answer to a watch says to ask on from its last event: that is told twice")         \
     BUG(93, EVENT_UNDONE_UNTOLD,                                                                   \
-        "a watch goes on over a restore as if nothing that it was told had been undone")
+        "a watch goes on over a restore as if nothing that it was told had been undone")           \
+    BUG(96, TXN_HALF_APPLIED,                                                                      \
+        "what a TXN did before one of its ops was refused stays done (contract, 8)")               \
+    BUG(97, TXN_EVIDENCE_LOST,                                                                     \
+        "a TXN that is taken back takes the evidence of its late COMPLETE along: nobody hears of " \
+        "the double effect")                                                                       \
+    BUG(98, TXN_GRANTS_EARLY,                                                                      \
+        "a lock that a TXN releases is granted on before the TXN stands: it is taken back, and "   \
+        "two believe in the lock")                                                                 \
+    BUG(99, TXN_GUARD_LATE,                                                                        \
+        "the guard of a TXN's BEGIN is looked at after the TXN's own RELEASE of it, which makes "  \
+        "it stale")
 
 #endif

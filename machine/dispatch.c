@@ -18,6 +18,7 @@
 #include "machine/serve.h"
 #include "machine/sessions.h"
 #include "machine/timer.h"
+#include "machine/txn.h"
 
 static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_OPEN] = {.apply = session_open},
@@ -64,6 +65,7 @@ static const struct op_owner op_owners[OP_CODE_MAX + 1] = {
     [OP_CODE_EVENTS_SWITCH] = {.apply = events_switch},
     [OP_CODE_WATCH] = {.read = events_watch},
     [OP_CODE_EVENT_PREFIXES] = {.read = events_prefixes},
+    [OP_CODE_TXN] = {.apply = txn_apply, .repeat = txn_repeat},
     [OP_CODE_MEMBER] = {.apply = member_record},
     [OP_CODE_CONFIG_SET] = {.apply = setting_config_set},
     [OP_CODE_CONFIG_GET] = {.read = setting_config_get},

@@ -48,6 +48,17 @@ static int release_nothing(struct machine *m, const struct msg_release *release,
                           rv == HF_OK ? &loss : NULL, out);
 }
 
+int lock_release_finds(struct machine *m, const struct msg_release *release, bool *found)
+{
+    struct row_grant grant;
+    *found = false;
+    int rv = grant_get(m, release->fencing_token, &grant);
+    if (rv != HF_OK) return rv == HF_ENOTFOUND ? HF_OK : rv;
+    bool named = release->name.size == 0 || grant_has_name(&grant, release->name);
+    *found = named && grant.session == m->session_id && grant.owner == release->owner;
+    return HF_OK;
+}
+
 int lock_release(struct machine *m, const struct op_context *ctx, const void *request,
                  struct reply_out *out)
 {

@@ -31,6 +31,11 @@ int lock_wait_over(struct machine *m, const struct parked *p, struct reply_out *
 HF_MUST_USE
 int lock_waiter_left(struct machine *m, const struct parked *p);
 
+/** Whether a RELEASE finds a grant of its session and owner, under a name that it has.
+ * \param found Out. */
+HF_MUST_USE
+int lock_release_finds(struct machine *m, const struct msg_release *release, bool *found);
+
 /** Answer GRANTED. */
 HF_MUST_USE
 int lock_tell_granted(struct reply_out *out, uint64_t token, uint64_t waited, uint64_t count);

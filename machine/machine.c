@@ -290,6 +290,30 @@ static int move_time(struct machine *m, const struct entry_header *header)
     return HF_OK;
 }
 
+/* What a sweep's bound is made of: the entry's ops, each of a TXN counted; no more than an entry
+ * may have of others, so that memory is bounded whoever made the entry. */
+static int weigh_ops(struct entry_reader reader, uint32_t op_count, uint64_t *weight)
+{
+    struct entry_op op;
+    *weight = 0;
+    for (uint32_t i = 0; i < op_count; i++) {
+        int rv = entry_next(&reader, &op);
+        if (rv != HF_OK) return rv;
+        *weight += op_weight(op.op, op.body);
+    }
+    if (*weight > ENTRY_OPS_MAX) *weight = ENTRY_OPS_MAX;
+    return HF_OK;
+}
+
+static int sweep(struct machine *m, const struct entry_header *header, struct entry_reader reader)
+{
+    uint64_t weight;
+    bool held = (header->flags & ENTRY_HOLDS_SWEEP) != 0;
+    if (held || state_now(m) < m->next_deadline_ms) return HF_OK;
+    int rv = weigh_ops(reader, header->op_count, &weight);
+    return rv == HF_OK ? sweep_run(m, weight) : rv;
+}
+
 static int apply_entry(struct machine *m, struct slice entry)
 {
     struct entry_header header;
@@ -303,7 +327,7 @@ static int apply_entry(struct machine *m, struct slice entry)
     m->ending.count = 0;
     m->ended_sessions.count = 0;
     m->deliveries_left = DELIVERIES_AN_ENTRY_MAX;
-    if ((header.flags & ENTRY_HOLDS_SWEEP) == 0) rv = sweep_run(m, header.op_count);
+    rv = sweep(m, &header, reader);
     struct entry_op op;
     for (uint32_t i = 0; rv == HF_OK && i < header.op_count; i++) {
         rv = entry_next(&reader, &op);

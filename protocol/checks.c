@@ -137,6 +137,7 @@ static int check_branch_list(const struct msg_branch_list *list, const char **se
 bool op_finishes(uint16_t code, const void *request)
 {
     const struct msg_branch *branch = request;
+    if (code == OP_CODE_TXN) return txn_finishes(request);
     return code == OP_CODE_BRANCH && branch->op != BRANCH_TRY;
 }
 
@@ -157,6 +158,7 @@ int op_check(uint16_t code, const void *request, const char **sentence)
     case OP_CODE_BRANCH_LIST: return check_branch_list(request, sentence);
     case OP_CODE_FORCE: return check_force(request, sentence);
     case OP_CODE_REVOKE: return check_revoke(request, sentence);
+    case OP_CODE_TXN: return txn_check(request, sentence);
     default: break;
     }
     if (op_find(code) == NULL) return refuse(sentence, "no such op");

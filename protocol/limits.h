@@ -29,8 +29,11 @@ enum {
     SESSION_SECRET_BYTES = 16,
     CLUSTER_ID_BYTES = 16,
     FINGERPRINT_BYTES = 32,
-    RECORD_BYTES_MAX = 192 * 1024, /* a whole record, as RECORD_GET answers it */
-    REPLY_STORED_BYTES_MAX = 1024, /* a reply kept for a retry */
+    RECORD_BYTES_MAX = 192 * 1024,     /* a whole record, as RECORD_GET answers it */
+    REPLY_STORED_BYTES_MAX = 1024,     /* a reply kept for a retry */
+    TXN_REQUEST_BYTES_MAX = 80 * 1024, /* of one op of a TXN: a COMPLETE is the largest */
+    TXN_ANSWER_BYTES_MAX = 40 * 1024,  /* of one: a BEGIN's is the largest */
+    TXN_DATA_BYTES_MAX = 32 * 1024,    /* checkpoint data in one; larger ones are left out */
 
     /* counts */
     NESTING_MAX = 4,               /* arrays in arrays of one message */
@@ -60,7 +63,10 @@ enum {
     SEQ_AHEAD_MAX = 4096,    /* a CANCEL's seq above the highest seen */
     TIMER_POLL_MAX = 200,    /* deliveries of one POLL */
     EVENT_PREFIXES_MAX = 64, /* under which everything is told; one more is QUOTA */
-    SETTINGS_MAX = 64,       /* of one CONFIG_GET answer */
+    TXN_OPS_MAX = 16,
+    TXN_VERDICTS_MAX = 15, /* 1 << verdict, or-ed */
+    TXN_ANSWERS_MAX = 8,   /* that one op accepts beside OK */
+    SETTINGS_MAX = 64,     /* of one CONFIG_GET answer */
 
     /* milliseconds */
     TTL_MS_MIN = 500,

@@ -81,6 +81,7 @@ static const struct detail_row details[] = {
     {HF_ESTALE, OP_CODE_COMPLETE, &msg_state_type},
     {HF_ESTALE, OP_CODE_RESOLVE, &msg_state_type},
     {HF_ESTALE, OP_CODE_REOPEN, &msg_state_type},
+    {HF_ENOTACCEPTED, ANY_OP, &msg_txn_refused_type},
     {HF_ECHANGED, ANY_OP, &setting_line_type},
     {HF_EQUOTA, ANY_OP, &msg_quota_type},
     {HF_ENOTLEADER, ANY_OP, &msg_redirect_type},

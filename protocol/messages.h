@@ -13,6 +13,7 @@
 #include "protocol/messages_barrier.h"
 #include "protocol/messages_events.h"
 #include "protocol/messages_timers.h"
+#include "protocol/messages_txn.h"
 #include "protocol/ops.h"
 #include "protocol/parts.h"
 #include "protocol/words.h"
@@ -473,6 +474,7 @@ CODEC_STRUCT(msg_complaint, COMPLAINT_FIELDS)
     HF_ADMIN_TYPES(TYPE)                                      \
     HF_BARRIER_TYPES(TYPE)                                    \
     HF_TIMER_TYPES(TYPE)                                      \
-    HF_EVENT_TYPES(TYPE)
+    HF_EVENT_TYPES(TYPE)                                      \
+    HF_TXN_TYPES(TYPE)
 
 #endif

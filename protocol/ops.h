@@ -77,6 +77,7 @@ enum op_traits {
        OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
     OP(81, WATCH, msg_watch, msg_watch_reply, OP_READ)                                             \
     OP(82, EVENT_PREFIXES, msg_empty, msg_event_prefixes_reply, OP_READ)                           \
+    OP(84, TXN, msg_txn, msg_txn_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_TAKES)            \
     OP(90, STATUS, msg_empty, msg_status_reply, OP_DOOR)                                           \
     OP(91, MEMBER, msg_member, msg_empty, OP_WRITE | OP_SERVER)                                    \
     OP(92, CONFIG_SET, msg_config_set, msg_config_set_reply,                                       \
@@ -109,8 +110,27 @@ const struct op_info *op_find(uint16_t code);
 const struct codec_type *op_reply_type(uint16_t code, int status);
 
 /** Does this request free or finish, though not every one of its op does? Confirm and cancel of a
- * branch are as exempt from what refuses new work as an op with OP_EXEMPT is. */
+ * branch, and a TXN of nothing but ops with OP_EXEMPT, are as exempt from what refuses new work as
+ * an op with OP_EXEMPT is. */
 bool op_finishes(uint16_t code, const void *request);
+
+/** As how many ops a request counts in a batch and for a sweep: a TXN as all that it has. */
+uint32_t op_weight(uint16_t code, struct slice body);
+
+struct msg_txn;
+struct txn_op;
+
+/** Decode the request of one op of a TXN that has passed op_check(). \param request Out: a struct
+ * of that op's request type, at most 512 bytes. \retval HF_EBADREQUEST, HF_ETOOLARGE */
+HF_MUST_USE
+int txn_part_decode(const struct txn_op *op, void *request);
+
+/** op_check() of a TXN. \param sentence Out: what is wrong, static. \retval HF_EBADREQUEST */
+HF_MUST_USE
+int txn_check(const struct msg_txn *txn, const char **sentence);
+
+/** op_finishes() of a TXN. */
+bool txn_finishes(const struct msg_txn *txn);
 
 /** Checks beyond single fields that every server makes at its door and again at apply: names
  * sorted and distinct, permits against mode and limit, a lease of 0 or >= 500 ms, ...

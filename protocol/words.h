@@ -106,6 +106,12 @@ enum branch_try {
     BRANCH_TRY_MAX = 4,
 };
 
+/** What RELEASE did: its answer's count_left tells it. */
+enum release_verdict {
+    RELEASE_FREED = 0,   /**< the grant has ended */
+    RELEASE_COUNTED = 1, /**< it was acquired more often than it was released */
+};
+
 enum begin_verdict { BEGIN_STARTED = 0, BEGIN_REPLAY = 1, BEGIN_TAKEOVER = 2 };
 
 /** What the body of a stored result is. A reader must not take one that was left out for one that

@@ -68,6 +68,7 @@ static void give_spare(struct batches *b, struct batch *batch)
     }
     buffer_clear(&batch->entry);
     batch->count = 0;
+    batch->weight = 0;
     batch->index = 0;
     batch->term = 0;
     list_push_back(&b->spare, &batch->link);
@@ -91,7 +92,7 @@ struct batch *batches_add_empty(struct batches *b, uint64_t now_ms)
 
 bool batch_is_full(const struct batches *b, const struct batch *batch)
 {
-    return batch->count >= b->ops_max || batch->entry.size >= b->bytes_max;
+    return batch->weight >= b->ops_max || batch->entry.size >= b->bytes_max;
 }
 
 static int make_room(struct batch *batch)
@@ -120,6 +121,7 @@ int batches_add(struct batches *b, uint64_t now_ms, uint16_t op, struct pending 
     if (rv != HF_OK) return rv;
     b->waiting_bytes += batch->entry.size - bytes_before;
     batch->requests[batch->count++] = request;
+    batch->weight += op_weight(op, body);
     batch->keeps_only = batch->keeps_only && op == OP_CODE_KEEP;
     return HF_OK;
 }

@@ -19,6 +19,7 @@ struct batch {
     struct pending **requests; /**< owned; of each op, borrowed from the pending table's slab;
                                     NULL = nobody waits for its answer */
     uint32_t count;            /**< ops */
+    uint32_t weight;           /**< ops, each of a TXN counted */
     uint32_t capacity;         /**< room in `requests` */
     uint64_t index;            /**< of its entry; 0 = not in the log yet */
     uint64_t term;             /**< of its entry */
@@ -34,7 +35,7 @@ struct batches {
     uint32_t in_flight_count; /**< of those with ops: what in_flight_max bounds */
     uint32_t spare_count;     /**< in `spare` */
     uint32_t bytes_max;       /**< a batch of this size is full */
-    uint32_t ops_max;         /**< or with so many ops */
+    uint32_t ops_max;         /**< or with so many ops, each of a TXN counted */
 };
 
 /** Begin without any. */

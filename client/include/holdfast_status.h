@@ -59,6 +59,9 @@ enum hf_status {
     /* timers */
     HF_EFIRED = -100,          /**< The timer has fired: its consumers have it, or had it. */
     HF_ETIMERCANCELLED = -101, /**< This version of the timer was cancelled. Nothing changed. */
+    /* transactions */
+    HF_ENOTACCEPTED = -102, /**< An op of a TXN was answered otherwise than accepted. Nothing of
+                                 the TXN was done. */
     /* administration */
     HF_ECHANGED = -45, /**< A setting is no longer as expected. Nothing changed. */
     /* refused at the door, or weather */
