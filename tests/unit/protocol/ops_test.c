@@ -84,6 +84,8 @@ static void test_each_reply_has_the_body_of_its_status(void **state)
         {OP_CODE_TIMER_REQUEUE, HF_EBADSTATE, &msg_timer_fired_type},
         {OP_CODE_TIMER_CANCEL, HF_EFIRED, &msg_timer_fired_type},
         {OP_CODE_TIMER_ACK, HF_ESTALE, &msg_empty_type},
+        {OP_CODE_TXN, HF_OK, &msg_txn_reply_type},
+        {OP_CODE_TXN, HF_ENOTACCEPTED, &msg_txn_refused_type},
         {OP_CODE_CONFIG_SET, HF_ECHANGED, &setting_line_type},
         {OP_CODE_COMPLETE, HF_EBADSTATE, &msg_state_type},
         {OP_CODE_CLOSE, HF_OK, &msg_empty_type},
