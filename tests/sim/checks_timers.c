@@ -18,6 +18,9 @@ enum {
 
 static const uint64_t MS = 1000000;
 
+/* A tombstone stays for a day of cluster time, which may be late, and by a clock of some rate. */
+static const uint64_t TOMBSTONE_NS_LEAST = UINT64_C(23) * 3600 * 1000000000;
+
 static struct checks *checks_of(struct sim_task *t)
 {
     return &t->client->sim->checks;
@@ -59,12 +62,18 @@ static struct check_version *version_of(struct sim_task *t, uint32_t timer, uint
     return &c->versions[version];
 }
 
+/* Its end was answered, and is not forgotten yet. */
+static bool is_over(const struct check_version *v, uint64_t now_ns)
+{
+    return v->over_ns != 0 && now_ns - v->over_ns < TOMBSTONE_NS_LEAST;
+}
+
 /* The highest one of which a SET was answered, or the end. \return 0: there is none. */
-static uint64_t find_highest(const struct check_timer *c, bool ended)
+static uint64_t find_highest(const struct check_timer *c, bool ended, uint64_t now_ns)
 {
     uint64_t at = c->version_last;
     for (; at > 0; at--) {
-        if (ended ? c->versions[at].over_ns != 0 : c->versions[at].set) break;
+        if (ended ? is_over(&c->versions[at], now_ns) : c->versions[at].set) break;
     }
     return at;
 }
@@ -86,9 +95,11 @@ void checks_timer_called(struct sim_task *t, uint64_t delay_ms)
 {
     bool sets = t->op == OP_CODE_TIMER_SET;
     HF_ASSERT(sets || t->op == OP_CODE_TIMER_CANCEL);
-    t->floor_index = find_highest(&checks_of(t)->timers[t->key], sets);
+    t->floor_index = find_highest(&checks_of(t)->timers[t->key], sets, t->called_ns);
     if (!sets) return;
     struct check_version *v = version_of(t, t->key, t->version);
+    if (v->over_ns != 0 && !is_over(v, t->called_ns)) /* it may live again */
+        *v = (struct check_version){.earliest_ns = UINT64_MAX};
     uint64_t earliest_ns = t->called_ns + shortest_ns(t->client->sim, delay_ms);
     if (earliest_ns < v->earliest_ns) v->earliest_ns = earliest_ns;
 }
@@ -221,8 +232,9 @@ void checks_timer_answered(struct sim_task *t, const struct call *call)
 
 void checks_timers_end(const struct sim *sim)
 {
+    if (sim->trace.now_ns >= TOMBSTONE_NS_LEAST) return; /* it may be forgotten */
     for (uint32_t i = 0; i < SIM_TIMERS_MAX; i++) {
-        uint64_t set = find_highest(&sim->checks.timers[i], false);
+        uint64_t set = find_highest(&sim->checks.timers[i], false, 0);
         if (sim->history.timers[i].version < set)
             sim_fail("timer-%u: version %" PRIu64
                      " was set, and at the end there is version %" PRIu64,

@@ -26,6 +26,11 @@ void failure_begin(const struct sim_options *options, const struct trace *trace)
     run.trace = trace;
 }
 
+void failure_end(void)
+{
+    run.trace = NULL;
+}
+
 static uint64_t seed_of_run(void)
 {
     return run.options != NULL ? run.options->seed : 0;

@@ -12,6 +12,9 @@ struct trace;
 /** A run begins. \param options, trace  borrowed until the next one. */
 void failure_begin(const struct sim_options *options, const struct trace *trace);
 
+/** It is over, and its trace goes; its options stay for claims about its result. */
+void failure_end(void);
+
 /** A claim does not hold. */
 _Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

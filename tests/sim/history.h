@@ -186,9 +186,11 @@ struct history {
     uint64_t erased_count;                       /* likewise */
     uint64_t act_counts[HISTORY_ACTS];           /* likewise */
     uint64_t timer_counts[HISTORY_TIMER_EVENTS]; /* likewise */
-    uint64_t deadlock_count;                     /* likewise */
-    uint64_t waited_ms_max; /* likewise: cluster time that a grant has waited for */
-    uint64_t expired_count; /* sessions that ended by their lease */
+    uint64_t timer_late_ms_max; /* likewise: cluster time that a timer has fired too late */
+    uint64_t tombstone_count;   /* likewise: timers' that went after their day */
+    uint64_t deadlock_count;    /* likewise */
+    uint64_t waited_ms_max;     /* likewise: cluster time that a grant has waited for */
+    uint64_t expired_count;     /* sessions that ended by their lease */
     /* A session was found to have ended: not by CLOSE. */
     void (*expired_cb)(void *data, uint64_t session);
     /* An entry was applied for the first time. */

@@ -77,6 +77,7 @@ static void sweep_timer(struct history *h, struct history_timer *t, uint64_t at_
     if (t->due_ms > at_ms) return;
     switch ((enum timer_state)t->state) {
     case TIMER_PENDING:
+        if (at_ms - t->due_ms > h->timer_late_ms_max) h->timer_late_ms_max = at_ms - t->due_ms;
         t->fired_ms = at_ms;
         t->state = TIMER_READY;
         count(h, TIMER_EVENT_FIRED);
@@ -87,7 +88,10 @@ static void sweep_timer(struct history *h, struct history_timer *t, uint64_t at_
         break;
     case TIMER_DELAYED: t->state = TIMER_READY; break;
     case TIMER_ACKED:
-    case TIMER_CANCELLED: *t = (struct history_timer){0}; break;
+    case TIMER_CANCELLED:
+        *t = (struct history_timer){0};
+        h->tombstone_count++;
+        break;
     case TIMER_ABSENT:
     case TIMER_READY:
     case TIMER_DEAD: break;

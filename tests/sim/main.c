@@ -33,7 +33,9 @@ enum {
     LINE_BYTES = 512,
     PATH_BYTES = 4096,
     EXIT_USAGE = 64,
-    ELECTION_MS_MAX = 1500
+    ELECTION_MS_MAX = 1500,
+    TIMER_LATE_MS_MAX = 100,
+    TOMBSTONE_SECONDS = 30 * 3600
 };
 
 struct arguments {
@@ -72,7 +74,7 @@ static void print_result(uint64_t seed, const struct sim_result *r)
 }
 
 /* An idle cluster's time goes on over leader changes: each costs the election and the grace, and
- * not what has passed since the last entry. */
+ * not what has passed since the last entry. Its timers fire when they are due by that time. */
 static void look_at_time(const struct sim_result *r, bool quiet)
 {
     int64_t late_ms = (int64_t)(r->simulated_ns / 1000000) - (int64_t)r->cluster_ms;
@@ -81,6 +83,14 @@ static void look_at_time(const struct sim_result *r, bool quiet)
     if (!quiet)
         printf("cluster time %" PRIu64 " ms, %" PRIu64 " leader changes: %" PRId64 " ms late\n",
                r->cluster_ms, r->leader_changes, late_ms);
+    if (!quiet)
+        printf("%" PRIu64 " timers fired, %" PRIu64 " ms late at most; %" PRIu64
+               " tombstones have gone\n",
+               r->timers[TIMER_EVENT_FIRED], r->timer_late_ms_max, r->tombstones);
+    if (r->timer_late_ms_max > TIMER_LATE_MS_MAX)
+        sim_fail("a timer has fired %" PRIu64 " ms of cluster time late", r->timer_late_ms_max);
+    if (r->simulated_ns / 1000000000 > TOMBSTONE_SECONDS && r->tombstones == 0)
+        sim_fail("more than a day has gone by, and no timer was forgotten");
     if (late_ms < 0 || late_ms > most_ms)
         sim_fail("cluster time is %" PRId64 " ms late after %" PRIu64 " leader changes", late_ms,
                  r->leader_changes);

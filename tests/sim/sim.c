@@ -165,6 +165,7 @@ static void end(struct sim *sim)
     checks_close(&sim->checks);
     network_close_all(&sim->network);
     events_close(&sim->events);
+    failure_end();
     free(sim);
 }
 
@@ -224,6 +225,12 @@ static void fail_calm(const struct sim *sim)
             sim_fail("client %u is not served %d s after the last fault (alive %d, link %d)", i + 1,
                      CALM_MS_MAX / 1000, c->alive, c->core.link.state);
     }
+    uint32_t timer = history_timers_unsettled(&sim->history, cluster_time(sim));
+    if (timer < SIM_TIMERS_MAX)
+        sim_fail("timer-%u is in state %u, due at %" PRIu64 " of %" PRIu64
+                 ", and nobody is given it, though its group is polled",
+                 timer, sim->history.timers[timer].state, sim->history.timers[timer].due_ms,
+                 cluster_time(sim));
     for (uint32_t i = 0; i < sim->swarm.node_count; i++) {
         const struct sim_node *n = &sim->nodes[i];
         if (n->state == NODE_OUT || n->anew) continue;
@@ -233,12 +240,6 @@ static void fail_calm(const struct sim *sim)
                      ", %d s after the last fault (state %d)",
                      i + 1, applied, sim->history.count, CALM_MS_MAX / 1000, (int)n->state);
     }
-    uint32_t timer = history_timers_unsettled(&sim->history, cluster_time(sim));
-    if (timer < SIM_TIMERS_MAX)
-        sim_fail("timer-%u is in state %u, due at %" PRIu64 " of %" PRIu64
-                 ", and nobody is given it, though its group is polled",
-                 timer, sim->history.timers[timer].state, sim->history.timers[timer].due_ms,
-                 cluster_time(sim));
     sim_fail("the servers do not come to stand at the same entry");
 }
 
@@ -341,6 +342,8 @@ static void fill_result(const struct sim *sim, struct sim_result *result)
     result->deadlocks = h->deadlock_count;
     for (unsigned i = 0; i < HISTORY_ACTS; i++) result->acts[i] = h->act_counts[i];
     memcpy(result->timers, h->timer_counts, sizeof result->timers);
+    result->timer_late_ms_max = h->timer_late_ms_max;
+    result->tombstones = h->tombstone_count;
     result->waited_ms_max = h->waited_ms_max;
     result->meals_least = sim->meals[0];
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) {

@@ -70,23 +70,25 @@ struct sim_options {
 };
 
 struct sim_result {
-    uint64_t cluster_ms;     /* cluster time of the last leader, at the end */
-    uint64_t digest;         /* over everything */
-    uint64_t simulated_ns;   /* true time at the end */
-    uint64_t leader_changes; /* terms that had a leader, less the first */
-    uint64_t entries;        /* committed */
-    uint64_t grants;         /* of locks */
-    uint64_t completions;    /* of records */
-    uint64_t takeovers;      /* of attempts */
-    uint64_t expiries;       /* of sessions */
-    uint64_t refused_writes; /* of late holders, by the guard */
-    uint64_t meals;          /* of philosophers */
-    uint64_t meals_least;    /* of one of them */
-    uint64_t deadlocks;      /* that were told */
-    uint64_t waited_ms_max;  /* for a lock, cluster time */
-    uint64_t overlap_looks;  /* grants that were held against all others */
-    uint32_t node_count;     /* servers */
-    uint32_t client_count;   /* clients */
+    uint64_t cluster_ms;        /* cluster time of the last leader, at the end */
+    uint64_t digest;            /* over everything */
+    uint64_t simulated_ns;      /* true time at the end */
+    uint64_t leader_changes;    /* terms that had a leader, less the first */
+    uint64_t entries;           /* committed */
+    uint64_t grants;            /* of locks */
+    uint64_t completions;       /* of records */
+    uint64_t takeovers;         /* of attempts */
+    uint64_t expiries;          /* of sessions */
+    uint64_t refused_writes;    /* of late holders, by the guard */
+    uint64_t meals;             /* of philosophers */
+    uint64_t meals_least;       /* of one of them */
+    uint64_t deadlocks;         /* that were told */
+    uint64_t waited_ms_max;     /* for a lock, cluster time */
+    uint64_t timer_late_ms_max; /* that one fired too late, cluster time */
+    uint64_t tombstones;        /* of timers, that went after their day */
+    uint64_t overlap_looks;     /* grants that were held against all others */
+    uint32_t node_count;        /* servers */
+    uint32_t client_count;      /* clients */
     struct sim_counts counts;
     uint64_t points[BUGGIFY_POINT_COUNT];  /* how often each said yes */
     uint64_t acts[HISTORY_ACTS];           /* of administrators */

@@ -272,11 +272,13 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
 
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
 {
+    enum { IDLE_TIMERS = SIM_TIMERS_MAX, IDLE_TIMER_MS = 2 * 3600 * 1000 };
     HF_ASSERT(seconds > 0);
     for (unsigned i = 0; i < FAULT_COUNT; i++) w->fault_mean_ns[i] = 0;
     for (unsigned i = 0; i < SCRIPT_COUNT; i++) w->script_weight[i] = 0;
     if (leader_deaths > 0) w->fault_mean_ns[FAULT_LEADER] = seconds * SEC / (leader_deaths + 1);
     w->script_weight[SCRIPT_EXCLUSIVE] = 1;
+    w->script_weight[SCRIPT_TIMER] = 8;
     w->node_count = w->voter_count = 3;
     w->client_count = w->task_count = 1;
     w->reader_count = 0;
@@ -285,9 +287,11 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
     w->operator_acts = false;
     w->caps_most = 0;
     w->admin_acts = 0;
-    w->timer_count = 0;
+    w->timer_count = IDLE_TIMERS;
+    w->group_count = 1;
+    w->timer_ms = IDLE_TIMER_MS;
     w->nap_ns = 0;
-    w->think_ns = 3600 * SEC;
+    w->think_ns = 1200 * SEC;
     w->ttl_ms_min = w->ttl_ms_max = TTL_MS_MAX;
     w->limits = REPLICA_LIMITS_DEFAULT;
     w->limits.reserve_percent = 0;

@@ -124,7 +124,8 @@ struct swarm {
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count);
 
 /** Make it an idle cluster of three instead: right clocks, one client that asks for something about
- * every half an hour, and nothing goes wrong but that the leader dies, so many times in `seconds`.
+ * every ten minutes, of timers that are due in some hours, and nothing goes wrong but that the
+ * leader dies, so many times in `seconds`.
  */
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths);
 
