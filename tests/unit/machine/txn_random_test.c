@@ -74,7 +74,9 @@ static void try_alone(struct trial *t, struct txn_drawn *d)
         if (d->status == HF_OK) read_body(copy, d->op, a, &reply);
         if (d->status == HF_OK) d->verdict = reply.count_left > 0;
     } else if (d->op == OP_CODE_COMPLETE) {
-        d->rank = 50 + (int)d->name; /* records are served behind locks, by their keys */
+        /* Records are served behind locks, by their keys. Late ones tell events, as they are
+         * given. */
+        d->rank = d->status == HF_OK ? 50 + (int)d->name : 49;
     }
     txn_copy_free(copy);
 }
