@@ -1,6 +1,7 @@
 /* Three real servers: whoever leads, clients are served; what was acknowledged survives the death
  * of one, and of all at once; who is not the member that it says is kept out, and harms nobody. */
 #include <holdfast.h>
+#include <holdfast_timer.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,10 @@ enum {
     TIMEOUT_MS = 20000,
     HAND_OVER_MS_MAX = 1000,
     KEPT_MAX = 200,
-    STRANGER_MS = 4000
+    STRANGER_MS = 4000,
+    CONSUMER_TTL_MS = 3000,
+    PARK_MS = 300,
+    POLL_WAIT_MS = 60000
 };
 
 static struct cluster_process cluster;
@@ -55,16 +59,21 @@ static void close_client(hf_client *client)
     hf_client_close(client);
 }
 
-static hf_client *open_client(const char *servers)
+static hf_client *open_client_for(const char *servers, uint64_t ttl_ms)
 {
     hf_client *client;
     hf_options options;
     hf_options_init(&options);
     options.servers = servers;
-    options.ttl_ms = TTL_MS;
+    options.ttl_ms = ttl_ms;
     options.timeout_ms = TIMEOUT_MS;
     assert_int_equal(hf_client_open(&options, &client), HF_OK);
     return client;
+}
+
+static hf_client *open_client(const char *servers)
+{
+    return open_client_for(servers, TTL_MS);
 }
 
 /* Acquire and keep until close_client(). \return its token. */
@@ -205,6 +214,51 @@ static void test_leader_told_to_stop_hands_over(void **state)
         assert_true(cluster_process_start(&cluster));
     }
     assert_true(grant_load_stop(&load));
+    assert_true(cluster_process_agree(&cluster));
+}
+
+static void note_done(int status, void *data)
+{
+    *(_Atomic int *)data = status;
+}
+
+/* A consumer waits at the leader, which is killed, told to stop, or falls silent; the timer is set
+ * at the next one. The consumer has it, and was told nothing of all that. */
+static void test_consumer_that_waits_outlives_its_leader(void **state)
+{
+    enum { KILL, STOP, SILENCE, WAYS };
+    enum { UNDER_WAY = 1 }; /* no status is positive */
+    (void)state;
+    hf_client *consumer = open_client_for(cluster.addresses, CONSUMER_TTL_MS);
+    hf_client *client = open_client(cluster.addresses);
+    for (unsigned way = 0; way < WAYS; way++) {
+        hf_timer_batch *batch = NULL;
+        _Atomic int done = UNDER_WAY;
+        char key[16];
+        snprintf(key, sizeof key, "order/%u", way);
+        unsigned leader = cluster_process_leader(&cluster);
+        assert_int_equal(hf_timer_poll_async(consumer, "unpaid", 1, TTL_MS, POLL_WAIT_MS, &batch,
+                                             note_done, (void *)&done, NULL),
+                         HF_OK);
+        sleep_ms(PARK_MS);
+        if (way == KILL) server_process_kill(&cluster.servers[leader]);
+        if (way == STOP) assert_int_equal(server_process_stop(&cluster.servers[leader]), 0);
+        if (way == SILENCE) server_process_pause(&cluster.servers[leader]);
+        const hf_timer timer = {.group = "unpaid", .version = 1};
+        assert_int_equal(hf_timer_set(client, key, &timer, NULL, NULL), HF_OK);
+        while (done == UNDER_WAY) sleep_ms(5);
+        if (way == SILENCE) server_process_resume(&cluster.servers[leader]);
+        assert_int_equal(done, HF_OK);
+        assert_int_equal(hf_timer_batch_count(batch), 1);
+        const hf_timer_delivery *d = hf_timer_batch_at(batch, 0);
+        assert_string_equal(d->key, key);
+        assert_int_equal(d->attempt, 1);
+        assert_int_equal(hf_timer_ack(client, key, d->fencing_token, NULL), HF_OK);
+        hf_timer_batch_free(batch);
+        assert_true(cluster_process_start(&cluster));
+    }
+    hf_client_close(consumer);
+    close_client(client);
     assert_true(cluster_process_agree(&cluster));
 }
 
@@ -408,6 +462,7 @@ int main(void)
         CLUSTER_TEST(test_grants_go_on_when_the_leader_is_killed),
         CLUSTER_TEST(test_follower_that_was_killed_catches_up),
         CLUSTER_TEST(test_leader_told_to_stop_hands_over),
+        CLUSTER_TEST(test_consumer_that_waits_outlives_its_leader),
         CLUSTER_TEST(test_acknowledged_state_survives_the_death_of_all),
         PATIENT_TEST(test_member_that_lost_its_directory_is_kept_out),
         PATIENT_TEST(test_second_server_under_a_members_number_is_refused),
