@@ -12,6 +12,7 @@
  *             older than what was answered before it was asked
  *   timers    no version is given out after its ACK or CANCEL was answered, none is both, none
  *             before its time by the fastest clock, and none that nobody has set
+ *   banks     see tests/sim/ledgers.h
  *   progress  a dead client's session ends, and a living one's does not, where the cluster is well
  *             (P4); a majority that is up and connected has a leader
  * The first that fails ends the run. */

@@ -60,6 +60,7 @@ static int describe(char *out, size_t bytes)
     uint64_t now_ns = run.trace != NULL ? run.trace->now_ns : 0;
     char options[MESSAGE_BYTES / 2] = "";
     const char *lmdb = run.options != NULL && run.options->lmdb ? " --lmdb" : "";
+    const char *transfers = run.options != NULL && run.options->transfers ? " --transfers" : "";
     if (run.options != NULL) {
         add_option(options, sizeof options, "--seconds", run.options->seconds);
         add_option(options, sizeof options, "--nodes", run.options->node_count);
@@ -68,9 +69,10 @@ static int describe(char *out, size_t bytes)
                    run.options->fork_by_fork ? "--fork-by-fork" : "--philosophers",
                    run.options->philosophers);
     }
-    return snprintf(out, bytes,
-                    "\n  at %" PRIu64 ".%09" PRIu64 " s; repeat: holdfast-sim %" PRIu64 "%s%s -v\n",
-                    now_ns / 1000000000, now_ns % 1000000000, seed_of_run(), options, lmdb);
+    return snprintf(
+        out, bytes,
+        "\n  at %" PRIu64 ".%09" PRIu64 " s; repeat: holdfast-sim %" PRIu64 "%s%s%s -v\n",
+        now_ns / 1000000000, now_ns % 1000000000, seed_of_run(), options, transfers, lmdb);
 }
 
 void sim_fail(const char *format, ...)

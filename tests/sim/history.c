@@ -56,6 +56,7 @@ void history_close(struct history *h)
     buffer_close(&h->woken_bytes);
     buffer_close(&h->part);
     for (uint32_t i = 0; i < HF_ARRAY_COUNT(h->locks); i++) lock_rules_close(&h->locks[i].rules);
+    history_branches_close(h);
     *h = (struct history){0};
 }
 
@@ -146,6 +147,7 @@ static void take(struct history *h, const struct history_op *op, const struct ma
      * its client was told by a door that nothing was done, and the first copy came later. */
     bool waits = a->op != 0 && !a->answered;
     if (repeated) history_timer_repeated(h, a, reply);
+    if (repeated) history_branch_repeated(h, a, reply);
     if (answered || (waits && reply->status == HF_EREPLYGONE)) return;
     a->op = op->op;
     a->answered = true;
@@ -380,5 +382,6 @@ void history_audit(struct history *h)
     if (rv != HF_OK) sim_fail("the store's digest is wrong: %s", status_name(rv));
     buffer_close(&complaint);
     history_timers_audit(h);
+    history_branches_audit(h);
     flush(h);
 }

@@ -16,6 +16,7 @@
 #include "machine/machine.h"
 #include "machine/settings.h"
 #include "raft/log_entry.h"
+#include "tests/sim/history_branches.h"
 #include "tests/sim/history_locks.h"
 #include "tests/sim/history_timers.h"
 #include "tests/sim/swarm.h"
@@ -62,6 +63,7 @@ struct history_token {
     uint32_t thing;          /* an attempt's record, a delivery's timer */
     bool attempt;            /* of a record */
     bool timer;              /* a delivery of one */
+    bool branch;             /* a phase of one */
     bool abandoned;          /* given back: its lease is over at once */
     uint8_t forced;          /* a grant: enum history_force */
 };
@@ -174,18 +176,21 @@ struct history {
     struct history_lock locks[SIM_LOCKS_MAX + SIM_CLIENTS_MAX];
     struct history_record records[SIM_RECORDS_MAX];
     struct history_timer timers[SIM_TIMERS_MAX];
+    struct history_branch *branches; /* owned; two a transfer */
+    size_t branch_places;            /* allocated */
     struct history_prefix frozen[HISTORY_FROZEN_MAX];
-    uint32_t frozen_count;                       /* of them */
-    uint64_t looked_ms;                          /* cluster time of the last look at graces */
-    uint64_t settings[SETTING_COUNT];            /* values, as the log has set them */
-    uint64_t set_counts[SETTING_COUNT];          /* how often */
-    uint64_t completed_count;                    /* for people */
-    uint64_t granted_count;                      /* likewise */
-    uint64_t takeover_count;                     /* likewise */
-    uint64_t reopened_count;                     /* likewise: records */
-    uint64_t erased_count;                       /* likewise */
-    uint64_t act_counts[HISTORY_ACTS];           /* likewise */
-    uint64_t timer_counts[HISTORY_TIMER_EVENTS]; /* likewise */
+    uint32_t frozen_count;                         /* of them */
+    uint64_t looked_ms;                            /* cluster time of the last look at graces */
+    uint64_t settings[SETTING_COUNT];              /* values, as the log has set them */
+    uint64_t set_counts[SETTING_COUNT];            /* how often */
+    uint64_t completed_count;                      /* for people */
+    uint64_t granted_count;                        /* likewise */
+    uint64_t takeover_count;                       /* likewise */
+    uint64_t reopened_count;                       /* likewise: records */
+    uint64_t erased_count;                         /* likewise */
+    uint64_t act_counts[HISTORY_ACTS];             /* likewise */
+    uint64_t timer_counts[HISTORY_TIMER_EVENTS];   /* likewise */
+    uint64_t branch_counts[HISTORY_BRANCH_EVENTS]; /* likewise */
     uint64_t timer_late_ms_max; /* likewise: cluster time that a timer has fired too late */
     uint64_t tombstone_count;   /* likewise: timers' that went after their day */
     uint64_t deadlock_count;    /* likewise */

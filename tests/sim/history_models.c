@@ -1,5 +1,6 @@
 /* What answers mean, in log order: fencing tokens rise, and no session acts after its end. Locks
- * are history_locks.c's, records history_records.c's, timers history_timers.c's. */
+ * are history_locks.c's, records history_records.c's, timers history_timers.c's, branches
+ * history_branches.c's. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -126,6 +127,7 @@ void history_sweep(struct history *h, uint64_t at_ms)
     history_locks_sweep(h, at_ms);
     history_records_sweep(h, at_ms);
     history_timers_sweep(h, at_ms);
+    history_branches_sweep(h, at_ms);
 }
 
 /* \return whether the machine has ended it. */
@@ -272,7 +274,11 @@ static void abandoned(struct history *h, const struct history_answer *a, struct 
     struct history_token *t = history_find_token(h, abandon.fencing_token);
     if (t == NULL || t->session == 0)
         sim_fail("token %" PRIu64 " is given back, and was never given", abandon.fencing_token);
-    if (!t->attempt) history_lock_ended(h, &t->names, a->session, 0, abandon.fencing_token, 0);
+    if (t->branch) {
+        history_branch_abandoned(h, a->session, t->thing, abandon.fencing_token);
+    } else if (!t->attempt) {
+        history_lock_ended(h, &t->names, a->session, 0, abandon.fencing_token, 0);
+    }
     t->abandoned = true;
 }
 
@@ -432,5 +438,6 @@ void history_answered(struct history *h, struct history_answer *a, struct slice 
     history_record_answered(h, a, request, reply);
     history_admin_answered(h, a, request, reply);
     history_timer_answered(h, a, request, reply);
+    history_branch_answered(h, a, request, reply);
     a->hash = hash64(0, reply->body.data, reply->body.size);
 }

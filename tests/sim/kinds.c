@@ -10,11 +10,28 @@ void kinds_add(struct kinds *k, const struct sim_result *result)
     for (unsigned i = 0; i < BUGGIFY_POINT_COUNT; i++) k->points[i] += result->points[i];
     for (unsigned i = 0; i < HISTORY_ACTS; i++) k->acts[i] += result->acts[i];
     for (unsigned i = 0; i < HISTORY_TIMER_EVENTS; i++) k->timers[i] += result->timers[i];
+    for (unsigned i = 0; i < HISTORY_BRANCH_EVENTS; i++) k->branches[i] += result->branches[i];
+    for (unsigned i = 0; i < LEDGER_DEATHS; i++) k->deaths[i] += result->deaths[i];
+}
+
+static bool print_branches(const struct kinds *k)
+{
+    bool all = true;
+    for (unsigned i = 0; i < HISTORY_BRANCH_EVENTS; i++) {
+        printf("branch %s %" PRIu64 "\n", history_branch_event_name((enum history_branch_event)i),
+               k->branches[i]);
+        all = all && k->branches[i] > 0;
+    }
+    for (unsigned i = 0; i < LEDGER_DEATHS; i++) {
+        printf("death %s %" PRIu64 "\n", ledgers_death_name(i), k->deaths[i]);
+        all = all && k->deaths[i] > 0;
+    }
+    return all;
 }
 
 bool kinds_print(const struct kinds *k)
 {
-    bool all = true;
+    bool all = print_branches(k);
     for (unsigned i = 0; i < FAULT_COUNT; i++) {
         printf("fault %s %" PRIu64 "\n", fault_name((enum fault_kind)i), k->faults[i]);
         all = all && k->faults[i] > 0;

@@ -1,5 +1,6 @@
-/* How often each kind of fault came, each point in the code said yes and each thing was done by
- * administrators, over many seeds: what a simulation never does it never tests. */
+/* How often each kind of fault came, each point in the code said yes, each thing was done by
+ * administrators or came of timers and branches, and who died where, over many seeds: what a
+ * simulation never does it never tests. */
 #ifndef TESTS_SIM_KINDS_H
 #define TESTS_SIM_KINDS_H
 
@@ -10,8 +11,10 @@
 struct kinds {
     uint64_t faults[FAULT_COUNT];         /* that had an effect */
     uint64_t points[BUGGIFY_POINT_COUNT]; /* base/buggify.h */
-    uint64_t acts[HISTORY_ACTS];
-    uint64_t timers[HISTORY_TIMER_EVENTS]; /* of administrators, as the log has them */
+    uint64_t acts[HISTORY_ACTS];          /* of administrators, as the log has them */
+    uint64_t timers[HISTORY_TIMER_EVENTS];
+    uint64_t branches[HISTORY_BRANCH_EVENTS];
+    uint64_t deaths[LEDGER_DEATHS]; /* of coordinators and participants */
 };
 
 /** Count a run. */

@@ -4,7 +4,8 @@
  *     holdfast-sim --seeds A..B [--seconds S] [--nodes N] [--clients N] [--twice] [-q]
  *     holdfast-sim --file FILE [--twice] [-q]        lines of "SEED SECONDS what it found"
  *     each with --lmdb: over the real store, with the same digest; and with --philosophers N or
- *     --fork-by-fork N: all clients are philosophers at N forks (tests/sim/script_dine.c)
+ *     --fork-by-fork N: all clients are philosophers at N forks (tests/sim/script_dine.c), or with
+ *     --transfers: they do nothing but move money from bank to bank (tests/sim/script_branch.c)
  *
  * -v prints one line an event (docs/testing.md explains the columns), --from leaves out those
  * before that true time; --idle is an idle cluster of three, the leader of which dies so often;
@@ -56,7 +57,9 @@ struct sum {
     uint64_t faults;
     uint64_t leader_changes;
     uint64_t events;
-    uint64_t digest; /* of the digests */
+    uint64_t transfers; /* that came to their end */
+    uint64_t confirmed; /* of them */
+    uint64_t digest;    /* of the digests */
     struct kinds kinds;
 };
 
@@ -65,11 +68,12 @@ static void print_result(uint64_t seed, const struct sim_result *r)
     printf("seed %" PRIu64 " digest %016" PRIx64 " seconds %" PRIu64 ".%03" PRIu64 " ops %" PRIu64
            " faults %" PRIu64 " leader-changes %" PRIu64 " servers %u clients %u entries %" PRIu64
            " grants %" PRIu64 " reads %" PRIu64 " completions %" PRIu64 " takeovers %" PRIu64
-           " expiries %" PRIu64 " refused-writes %" PRIu64 " events %" PRIu64 "\n",
+           " expiries %" PRIu64 " refused-writes %" PRIu64 " transfers %" PRIu64
+           " confirmed %" PRIu64 " events %" PRIu64 "\n",
            seed, r->digest, r->simulated_ns / 1000000000, r->simulated_ns / 1000000 % 1000,
            r->counts.ops, r->counts.faults, r->leader_changes, r->node_count, r->client_count,
            r->entries, r->grants, r->counts.reads, r->completions, r->takeovers, r->expiries,
-           r->refused_writes, r->counts.events);
+           r->refused_writes, r->transfers, r->confirmed, r->counts.events);
     fflush(stdout);
 }
 
@@ -143,6 +147,8 @@ static void run_seed(const struct arguments *a, uint64_t seed, uint64_t seconds,
     sum->faults += result.counts.faults;
     sum->leader_changes += result.leader_changes;
     sum->events += result.counts.events;
+    sum->transfers += result.transfers;
+    sum->confirmed += result.confirmed;
     sum->digest = hash64(sum->digest, &result.digest, sizeof result.digest);
 }
 
@@ -167,7 +173,7 @@ static _Noreturn void explain(void)
 {
     fprintf(stderr, "usage: holdfast-sim SEED | --seeds A..B | --file FILE [--seconds S] "
                     "[--nodes N] [--clients N] [--idle DEATHS] [--philosophers N] "
-                    "[--fork-by-fork N] [--twice] [--lmdb] [--kinds] "
+                    "[--fork-by-fork N] [--transfers] [--twice] [--lmdb] [--kinds] "
                     "[-v [--from S]] [-q] [--history FILE]\n");
     exit(EXIT_USAGE);
 }
@@ -217,6 +223,8 @@ static void read_arguments(struct arguments *a, char **argv)
             a->twice = true;
         } else if (slice_equal(word, slice_of("--lmdb"))) {
             a->options.lmdb = true;
+        } else if (slice_equal(word, slice_of("--transfers"))) {
+            a->options.transfers = true;
         } else if (slice_equal(word, slice_of("--kinds"))) {
             a->kinds = true;
         } else if (slice_equal(word, slice_of("--seconds"))) {
@@ -274,8 +282,9 @@ int main(int argc, char **argv)
     }
     if (sum.seeds == 1 && !a.quiet) return 0; /* its own line was the last */
     printf("seeds %" PRIu64 " digest %016" PRIx64 " seconds %" PRIu64 " ops %" PRIu64
-           " faults %" PRIu64 " leader-changes %" PRIu64 " events %" PRIu64 "\n",
+           " faults %" PRIu64 " leader-changes %" PRIu64 " transfers %" PRIu64 " confirmed %" PRIu64
+           " events %" PRIu64 "\n",
            sum.seeds, sum.digest, sum.simulated_ns / 1000000000, sum.ops, sum.faults,
-           sum.leader_changes, sum.events);
+           sum.leader_changes, sum.transfers, sum.confirmed, sum.events);
     return 0;
 }

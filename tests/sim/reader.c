@@ -157,6 +157,25 @@ static void draw_admin_query(struct sim_reader *r, struct reader_query *q)
     if (q->op == OP_CODE_AUDIT) q->request.audit.count_max = 1 + draw(r, PAGE_ITEMS_MOST);
 }
 
+/* One of the last transfers, or all from it on. */
+static void draw_branch_query(struct sim_reader *r, struct reader_query *q)
+{
+    uint32_t count = r->sim->ledgers.count;
+    uint32_t recent = count < LEDGER_RECENT ? count : LEDGER_RECENT;
+    *q = (struct reader_query){.op = OP_CODE_BRANCH_GET};
+    snprintf(q->name, sizeof q->name, "transfer-%u", count - (uint32_t)draw(r, recent + 1));
+    if (draw(r, 2) == 0) {
+        q->request.branch_get.gid = slice_of(q->name);
+        q->request.branch_get.branch = slice_of(draw(r, 2) == 0 ? "out" : "in");
+        return;
+    }
+    q->op = OP_CODE_BRANCH_LIST;
+    q->request.branch_list.cursor_gid = slice_of(q->name);
+    q->request.branch_list.cursor_branch = slice_of("in");
+    q->request.branch_list.unfinished = draw(r, 2);
+    q->request.branch_list.count_max = 1 + draw(r, PAGE_ITEMS_MOST);
+}
+
 static void draw_query(struct sim_reader *r, struct reader_query *q)
 {
     const struct swarm *w = &r->sim->swarm;
@@ -167,6 +186,10 @@ static void draw_query(struct sim_reader *r, struct reader_query *q)
     if (w->timer_count != 0 && draw(r, 8) == 0) {
         *q = (struct reader_query){.op = OP_CODE_TIMER_LIST};
         q->request.timer_list.count_max = 1 + draw(r, PAGE_ITEMS_MOST);
+        return;
+    }
+    if (w->transfer_count != 0 && draw(r, 8) == 0) {
+        draw_branch_query(r, q);
         return;
     }
     uint32_t lock = (uint32_t)draw(r, w->lock_count);

@@ -21,7 +21,7 @@ enum {
     READER_QUERIES = 2,    /* that a reader asks of one server in turn */
     READER_READS = 16,     /* under way; the oldest is given up for the next */
     READER_ANSWERS = 512,  /* different ones of a query; what waits for longer is given up */
-    READER_NAME_BYTES = 16 /* of a lock or record */
+    READER_NAME_BYTES = 24 /* of a lock, a record or a transfer */
 };
 
 /* What is asked, and what the log answers to it as it grows while an answer is waited for. */
@@ -35,6 +35,8 @@ struct reader_query {
         struct msg_record_get record_get;
         struct msg_record_list record_list;
         struct msg_timer_list timer_list;
+        struct msg_branch_get branch_get;
+        struct msg_branch_list branch_list;
         struct msg_config_get config_get;
         struct msg_audit audit;
         struct msg_empty nothing;     /* FROZEN_LIST */

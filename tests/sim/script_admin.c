@@ -14,6 +14,7 @@ enum {
     FACTOR_MOST = 20,
     FROZEN_TIMES = 4, /* a prefix is frozen for so many holds, at most */
     FIRST_TIMER = SIM_LOCKS_MAX + SIM_RECORDS_MAX + 1, /* behind the records, and all of them */
+    ALL_TRANSFERS = FIRST_TIMER + SIM_TIMERS_MAX + 1,
     STATE_ARENA_BYTES = 4 * 1024 * 1024
 };
 
@@ -27,13 +28,14 @@ static const struct swarm *swarm_of(const struct sim_task *t)
 
 /* ------------------------------------------------------------------ prefixes */
 
-/* One lock, one record or timer, or several. "lock-1" to "lock-3" begin the names of locks that are
- * to be had at the end of a run, so they are none. */
+/* One lock, one record or timer, or several; all transfers. "lock-1" to "lock-3" begin the names of
+ * locks that are to be had at the end of a run, so they are none. */
 static uint64_t draw_prefix(struct sim_task *t)
 {
     enum { FIRST_LEFT_OUT = 1, LAST_LEFT_OUT = 3 };
     if (swarm_of(t)->timer_count != 0 && task_draw(t, 4) == 0)
         return FIRST_TIMER + task_draw(t, swarm_of(t)->timer_count + 1);
+    if (swarm_of(t)->transfer_count != 0 && task_draw(t, 4) == 0) return ALL_TRANSFERS;
     uint64_t record = task_draw(t, swarm_of(t)->record_count + 1);
     uint64_t lock = task_draw(t, swarm_of(t)->lock_count);
     if (task_draw(t, 3) == 0) return SIM_LOCKS_MAX + record;
@@ -48,6 +50,8 @@ static struct slice prefix_of(const struct sim_task *t)
         (void)snprintf(text, sizeof text, "lock-%u", (unsigned)t->prefix);
     } else if (t->prefix == FIRST_TIMER + (uint64_t)swarm_of(t)->timer_count) {
         (void)snprintf(text, sizeof text, "timer-");
+    } else if (t->prefix == ALL_TRANSFERS) {
+        (void)snprintf(text, sizeof text, "transfer-");
     } else if (t->prefix >= FIRST_TIMER) {
         (void)snprintf(text, sizeof text, "timer-%u", (unsigned)(t->prefix - FIRST_TIMER));
     } else if (record == swarm_of(t)->record_count) {

@@ -123,6 +123,8 @@ static void begin(struct sim *sim, const struct sim_options *options)
     sim->lmdb = options->lmdb;
     if (options->philosophers != 0)
         swarm_make_philosophers(&sim->swarm, options->philosophers, options->fork_by_fork);
+    if (options->transfers) swarm_make_transfers(&sim->swarm);
+    ledgers_init(&sim->ledgers);
     if (options->idle) swarm_make_idle(&sim->swarm, options->seconds, options->deaths);
     network_init(&sim->network, &sim->events, &sim->trace,
                  swarm_seed(options->seed, PURPOSE_NETWORK, 0));
@@ -162,6 +164,7 @@ static void end(struct sim *sim)
     buffer_close(&sim->read_body);
     buggify_now = NULL;
     history_close(&sim->history);
+    ledgers_close(&sim->ledgers);
     checks_close(&sim->checks);
     network_close_all(&sim->network);
     events_close(&sim->events);
@@ -240,7 +243,22 @@ static void fail_calm(const struct sim *sim)
                      ", %d s after the last fault (state %d)",
                      i + 1, applied, sim->history.count, CALM_MS_MAX / 1000, (int)n->state);
     }
+    if (sim->ledgers.open_count > 0)
+        sim_fail("transfer-%u does not come to its end: %u of %u are open, %d s after the last "
+                 "fault",
+                 sim->ledgers.open[0], sim->ledgers.open_count, sim->ledgers.count,
+                 CALM_MS_MAX / 1000);
     sim_fail("the servers do not come to stand at the same entry");
+}
+
+/* Where sessions are capped, dead clients' may stand in the way of all that are alive. */
+static bool anybody_works(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
+        const struct sim_client *c = &sim->clients[i];
+        if (c->alive && c->core.session.phase == SESSION_LIVE) return true;
+    }
+    return sim->swarm.caps_most == 0;
 }
 
 static void look(struct sim *sim)
@@ -250,7 +268,8 @@ static void look(struct sim *sim)
         served = served && sim->clients[i].served_ns != 0;
     bool settled = sim->swarm.timer_count == 0 ||
                    history_timers_unsettled(&sim->history, cluster_time(sim)) == SIM_TIMERS_MAX;
-    sim->over = served && settled && checks_converged(sim);
+    bool whole = sim->ledgers.open_count == 0 || !anybody_works(sim);
+    sim->over = served && settled && whole && checks_converged(sim);
     if (!sim->over && sim->trace.now_ns - sim->calm_ns > CALM_MS_MAX * MS) fail_calm(sim);
     sim_push(sim, EVENT_LOOK, 0, 0, LOOK_MS * MS);
 }
@@ -344,6 +363,10 @@ static void fill_result(const struct sim *sim, struct sim_result *result)
     memcpy(result->timers, h->timer_counts, sizeof result->timers);
     result->timer_late_ms_max = h->timer_late_ms_max;
     result->tombstones = h->tombstone_count;
+    memcpy(result->branches, h->branch_counts, sizeof result->branches);
+    memcpy(result->deaths, sim->ledgers.deaths, sizeof result->deaths);
+    result->confirmed = sim->ledgers.confirmed_count;
+    result->transfers = result->confirmed + sim->ledgers.cancelled_count;
     result->waited_ms_max = h->waited_ms_max;
     result->meals_least = sim->meals[0];
     for (uint32_t i = 0; i < sim->swarm.client_count; i++) {
@@ -381,6 +404,7 @@ void sim_run(const struct sim_options *options, struct sim_result *result)
     history_audit(&sim->history);
     look_at_meals(sim);
     checks_timers_end(sim);
+    ledgers_end(&sim->ledgers);
     fill_result(sim, result);
     end(sim);
 }

@@ -11,6 +11,7 @@
 #include "tests/sim/copier.h"
 #include "tests/sim/events.h"
 #include "tests/sim/history.h"
+#include "tests/sim/ledgers.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/network.h"
 #include "tests/sim/node.h"
@@ -42,6 +43,7 @@ struct sim {
     struct sim_client clients[SIM_CLIENTS_MAX]; /* client_count of them */
     struct sim_reader readers[SIM_READERS_MAX]; /* reader_count of them */
     struct copier copier;                       /* says again what clients said */
+    struct ledgers ledgers;                     /* of banks */
     uint64_t meals[SIM_CLIENTS_MAX];            /* of philosophers */
     struct buffer read_body;                    /* what the log answers to one of them */
     bool calm;                                  /* no more faults */
@@ -65,6 +67,7 @@ struct sim_options {
     bool verbose;          /* lines at all */
     uint32_t philosophers; /* swarm_make_philosophers(); 0 = none */
     bool fork_by_fork;     /* likewise */
+    bool transfers;        /* swarm_make_transfers() */
     bool lmdb;             /* the real store instead of the one in memory: the same digest */
     const char *history;   /* file for what clients did; NULL = none */
 };
@@ -90,9 +93,13 @@ struct sim_result {
     uint32_t node_count;        /* servers */
     uint32_t client_count;      /* clients */
     struct sim_counts counts;
-    uint64_t points[BUGGIFY_POINT_COUNT];  /* how often each said yes */
-    uint64_t acts[HISTORY_ACTS];           /* of administrators */
-    uint64_t timers[HISTORY_TIMER_EVENTS]; /* what came of them */
+    uint64_t points[BUGGIFY_POINT_COUNT];     /* how often each said yes */
+    uint64_t acts[HISTORY_ACTS];              /* of administrators */
+    uint64_t timers[HISTORY_TIMER_EVENTS];    /* what came of them */
+    uint64_t branches[HISTORY_BRANCH_EVENTS]; /* likewise */
+    uint64_t deaths[LEDGER_DEATHS];           /* of coordinators and participants */
+    uint64_t transfers;                       /* that came to their end */
+    uint64_t confirmed;                       /* of them */
 };
 
 /** Run a seed to its end. Does not return if a claim fails. */

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/buggify.h"
 #include "protocol/limits.h"
+#include "tests/sim/ledgers.h"
 
 static const uint64_t US = 1000;
 static const uint64_t MS = 1000000;
@@ -249,6 +250,21 @@ static void draw_timers(struct swarm *w, uint64_t seed)
     w->script_weight[SCRIPT_TIMER] = (uint32_t)magnitude(&p, WEIGHT_LEAST, WEIGHT_MOST);
 }
 
+/* In every second seed money is moved from bank to bank; in some of these all tasks rest in the
+ * middle, until what is finished has gone. */
+static void draw_transfers(struct swarm *w, uint64_t seed)
+{
+    enum { WEIGHT_LEAST = 4, WEIGHT_MOST = 64, NAP_ONE_OF = 4 };
+    enum { NAP_MS_LEAST = 2 * RETAIN_MS_MIN, NAP_MS_MORE = 180000 }; /* leaders lose time */
+    struct prng p;
+    prng_seed(&p, swarm_seed(seed, PURPOSE_TRANSFERS, 0));
+    if (coin(&p)) return;
+    w->transfer_count = (uint32_t)magnitude(&p, 1, LEDGER_OPEN_MAX);
+    w->script_weight[SCRIPT_BRANCH] = (uint32_t)magnitude(&p, WEIGHT_LEAST, WEIGHT_MOST);
+    if (w->nap_ns == 0 && prng_below(&p, NAP_ONE_OF) == 0)
+        w->nap_ns = (NAP_MS_LEAST + prng_below(&p, NAP_MS_MORE)) * MS;
+}
+
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count)
 {
     static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
@@ -268,6 +284,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
     draw_caps(w, seed);
     draw_admin(w, seed);
     draw_timers(w, seed);
+    draw_transfers(w, seed);
 }
 
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
@@ -290,6 +307,7 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
     w->timer_count = IDLE_TIMERS;
     w->group_count = 1;
     w->timer_ms = IDLE_TIMER_MS;
+    w->transfer_count = 0;
     w->nap_ns = 0;
     w->think_ns = 1200 * SEC;
     w->ttl_ms_min = w->ttl_ms_max = TTL_MS_MAX;
@@ -319,5 +337,17 @@ void swarm_make_philosophers(struct swarm *w, uint32_t count, bool fork_by_fork)
     w->several_names = !fork_by_fork;
     w->admin_acts = 0;
     w->timer_count = 0;
+    w->transfer_count = 0;
+    w->nap_ns = 0;
+}
+
+void swarm_make_transfers(struct swarm *w)
+{
+    for (unsigned i = 0; i < SCRIPT_COUNT; i++) w->script_weight[i] = 0;
+    w->script_weight[SCRIPT_BRANCH] = 1;
+    w->transfer_count = LEDGER_OPEN_MAX;
+    w->timer_count = 0;
+    w->caps_most = 0;
+    w->admin_acts = 0;
     w->nap_ns = 0;
 }

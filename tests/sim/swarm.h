@@ -68,6 +68,7 @@ enum script_kind {
     SCRIPT_CAP,       /* an administrator sets one of the caps, below swarm.caps_most */
     SCRIPT_ADMIN,     /* another one does what swarm.admin_acts says */
     SCRIPT_TIMER,     /* set or cancel a timer, poll and acknowledge, requeue */
+    SCRIPT_BRANCH,    /* move money from bank to bank by TCC */
     SCRIPT_COUNT,     /* how many there are */
 };
 
@@ -81,24 +82,25 @@ enum admin_act {
 };
 
 struct swarm {
-    uint32_t node_count;    /* 1, 3, 5 or 7 */
-    uint32_t voter_count;   /* the first so many of them; the others are stand-bys */
-    uint32_t client_count;  /* 2.. */
-    uint32_t task_count;    /* of each client */
-    uint32_t reader_count;  /* 0..SIM_READERS_MAX, beside the clients */
-    uint64_t read_gap_ns;   /* between two reads of a reader, on average */
-    uint32_t lock_count;    /* names that are used: few make contention */
-    uint32_t record_count;  /* keys likewise */
-    uint32_t permits_limit; /* of every second lock: PERMITS; 0 = of none */
-    bool several_names;     /* some ask for more than one lock at once, or change modes */
-    bool operator_acts;     /* REOPEN and ERASE beside RESOLVE */
-    uint32_t admin_acts;    /* 1 << enum admin_act, or-ed; 0 = none */
-    uint32_t caps_most;     /* on what a principal has: up to so much; 0 = as they are */
-    uint32_t timer_count;   /* keys that are used; 0 = no timers */
-    uint32_t group_count;   /* of their consumers; no more than there are clients */
-    uint64_t timer_ms;      /* a timer is set for so long at most */
-    bool fork_by_fork;      /* philosophers do not take both forks at once */
-    uint64_t nap_ns;        /* all tasks rest for so long in the middle; 0 = do not */
+    uint32_t node_count;     /* 1, 3, 5 or 7 */
+    uint32_t voter_count;    /* the first so many of them; the others are stand-bys */
+    uint32_t client_count;   /* 2.. */
+    uint32_t task_count;     /* of each client */
+    uint32_t reader_count;   /* 0..SIM_READERS_MAX, beside the clients */
+    uint64_t read_gap_ns;    /* between two reads of a reader, on average */
+    uint32_t lock_count;     /* names that are used: few make contention */
+    uint32_t record_count;   /* keys likewise */
+    uint32_t permits_limit;  /* of every second lock: PERMITS; 0 = of none */
+    bool several_names;      /* some ask for more than one lock at once, or change modes */
+    bool operator_acts;      /* REOPEN and ERASE beside RESOLVE */
+    uint32_t admin_acts;     /* 1 << enum admin_act, or-ed; 0 = none */
+    uint32_t caps_most;      /* on what a principal has: up to so much; 0 = as they are */
+    uint32_t timer_count;    /* keys that are used; 0 = no timers */
+    uint32_t group_count;    /* of their consumers; no more than there are clients */
+    uint64_t timer_ms;       /* a timer is set for so long at most */
+    uint32_t transfer_count; /* under way at once, at most; 0 = no transfers */
+    bool fork_by_fork;       /* philosophers do not take both forks at once */
+    uint64_t nap_ns;         /* all tasks rest for so long in the middle; 0 = do not */
     uint32_t script_weight[SCRIPT_COUNT]; /* 0 = off */
     uint64_t fault_mean_ns[FAULT_COUNT];  /* between two of a kind, about; 0 = off */
     uint64_t think_ns;                    /* between two scripts of a task, below this */
@@ -136,6 +138,9 @@ enum { DINE_HOLD_MS = 2000 };
  * \param fork_by_fork  they take one after the other: then there are deadlocks. */
 void swarm_make_philosophers(struct swarm *w, uint32_t count, bool fork_by_fork);
 
+/** Let all clients do nothing but transfers, under the faults that are drawn. */
+void swarm_make_transfers(struct swarm *w);
+
 /** Is this lock asked for in permits? */
 bool swarm_has_permits(const struct swarm *w, uint32_t lock);
 
@@ -166,6 +171,7 @@ enum swarm_purpose {
     PURPOSE_CAPS,
     PURPOSE_ADMIN,
     PURPOSE_TIMERS,
+    PURPOSE_TRANSFERS,
 };
 
 #endif

@@ -114,6 +114,7 @@ void task_init(struct sim_task *t, struct sim_client *c, uint32_t index)
 
 void task_drop(struct sim_task *t)
 {
+    script_branch_died(t);
     t->call = NULL; /* the core frees it */
     t->wake_ns = UINT64_MAX;
     t->grant = (struct grant_ref){0};
@@ -212,8 +213,9 @@ static void draw_script(struct sim_task *t)
 {
     const struct sim *sim = t->client->sim;
     bool served = t->client->served_ns >= sim->calm_ns;
-    bool timers = sim->swarm.timer_count != 0; /* then it empties a group */
-    if (sim->calm && (!task_is_last(t) || (served && !timers))) {
+    bool timers = sim->swarm.timer_count != 0;     /* then it empties a group, */
+    bool transfers = sim->ledgers.open_count != 0; /* and brings them to their end before */
+    if (sim->calm && (!task_is_last(t) || (served && !timers && !transfers))) {
         t->wake_ns = UINT64_MAX; /* enough */
         return;
     }
@@ -224,7 +226,7 @@ static void draw_script(struct sim_task *t)
         return;
     }
     t->step = STEP_FIRST;
-    t->script = sim->calm && served ? SCRIPT_TIMER : SCRIPT_EXCLUSIVE;
+    t->script = !sim->calm || !served ? SCRIPT_EXCLUSIVE : transfers ? SCRIPT_BRANCH : SCRIPT_TIMER;
     if (sim->calm) return;
     uint64_t sum = 0;
     for (unsigned i = 0; i < SCRIPT_COUNT; i++) sum += sim->swarm.script_weight[i];
@@ -255,6 +257,7 @@ static void run_script(struct sim_task *t)
     case SCRIPT_CAP: script_cap_run(t); break;
     case SCRIPT_ADMIN: script_admin_run(t); break;
     case SCRIPT_TIMER: script_timer_run(t); break;
+    case SCRIPT_BRANCH: script_branch_run(t); break;
     case SCRIPT_CLOSE:
         t->client->closing = 1;
         t->wake_ns = UINT64_MAX;
@@ -327,6 +330,7 @@ void task_finished(struct sim_task *t, struct call *call)
     case SCRIPT_CAP: task_think(t); break;
     case SCRIPT_ADMIN: script_admin_answered(t, call); break;
     case SCRIPT_TIMER: script_timer_answered(t, call); break;
+    case SCRIPT_BRANCH: script_branch_answered(t, call); break;
     default: script_lock_answered(t, call); break;
     }
     core_detach(&c->core, call);

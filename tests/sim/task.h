@@ -30,6 +30,25 @@ enum task_step {
     STEP_CANCELLING, /* the cancel's verdict is on its way */
 };
 
+/* A phase of a transfer's branch: tests/sim/script_branch.c. */
+struct branch_hand {
+    uint64_t token;       /* its */
+    uint64_t floor_token; /* the greatest that was told of the branch before it was asked for */
+    uint64_t outcome;     /* enum completion_outcome: what is said of its end */
+    uint32_t transfer;    /* which */
+    uint8_t side;         /* enum ledger_side */
+    uint8_t op;           /* enum branch_op; 0 = none */
+    bool stray;           /* nobody needs it */
+    bool other;           /* with another fingerprint */
+    bool was_ended;       /* the branch's end had been told when it was asked for */
+    bool empty;           /* a rollback of nothing */
+    bool refused;         /* by the guard */
+    bool again;           /* its end is said a second time, */
+    bool otherwise;       /* and with another result */
+    bool goes_on;         /* the coordinator's next phase comes */
+    bool dies;            /* before it is answered */
+};
+
 struct sim_task {
     struct sim_client *client; /* borrowed */
     uint32_t index;            /* of the client's */
@@ -81,6 +100,8 @@ struct sim_task {
     struct timer_hand hands[TASK_HANDS_MAX]; /* delivered, and not dealt with yet */
     uint32_t hand_count;                     /* of them */
     struct timer_hand hand;                  /* the one that ACK or NACK is about */
+
+    struct branch_hand branch; /* the phase that it asks for */
 };
 
 /** Begin a client's life. */
@@ -146,6 +167,11 @@ void script_admin_run(struct sim_task *t);
 void script_admin_answered(struct sim_task *t, struct call *call);
 void script_timer_run(struct sim_task *t);
 void script_timer_answered(struct sim_task *t, struct call *call);
+void script_branch_run(struct sim_task *t);
+void script_branch_answered(struct sim_task *t, struct call *call);
+
+/** script_branch.c: its client dies; count where. */
+void script_branch_died(struct sim_task *t);
 void script_dine_run(struct sim_task *t);
 void script_dine_answered(struct sim_task *t, struct call *call);
 void script_read_answered(struct sim_task *t, struct call *call);
