@@ -96,6 +96,7 @@ static bool may_park(uint16_t op, const void *request)
 {
     if (op == OP_CODE_ACQUIRE) return ((const struct msg_acquire *)request)->wait_ms > 0;
     if (op == OP_CODE_TIMER_POLL) return ((const struct msg_timer_poll *)request)->wait_ms > 0;
+    if (op == OP_CODE_WATCH) return ((const struct msg_watch *)request)->wait_ms > 0;
     return op == OP_CODE_BEGIN && ((const struct msg_begin *)request)->wait_ms > 0;
 }
 
@@ -328,12 +329,15 @@ static void time_out(struct core *c, struct call *call, uint64_t now_ns)
 }
 
 /* Since when an answer is owed that comes at once: a CANCEL's does, and so does every answer of a
- * session that has ended. */
+ * session that has ended. A WATCH waits, but a mark ends it: where no session lives, that alone
+ * tells of a server whose machine is gone. */
 static void note_asked(struct core *c, const struct call *call)
 {
     bool waits = call->parks && c->session.phase != SESSION_ENDED;
-    if (call->request_id != 0 && !waits && call->sent_ns < c->link.asked_ns)
-        c->link.asked_ns = call->sent_ns;
+    uint64_t owed_ns = waits ? CORE_NEVER : call->sent_ns;
+    if (waits && call->op->code == OP_CODE_WATCH)
+        owed_ns = call->sent_ns + (uint64_t)WATCH_MARK_MS * NS_PER_MS;
+    if (call->request_id != 0 && owed_ns < c->link.asked_ns) c->link.asked_ns = owed_ns;
     if (call->cancel_id != 0 && call->cancel_ns < c->link.asked_ns)
         c->link.asked_ns = call->cancel_ns;
 }

@@ -10,6 +10,7 @@
 #include "client/include/holdfast_record.h"
 #include "client/include/holdfast_tcc.h"
 #include "client/include/holdfast_timer.h"
+#include "client/include/holdfast_watch.h"
 #include "client/raw.h"
 #include "client/shell.h"
 
@@ -46,6 +47,7 @@ struct look {
     hf_call page;                      /**< the call under way */
     bool cancelled;                    /**< ask for no further page */
     uint16_t op;                       /**< enum op_code */
+    uint64_t wait_ms;                  /**< WATCH: how long a server may wait; else 0 */
     struct buffer reply;               /**< of the last page, encoded; owned */
     struct arena arena;                /**< for its decoding; owned */
     int (*show_cb)(struct look *look); /**< decodes `reply` and shows it; RAW_MORE: another page */
@@ -56,6 +58,7 @@ struct look {
         struct msg_info info;
         struct msg_record_get get;
         struct msg_branch_get branch; /**< BRANCH_GET */
+        struct msg_watch watch;       /**< WATCH */
         struct msg_config_get config; /**< CONFIG_GET */
         struct raw_pages pages;
     } ask;                                /**< what is asked, by op */
@@ -71,9 +74,12 @@ struct look {
         int (*timer_cb)(const hf_timer_line *line, void *data);   /**< TIMER_LIST */
         int (*branch_cb)(const hf_branch_line *line, void *data); /**< BRANCH_LIST, BRANCH_GET */
         int (*frozen_cb)(const hf_frozen *frozen, void *data);    /**< FROZEN_LIST */
-    } each;                                                       /**< the caller's: shows a line */
-    void *each_data;                                              /**< handed to it */
-    int *verdict;                                                 /**< CHECK: the caller's */
+        int (*event_cb)(const hf_event *event, void *data);       /**< WATCH */
+        int (*events_cb)(const hf_events_prefix *prefix, void *data); /**< EVENT_PREFIXES */
+    } each;                  /**< the caller's: shows a line */
+    void *each_data;         /**< handed to it */
+    hf_watch *watch;         /**< WATCH: the caller's */
+    int *verdict;            /**< CHECK: the caller's */
     uint64_t *left_ms;       /**< CHECK: the caller's, or NULL */
     struct look_text text;   /**< of the present line */
     struct look_steps steps; /**< RECORD_LIST */

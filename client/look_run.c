@@ -64,7 +64,7 @@ int look_run(struct look *look, int made)
     if (made != HF_OK) return made;
     int rv;
     do {
-        rv = raw_wait(look->client, look->op, request_of(look), &look->reply);
+        rv = raw_wait(look->client, look->op, request_of(look), look->wait_ms, &look->reply);
         if (rv == HF_OK) rv = look->show_cb(look);
     } while (rv == RAW_MORE);
     free_look(look);
@@ -78,7 +78,7 @@ static void page_done(int status, void *data);
 static int ask(struct look *look)
 {
     const struct ending to = {.done_cb = page_done, .data = look, .call = &look->page};
-    return raw_start(look->client, look->op, request_of(look), &look->reply, &to);
+    return raw_start(look->client, look->op, request_of(look), look->wait_ms, &look->reply, &to);
 }
 
 static bool is_cancelled(struct look *look)

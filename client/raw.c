@@ -27,8 +27,8 @@ static int take(struct call *call, int verdict)
     return HF_OK;
 }
 
-int raw_start(hf_client *client, uint16_t op, const void *request, struct buffer *reply,
-              const struct ending *to)
+int raw_start(hf_client *client, uint16_t op, const void *request, uint64_t wait_ms,
+              struct buffer *reply, const struct ending *to)
 {
     HF_ASSERT(op_find(op) != NULL);
     HF_ASSERT((op_find(op)->traits & (OP_READ | OP_DOOR)) != 0);
@@ -39,24 +39,25 @@ int raw_start(hf_client *client, uint16_t op, const void *request, struct buffer
     call->wants_reply = true;
     call->output = reply;
     call->take_cb = take;
-    shell_submit(client, call, 0, to);
+    shell_submit(client, call, wait_ms, to);
     return HF_OK;
 }
 
-int raw_wait(hf_client *client, uint16_t op, const void *request, struct buffer *reply)
+int raw_wait(hf_client *client, uint16_t op, const void *request, uint64_t wait_ms,
+             struct buffer *reply)
 {
     struct waiter w;
     int rv = shell_may_sleep(&w);
     if (rv != HF_OK) return rv;
     const struct ending to = {.done_cb = shell_wake, .data = &w};
-    return shell_sleep(&w, raw_start(client, op, request, reply, &to));
+    return shell_sleep(&w, raw_start(client, op, request, wait_ms, reply, &to));
 }
 
 int raw_call(hf_client *client, uint16_t op, const void *request, struct arena *arena, void *answer)
 {
     struct buffer reply;
     buffer_init(&reply, FRAME_BYTES_MAX);
-    int rv = raw_wait(client, op, request, &reply);
+    int rv = raw_wait(client, op, request, 0, &reply);
     if (rv == HF_OK) rv = raw_decode(op, &reply, arena, answer);
     buffer_close(&reply);
     return rv;
@@ -194,7 +195,7 @@ int raw_list(hf_client *client, uint16_t op, const void *request, struct arena *
     buffer_init(&reply, FRAME_BYTES_MAX);
     int rv;
     do {
-        rv = raw_wait(client, op, &pages.request, &reply);
+        rv = raw_wait(client, op, &pages.request, 0, &reply);
         if (rv == HF_OK) rv = raw_pages_show(&pages, &reply, arena);
     } while (rv == RAW_MORE);
     buffer_close(&reply);

@@ -25,16 +25,17 @@ int raw_call(hf_client *client, uint16_t op, const void *request, struct arena *
 
 /* ------------------------------------------------------------------ in pieces */
 
-/** Begin the same. \param reply  the answer's bytes once it has ended with HF_OK; initialized,
- * owned by the caller, must stay until then. \param to  borrowed. \retval others it was not begun.
- */
+/** Begin the same. \param wait_ms  how long the request itself lets the server wait.
+ * \param reply  the answer's bytes once it has ended with HF_OK; initialized, owned by the caller,
+ * must stay until then. \param to  borrowed. \retval others it was not begun. */
 HF_MUST_USE
-int raw_start(hf_client *client, uint16_t op, const void *request, struct buffer *reply,
-              const struct ending *to);
+int raw_start(hf_client *client, uint16_t op, const void *request, uint64_t wait_ms,
+              struct buffer *reply, const struct ending *to);
 
 /** Begin it, and sleep until it has ended. \return what it answers. */
 HF_MUST_USE
-int raw_wait(hf_client *client, uint16_t op, const void *request, struct buffer *reply);
+int raw_wait(hf_client *client, uint16_t op, const void *request, uint64_t wait_ms,
+             struct buffer *reply);
 
 /** Decode such an answer. \param arena  it is copied there first. */
 HF_MUST_USE

@@ -9,6 +9,7 @@ install(FILES client/include/holdfast.h client/include/holdfast_admin.h
     client/include/holdfast_metrics.h client/include/holdfast_record.h
     client/include/holdfast_status.h
     client/include/holdfast_tcc.h client/include/holdfast_timer.h
+    client/include/holdfast_watch.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 foreach(target holdfast_static holdfast_shared holdfast_cli holdfastd)
     if(TARGET ${target})

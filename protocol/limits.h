@@ -73,6 +73,7 @@ enum {
     TTL_MS_MAX = 3600000,
     WAIT_MS_MAX = 86400000,
     WATCH_WAIT_MS_MAX = 60000,
+    WATCH_MARK_MS = 5000, /* a WATCH that waits is answered by then, with nothing */
     DELAY_MS_MAX = 60000,
     RETAIN_MS_MIN = 60000,
     RETAIN_MS_DEFAULT = 86400000,

@@ -53,7 +53,8 @@ struct verb {
 extern const struct verb verb_status, verb_locks, verb_records, verb_record, verb_resolve,
     verb_reopen, verb_erase, verb_derive, verb_export, verb_sessions, verb_lock, verb_permit,
     verb_once, verb_bench, verb_config, verb_audit, verb_freeze, verb_thaw, verb_frozen, verb_force,
-    verb_elect, verb_register, verb_discover, verb_revoke, verb_timer, verb_branches, verb_branch;
+    verb_elect, verb_register, verb_discover, verb_revoke, verb_timer, verb_branches, verb_branch,
+    verb_watch, verb_events;
 
 /** Open the client. \param ttl_ms  the session's lease, once one is needed; 0 = the default.
  * \param timeout_ms  for a call without --timeout; 0 = the default. \param lost_cb  as in

@@ -21,7 +21,8 @@ _holdfast_values() {
         --state)
             case $2 in
                 branches) echo TRYING TRIED TRY_FAILED CONFIRMING CONFIRMED CANCELLING CANCELLED ;;
-                timer) echo PENDING READY DELIVERED DELAYED DEAD ACKED CANCELLED ;;
+                events) echo on off list ;;
+        timer) echo PENDING READY DELIVERED DELAYED DEAD ACKED CANCELLED ;;
                 *) echo RUNNING DONE FAILED RETRYABLE UNKNOWN TOMBSTONE ;;
             esac
             ;;

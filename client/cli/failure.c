@@ -37,6 +37,7 @@ static const struct advice advices[] = {
     {HF_ECONFLICT, CLI_MISMATCH, "look at the result that stands"},
     {HF_ECHANGED, CLI_MISMATCH, "look at it again"},
     {HF_EFIRED, CLI_MISMATCH, "its consumers have it, or had it"},
+    {HF_EGAP, CLI_ABSENT, "read anew what was derived from events"},
     {HF_ETIMERCANCELLED, CLI_MISMATCH, "set a higher version if it is to fire after all"},
     {HF_EBADSTATE, CLI_MISMATCH,
      "look at its present state (`holdfast record KEY`, `holdfast timer list`)"},

@@ -15,11 +15,11 @@
 enum { CLOSE_SECONDS = 2 };
 
 static const struct verb *const verbs[] = {
-    &verb_status, &verb_locks,  &verb_records, &verb_record,   &verb_resolve,  &verb_branches,
-    &verb_branch, &verb_reopen, &verb_erase,   &verb_derive,   &verb_export,   &verb_sessions,
-    &verb_lock,   &verb_permit, &verb_elect,   &verb_register, &verb_discover, &verb_once,
-    &verb_bench,  &verb_config, &verb_audit,   &verb_freeze,   &verb_thaw,     &verb_frozen,
-    &verb_force,  &verb_revoke, &verb_timer,
+    &verb_status,   &verb_locks,    &verb_records, &verb_record, &verb_resolve, &verb_branches,
+    &verb_branch,   &verb_watch,    &verb_events,  &verb_reopen, &verb_erase,   &verb_derive,
+    &verb_export,   &verb_sessions, &verb_lock,    &verb_permit, &verb_elect,   &verb_register,
+    &verb_discover, &verb_once,     &verb_bench,   &verb_config, &verb_audit,   &verb_freeze,
+    &verb_thaw,     &verb_frozen,   &verb_force,   &verb_revoke, &verb_timer,
 };
 
 static const char help_tail[] =

@@ -62,6 +62,8 @@ enum hf_status {
     /* transactions */
     HF_ENOTACCEPTED = -102, /**< An op of a TXN was answered otherwise than accepted. Nothing of
                                  the TXN was done. */
+    /* events */
+    HF_EGAP = -103, /**< Events were missed. Read anew what was derived from them; then go on. */
     /* administration */
     HF_ECHANGED = -45, /**< A setting is no longer as expected. Nothing changed. */
     /* refused at the door, or weather */

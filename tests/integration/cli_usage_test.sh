@@ -14,7 +14,7 @@ one_sentence() { # on standard error, and nothing on standard output
 
 verbs=(status locks records record resolve reopen erase derive export sessions lock permit
     elect register discover once bench config audit freeze thaw frozen force revoke timer
-    branches branch)
+    branches branch watch events)
 
 claim 'help is printed for the whole and for each verb'
 expect 0 holdfast --help
