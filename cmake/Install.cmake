@@ -42,7 +42,7 @@ install(FILES docs/man/holdfast.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES docs/man/libholdfast.3 docs/man/holdfast_admin.3 docs/man/holdfast_async.3
     docs/man/holdfast_client.3 docs/man/holdfast_lock.3 docs/man/holdfast_metrics.3
     docs/man/holdfast_record.3
-    docs/man/holdfast_tcc.3 docs/man/holdfast_timer.3
+    docs/man/holdfast_tcc.3 docs/man/holdfast_timer.3 docs/man/holdfast_watch.3
     DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
 install(FILES docs/man/holdfastd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 

@@ -62,6 +62,13 @@ static void print_json(const hf_event *e)
     json_end(&j);
 }
 
+static void print_part(const char *before, const char *text)
+{
+    if (text[0] == '\0') return;
+    printf("%s", before);
+    text_print(slice_of(text));
+}
+
 static void print_line(const hf_event *e)
 {
     char when[24];
@@ -69,13 +76,10 @@ static void print_line(const hf_event *e)
     printf("%s  %" PRIu64 "  %s%s%s  ", text_of_wall_ms(e->wall_ms, when), e->number,
            kinds[e->kind], what[0] != '\0' ? " " : "", what);
     text_print(slice_of(e->name));
-    if (e->branch[0] != '\0') printf(" ");
-    text_print(slice_of(e->branch));
+    print_part(" ", e->branch);
     if (e->fencing_token != 0) printf("  token %" PRIu64, e->fencing_token);
-    if (e->client_name[0] != '\0') printf("  ");
-    text_print(slice_of(e->client_name));
-    if (e->operator_name[0] != '\0') printf("  by ");
-    text_print(slice_of(e->operator_name));
+    print_part("  ", e->client_name);
+    print_part("  by ", e->operator_name);
     printf("\n");
 }
 
@@ -127,6 +131,12 @@ static int watch(struct cli *cli, hf_watch *w, struct watching *state)
             was_told = false;
             if (fflush(stdout) != 0 || w->wait_ms == 0) return CLI_OK; /* main() tells of it */
             continue;
+        }
+        if (status == HF_EBADREQUEST) {
+            return cli_fail(CLI_USAGE,
+                            "this cluster has not come to event %" PRIu64 " yet; take a number "
+                            "that `holdfast watch` has shown, or leave out --from",
+                            from);
         }
         if (!had_answer || !is_weather(status)) return cli_fail_status(cli, status, "watch");
         if (!was_told) {

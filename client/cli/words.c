@@ -75,6 +75,7 @@ const char *word_of_act(uint64_t op)
     case OP_CODE_FORCE: return "force";
     case OP_CODE_REVOKE: return "revoke";
     case OP_CODE_TIMER_REQUEUE: return "timer requeue";
+    case OP_CODE_EVENTS_SWITCH: return "events switch";
     case OP_CODE_FREEZE: return "freeze";
     case OP_CODE_THAW: return "thaw";
     default: return "?";

@@ -26,7 +26,7 @@ const char *word_of_mark(uint64_t mark);
 /** "whole", "omitted", "reference", "erased". \param kind  enum body_kind. */
 const char *word_of_body(uint64_t kind);
 
-/** "resolve", "reopen", "erase", "config set", "force", "revoke", "freeze", "thaw"; "" for none.
+/** "resolve", "reopen", "erase", "config set", "force", "revoke", ...; "" for none.
  * \param op enum op_code. */
 const char *word_of_act(uint64_t op);
 

@@ -90,28 +90,25 @@ typedef struct hf_watch {
 } hf_watch;
 
 /** Show what has happened. Blocks up to wait_ms and the client's timeout_ms.
- * \param watch    borrowed; its numbers are written on HF_OK and HF_EGAP alone, at the end: also if
- *                 each_cb stopped, so that what was shown is not shown again.
- * \param each_cb  called on this thread with each event, in order; non-0 stops: watch->next is then
- *                 the number behind that event's.
+ * \param watch    borrowed until the call has ended. Its numbers are written at the end of one that
+ *                 answers HF_OK or HF_EGAP, also where each_cb stopped it.
+ * \param each_cb  called with each event, in order, on this thread (the twin: on the I/O thread).
+ *                 Non-0 stops: watch->next is then the number behind that event's.
  * \param data     handed to it.
- * \retval HF_OK     all numbers below watch->next were looked at.
- * \retval HF_EGAP   those from the old watch->next on are not to be had any more, as far as the new
- *                   one: nothing was shown. The next call goes on.
+ * \retval HF_OK   all numbers below watch->next were looked at.
+ * \retval HF_EGAP those from the old watch->next on are not to be had any more, as far as the new
+ *                 one: nothing was shown. The next call goes on.
  * \retval HF_EBADREQUEST this cluster has not given out watch->next yet: it is another one's.
  * \retval HF_EINVAL another argument is out of its range. */
 HF_API HF_NODISCARD int hf_watch_poll(hf_client *client, hf_watch *watch,
                                       int (*each_cb)(const hf_event *event, void *data),
                                       void *data);
-/** \param each_data  handed to each_cb, which runs on the I/O thread. `watch` must stay until
- * done_cb runs. */
 HF_API HF_NODISCARD int hf_watch_poll_async(hf_client *client, hf_watch *watch,
                                             int (*each_cb)(const hf_event *event, void *data),
                                             void *each_data, hf_done_cb done_cb, void *data,
                                             hf_call *call);
 
-/* ================================================================== switching, for administrators
- */
+/* ================================================================== switching prefixes */
 
 /** Have everything told under a prefix, or no more. An act, which the audit keeps. Blocks.
  * \param prefix         of names and keys, at most 255 bytes; NULL or "" = all.

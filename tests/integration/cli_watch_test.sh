@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# `holdfast watch` and `holdfast events` against a real server that is killed under a watch.
+#   cli_watch_test.sh BUILD_DIR
+# shellcheck source-path=SCRIPTDIR disable=SC2119
+. "$(dirname "$0")/lib.sh"
+begin "$1"
+server_start
+
+json() { # EXPRESSION: over `d`, the document in $tmp/out, or a line of it each; prints what it is
+    python3 -c 'import json, sys
+d = [json.loads(line) for line in open(sys.argv[1])]
+d = d[0] if len(d) == 1 and "prefixes" in d[0] else d
+print(eval(sys.argv[2]))' "$tmp/out" "$1" || fail "no such JSON: $(cat "$tmp/out")"
+}
+
+shown() { [ "$(wc -l < "$tmp/watched")" -ge "$1" ]; }
+
+claim 'prefixes are switched on and off, under a name'
+expect 64 holdfast events on accounts/
+expect 0 holdfast events on accounts/ --reason 'to be seen' --operator ann
+expect 0 holdfast events list --json
+same 'the prefix' 'accounts/ ann to be seen' "$(json '" ".join([d["prefixes"][0]["prefix"],
+    d["prefixes"][0]["operator"], d["prefixes"][0]["reason"]])')"
+
+claim 'what happened is shown in order, by kind and prefix, from any number on'
+expect 0 holdfast lock accounts/1 -- true
+expect 0 holdfast lock elsewhere/1 -- true
+expect 0 holdfast watch --once --from 1 --json
+same 'kinds' 'admin granted released' "$(json '" ".join(e["kind"] for e in d)')"
+same 'the act' 'events switch' "$(json 'd[0]["what"]')"
+same 'one grant' True "$(json 'd[1]["fencing_token"] == d[2]["fencing_token"] != "0"')"
+expect 0 holdfast watch accounts/ --kinds released --once --from 1 --json
+same 'of its kind' 'accounts/1' "$(json '" ".join(e["name"] for e in d)')"
+expect 0 holdfast watch --once --from 3
+grep -q '  3  released released  accounts/1  token ' "$tmp/out" || fail "$(cat "$tmp/out")"
+expect 0 holdfast watch --once
+same 'nothing from now on' 0 "$(wc -l < "$tmp/out")"
+
+claim 'a watch goes on over a server that is killed'
+background holdfast watch accounts/ --kinds granted --count 2 --from 1 > "$tmp/watched"
+watch=$started
+eventually 30 shown 1
+server_kill
+server_start
+expect 0 holdfast lock accounts/1 -- true
+wait "$watch" || fail "the watch ended with $?"
+same 'grants' 2 "$(grep -c 'granted exclusive  accounts/1 ' "$tmp/watched")"
+
+claim 'what makes no sense is refused'
+expect 64 holdfast watch --kinds granted,nonsense
+grep -q '"nonsense" is no kind of event' "$tmp/err" || fail "$(cat "$tmp/err")"
+expect 64 holdfast watch --from 99999 --once
+expect 64 holdfast events
+expect 64 holdfast events maybe accounts/ --reason 'to be seen' --operator ann
+expect 0 holdfast events off accounts/ --reason 'was seen' --operator ann
+expect 0 holdfast events list --json
+same 'none' 0 "$(json 'len(d["prefixes"])')"
