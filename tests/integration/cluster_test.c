@@ -264,6 +264,16 @@ static void test_consumer_that_waits_outlives_its_leader(void **state)
 
 /* ------------------------------------------------------------------ all die */
 
+/* Whoever led when it was asked for may have lost the lead since: then the next one is asked. */
+static int compare_at_leader(const struct known_state *known)
+{
+    int rv = HF_ENOTLEADER;
+    for (unsigned tries = 0; rv == HF_ENOTLEADER && tries < 20; tries++) {
+        rv = known_state_compare(known, cluster.servers[cluster_process_leader(&cluster)].port);
+    }
+    return rv;
+}
+
 /* All three killed at once under load: every acknowledged grant, completed record and stored answer
  * is there when they run again. */
 static void test_acknowledged_state_survives_the_death_of_all(void **state)
@@ -285,8 +295,7 @@ static void test_acknowledged_state_survives_the_death_of_all(void **state)
         wire_close(&c);
         cluster_process_kill(&cluster);
         assert_true(cluster_process_start(&cluster));
-        uint16_t port = cluster.servers[cluster_process_leader(&cluster)].port;
-        assert_int_equal(known_state_compare(&known, port), HF_OK);
+        assert_int_equal(compare_at_leader(&known), HF_OK);
     }
     assert_true(grant_load_stop(&load));
     assert_true(cluster_process_agree(&cluster));
