@@ -209,6 +209,12 @@
         "a full answer to a watch says to ask on from its last event: that is told twice")         \
     BUG(93, EVENT_UNDONE_UNTOLD,                                                                   \
         "a watch goes on over a restore as if nothing that it was told had been undone")           \
+    BUG(94, WATCH_UNCONFIRMED,                                                                     \
+        "a watch is answered without asking whether this server still leads: a deposed one says "  \
+        "that nothing happened (contract, 8)")                                                     \
+    BUG(95, WATCH_MARK_SKIPS,                                                                      \
+        "a mark is told of where now is: what happened while it was being confirmed is passed "    \
+        "over")                                                                                    \
     BUG(96, TXN_HALF_APPLIED,                                                                      \
         "what a TXN did before one of its ops was refused stays done (contract, 8)")               \
     BUG(97, TXN_EVIDENCE_LOST,                                                                     \

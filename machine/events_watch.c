@@ -85,10 +85,10 @@ static int show(struct machine *m, struct read_page *page, uint64_t number, stru
 
 /* \param next  in: where to begin; out: where to ask on. */
 static int fill(struct machine *m, const struct msg_watch *watch, struct read_page *page,
-                uint64_t *next)
+                uint64_t *next, uint32_t *looked_count)
 {
     uint64_t at;
-    for (unsigned looked = 0; looked < EVENTS_LOOK_MAX; looked++) {
+    for (*looked_count = 0; *looked_count < EVENTS_LOOK_MAX; *looked_count += 1) {
         if (page->count == page->count_max || page->bytes >= WATCH_PAGE_BYTES_MAX) break;
         struct row_event row;
         size_t mark = state_mark(m);
@@ -129,7 +129,7 @@ int events_read(struct machine *m, const struct msg_watch *watch, struct reply_o
         reply.gap = !follow;
         if (rv == HF_OK && follow)
             rv = read_page_open(m, &page, sizeof(struct event_line), (uint32_t)watch->events_max);
-        if (rv == HF_OK && follow) rv = fill(m, watch, &page, &reply.next);
+        if (rv == HF_OK && follow) rv = fill(m, watch, &page, &reply.next, &found->looked_count);
         if (rv != HF_OK) return rv;
         found->anything = reply.gap == 1 || page.count > 0 || reply.next != end;
     }

@@ -78,7 +78,8 @@ int machine_read(struct machine *m, uint16_t op, const void *request, uint64_t e
 
 /** What a WATCH came to. */
 struct watch_found {
-    uint64_t next; /**< the number to ask from next */
+    uint64_t next;         /**< the number to ask from next */
+    uint32_t looked_count; /**< rows that were looked at */
     bool anything; /**< to tell at once: events, a gap, where now is, or that there is more to
                         look at. Else it may wait, and be asked again from `next` */
 };

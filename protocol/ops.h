@@ -75,7 +75,7 @@ enum op_traits {
        OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
     OP(80, EVENTS_SWITCH, msg_events_switch, msg_empty,                                            \
        OP_WRITE | OP_NUMBERED | OP_SESSION | OP_EXEMPT)                                            \
-    OP(81, WATCH, msg_watch, msg_watch_reply, OP_READ)                                             \
+    OP(81, WATCH, msg_watch, msg_watch_reply, OP_READ | OP_PAGES)                                  \
     OP(82, EVENT_PREFIXES, msg_empty, msg_event_prefixes_reply, OP_READ)                           \
     OP(84, TXN, msg_txn, msg_txn_reply, OP_WRITE | OP_NUMBERED | OP_SESSION | OP_TAKES)            \
     OP(90, STATUS, msg_empty, msg_status_reply, OP_DOOR)                                           \

@@ -235,6 +235,7 @@ int replica_open(const struct replica_config *config, struct replica_now now,
     snprintf(r->client_address, sizeof r->client_address, "%s", config->client_address);
 
     int rv = replica_polls_init(r);
+    if (rv == HF_OK) rv = replica_watches_init(r);
     if (rv == HF_OK) rv = open_parts(r, config, why);
     if (rv != HF_OK) {
         replica_close(r);
@@ -252,6 +253,7 @@ void replica_close(struct replica *r)
     LIST_FOR_SAFE(link, &r->stale_pages) free(HF_CONTAINER_OF(link, struct waiting_read, link));
     replica_seeking_close(r);
     replica_polls_close(r);
+    replica_watches_close(r);
     driver_free(r->driver);
     machine_close(r->machine);
     wal_close(r->wal); /* forgets the reads that the links wait for */
@@ -310,7 +312,8 @@ int replica_after_driver(struct replica *r)
         r->ping_due_ms = r->now.elapsed_ms;
         digests_forget(&r->digests);
         r->leads = true;
-        if (r->read_count > 0) (void)rounds_join(&r->rounds); /* for those of an earlier term */
+        bool waited = r->read_count > 0 || r->watches.count > 0;
+        if (waited) (void)rounds_join(&r->rounds); /* for those of an earlier term */
     }
     replica_confirm_alone(r);
     int rv = replica_tell_leader(r);
@@ -332,10 +335,12 @@ int replica_pass_end(struct replica *r, struct replica_now now)
     set_grace(r);
     if (r->leads && cluster_clock_pass(&r->clock, now.elapsed_ms, deadlines_stored(r)))
         r->counts.stall_count++;
-    int rv = replica_lead_members(r);
+    int rv = replica_watches_end(r);
+    if (rv == HF_OK) rv = replica_lead_members(r);
     if (rv == HF_OK) rv = replica_polls_pass(r);
     if (rv == HF_OK) rv = replica_propose(r);
     if (rv == HF_OK) rv = replica_after_driver(r);
+    if (rv == HF_OK) rv = replica_watches_serve(r);
     if (rv == HF_OK) rv = replica_checkpoint(r, false);
     if (replica_space_when(r) <= now.elapsed_ms) (void)replica_has_space(r);
     return rv;
@@ -392,6 +397,7 @@ uint64_t replica_next_wake(const struct replica *r)
     wake_ms = earlier(wake_ms, replica_members_when(r));
     wake_ms = earlier(wake_ms, replica_seeking_when(r));
     wake_ms = earlier(wake_ms, replica_polls_when(r));
+    wake_ms = earlier(wake_ms, replica_watches_when(r));
     if (!list_empty(&r->stale_pages)) return r->now.elapsed_ms;
     if (!r->leads) return wake_ms;
     if (page_is_due(r)) return r->now.elapsed_ms;

@@ -37,6 +37,11 @@ static void take_ready(struct slice group, void *data)
     replica_polls_ready(((struct outcome *)data)->replica, group);
 }
 
+static void take_event(enum event_type kind, struct slice name, void *data)
+{
+    replica_watches_event(((struct outcome *)data)->replica, kind, name);
+}
+
 static struct pending *request_at(const struct replica *r, uint32_t position)
 {
     if (r->applying == NULL) return NULL;
@@ -118,6 +123,7 @@ static int apply_command(struct replica *r, const struct log_entry *entry)
         .woken_cb = take_woken,
         .overdue_cb = take_overdue,
         .ready_cb = take_ready,
+        .event_cb = take_event,
         .data = &outcome,
     };
     r->applying = batch;
@@ -210,6 +216,7 @@ int replica_read(struct replica *r, struct replica_now now, const struct replica
     HF_ASSERT((op_find(caller->op)->traits & OP_READ) != 0);
     r->now = now;
     if (r->stopping) return replica_refuse(r, caller, HF_ESHUTDOWN);
+    if (caller->op == OP_CODE_WATCH) return replica_watch(r, caller, request); /* never stale */
     if (stale_ok && walks(caller)) return queue_read(r, &r->stale_pages, caller, body, 0);
     if (stale_ok) return answer_read(r, caller, request);
     if (driver_state(r->driver) != DRIVER_LEADER) return replica_refuse(r, caller, HF_ENOTLEADER);

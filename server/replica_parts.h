@@ -5,7 +5,8 @@
  *   replica_checkpoint.c  generations of the store, and what of the log may go
  *   replica_peers.c       the other servers: messages, pings, confirmed reads, hand-over
  *   replica_seeking.c     requests that wait until a leader is known
- *   replica_polls.c       POLLs that wait until a timer of their group is ready */
+ *   replica_polls.c       POLLs that wait until a timer of their group is ready
+ *   replica_watches.c     WATCHes that wait until something happens */
 #ifndef SERVER_REPLICA_PARTS_H
 #define SERVER_REPLICA_PARTS_H
 
@@ -51,6 +52,18 @@ struct replica_polls {
     bool blocked;        /**< the last pass had no room for one that is to be proposed */
 };
 
+/** WATCHes (replica_watches.c), bounded. */
+struct replica_watches {
+    struct table owners;                  /**< connections that have some */
+    struct table groups;                  /**< prefixes for which some wait, by their hash */
+    struct list confirming;               /**< of struct watch, in order: they wait for a round */
+    struct list ready;                    /**< likewise: to be looked at */
+    struct list marked;                   /**< groups that something has happened to */
+    struct list by_end;                   /**< those that wait, by their wait's end */
+    uint32_t count;                       /**< of all */
+    uint32_t lengths[NAME_BYTES_MAX + 1]; /**< groups with a prefix of so many bytes */
+};
+
 struct replica {
     /* what it is made of */
     struct vote vote;                           /**< owned */
@@ -79,6 +92,9 @@ struct replica {
     struct buffer answer;         /**< encoded bodies made here */
     struct arena arena;           /**< for decoding a read that had waited */
     const struct batch *applying; /**< whose entry is being applied; NULL = nobody waits for it */
+
+    /* those who wait until something happens */
+    struct replica_watches watches; /**< bounded */
 
     /* time */
     struct cluster_clock clock; /**< the leader's */
@@ -255,6 +271,41 @@ int replica_polls_disown(struct replica *r);
 
 /** When replica_polls_pass() has something to do; UINT64_MAX: never, as things are. */
 uint64_t replica_polls_when(const struct replica *r);
+
+/* replica_watches.c */
+
+/** Begin without any. \retval HF_ENOMEM */
+HF_MUST_USE
+int replica_watches_init(struct replica *r);
+
+/** Forget them all; a zeroed one is accepted. */
+void replica_watches_close(struct replica *r);
+
+/** A WATCH came: it is answered, or waits, or is refused. \retval faults only. */
+HF_MUST_USE
+int replica_watch(struct replica *r, const struct replica_caller *caller,
+                  const struct msg_watch *request);
+
+/** Forget those of a connection. */
+void replica_watches_gone(struct replica *r, uint64_t connection);
+
+/** An event was told: wake who wants it. */
+void replica_watches_event(struct replica *r, enum event_type kind, struct slice name);
+
+/** Before a pass's round begins: waits that are over want to be confirmed. \retval faults only. */
+HF_MUST_USE
+int replica_watches_end(struct replica *r);
+
+/** At the end of a pass: look at those that may be looked at, within a budget. Faults only. */
+HF_MUST_USE
+int replica_watches_serve(struct replica *r);
+
+/** Leadership is lost: all are refused. \retval faults only. */
+HF_MUST_USE
+int replica_watches_disown(struct replica *r);
+
+/** When there is something to do for them; UINT64_MAX: never, as things are. */
+uint64_t replica_watches_when(const struct replica *r);
 
 /* replica_apply.c */
 

@@ -287,6 +287,7 @@ int replica_poll_cancelled(struct replica *r, uint64_t session, struct slice bod
 
 void replica_gone(struct replica *r, uint64_t connection)
 {
+    replica_watches_gone(r, connection);
     LIST_FOR_SAFE(link, &r->polls.by_end)
     {
         struct poll *p = HF_CONTAINER_OF(link, struct poll, by_end);

@@ -303,5 +303,6 @@ int replica_disown(struct replica *r)
         pending_end(&r->pending, request);
     }
     r->sweep_index = 0;
-    return rv == HF_OK ? replica_polls_disown(r) : rv;
+    if (rv == HF_OK) rv = replica_polls_disown(r);
+    return rv == HF_OK ? replica_watches_disown(r) : rv;
 }

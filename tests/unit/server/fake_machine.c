@@ -210,6 +210,13 @@ int machine_read(struct machine *m, uint16_t op, const void *request, uint64_t e
     return codec_encode(&msg_check_reply_type, &reply, body);
 }
 
+int machine_watch(struct machine *m, const struct msg_watch *watch, struct buffer *body,
+                  int *status, struct watch_found *found)
+{
+    *found = (struct watch_found){.next = 1, .anything = true};
+    return machine_read(m, OP_CODE_WATCH, watch, 0, body, status);
+}
+
 uint64_t machine_time_ms(const struct machine *m)
 {
     return counter(m, 't');
