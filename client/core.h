@@ -423,6 +423,23 @@ void core_lose(struct core *c, struct slot *s, bool locally, int reason, uint64_
 /** Let readers see the grant's deadline as it follows from its session's and its own. */
 void core_refresh(struct core *c, struct slot *s);
 
+/** A new attempt's slot, which keeps its lease from now on. Not published: core_refresh().
+ * \param begin  what it was begun with. \param first_send_ns  of that request.
+ * \return NULL = no memory; the token is given back. */
+struct slot *core_attempt(struct core *c, const struct msg_begin *begin, uint64_t token,
+                          uint64_t first_send_ns, uint64_t now_ns);
+
+/** A TXN is on its way: what it releases is not valid until it is over. */
+void core_txn_submitted(struct core *c, struct call *call);
+/** Its answer: what it means for grants and attempts that are known here. Attempts that it has
+ * begun are given back if nobody waits for them. \return false = protocol broken. */
+bool core_txn_answered(struct core *c, struct call *call, const struct reply_frame *reply,
+                       uint64_t now_ns);
+/** It is over, whatever became of it. */
+void core_txn_over(struct core *c, struct call *call);
+/** Its attempts are wanted by nobody. \param reply  an answer that is OK; decodes. */
+void core_txn_give_back(struct core *c, struct slice reply, uint64_t now_ns);
+
 /** Does CANCEL end it? A release has let go of its grant: it must arrive, wanted or not. */
 static inline bool core_takes_cancel(const struct call *call)
 {

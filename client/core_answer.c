@@ -75,17 +75,17 @@ static bool is_welcome(struct core *c, struct call *call, const struct reply_fra
     return false;
 }
 
-static struct slot *take_slot(struct core *c, struct call *call, uint64_t token, uint64_t now_ns)
+/* NULL: the token goes back. */
+static struct slot *take_slot(struct core *c, uint64_t token, uint64_t now_ns)
 {
     struct slot *s = grants_take(&c->grants);
     if (s == NULL) {
         core_abandon(c, token, now_ns);
-        core_call_over(c, call, HF_ENOMEM);
         return NULL;
     }
     s->token = token;
-    s->owner = call->owner;
-    s->handle = call->handle;
+    s->owner = 0;
+    s->handle = NULL;
     s->since_ns = now_ns;
     s->unproven = false;
     s->lease_ms = 0;
@@ -108,8 +108,13 @@ static bool granted(struct core *c, struct call *call, const struct reply_frame 
         hand_out(c, call, s, now_ns);
         return true;
     }
-    s = take_slot(c, call, token, now_ns);
-    if (s == NULL) return true;
+    s = take_slot(c, token, now_ns);
+    if (s == NULL) {
+        core_call_over(c, call, HF_ENOMEM);
+        return true;
+    }
+    s->owner = call->owner;
+    s->handle = call->handle;
     s->kind = SLOT_GRANT;
     s->bound = true;
     if (call->hold_ms != 0) {
@@ -123,6 +128,28 @@ static bool granted(struct core *c, struct call *call, const struct reply_frame 
 
 /* An attempt's own lease runs from the send of the BEGIN; after a wait, or a lost answer, most of
  * it may be gone: then it is extended first, and the caller goes on when that is acknowledged. */
+struct slot *core_attempt(struct core *c, const struct msg_begin *begin, uint64_t token,
+                          uint64_t first_send_ns, uint64_t now_ns)
+{
+    struct slot *s = take_slot(c, token, now_ns);
+    if (s == NULL) return NULL;
+    s->kind = SLOT_ATTEMPT;
+    s->bound = begin->lease_ms == 0;
+    s->key = calloc(1, begin->key.size + 1);
+    if (s->key == NULL) {
+        grants_end(&c->grants, s, SLOT_LOST);
+        core_abandon(c, token, now_ns);
+        return NULL;
+    }
+    memcpy(s->key, begin->key.data, begin->key.size);
+    if (s->bound) return s;
+    s->lease_ms = begin->lease_ms;
+    s->own_ns = core_deadline(c, first_send_ns, s->lease_ms);
+    s->extend_ns = first_send_ns + s->lease_ms * NS_PER_MS / 3;
+    if (s->own_ns < now_ns + s->lease_ms * NS_PER_MS / 3) s->own_ns = 0;
+    return s;
+}
+
 static bool began(struct core *c, struct call *call, const struct reply_frame *reply,
                   uint64_t now_ns)
 {
@@ -139,23 +166,12 @@ static bool began(struct core *c, struct call *call, const struct reply_frame *r
     if (begun.fencing_token == 0) return false;
     bool bound = call->hold_ms == 0;
     if (!is_welcome(c, call, reply, begun.fencing_token, bound, now_ns)) return true;
-    struct slot *s = take_slot(c, call, begun.fencing_token, now_ns);
-    if (s == NULL) return true;
     int rv = decode(c, call->op->request, buffer_slice(&call->body), &request);
     HF_ASSERT(rv == HF_OK); /* our own encoding */
-    s->kind = SLOT_ATTEMPT;
-    s->bound = bound;
-    s->key = calloc(1, request.key.size + 1);
-    if (s->key == NULL) {
-        too_late(c, call, s, now_ns);
+    struct slot *s = core_attempt(c, &request, begun.fencing_token, call->first_send_ns, now_ns);
+    if (s == NULL) {
+        core_call_over(c, call, HF_ENOMEM);
         return true;
-    }
-    memcpy(s->key, request.key.data, request.key.size);
-    if (!bound) {
-        s->lease_ms = request.lease_ms;
-        s->own_ns = core_deadline(c, call->first_send_ns, s->lease_ms);
-        s->extend_ns = call->first_send_ns + s->lease_ms * NS_PER_MS / 3;
-        if (s->own_ns < now_ns + s->lease_ms * NS_PER_MS / 3) s->own_ns = 0;
     }
     hand_out(c, call, s, now_ns);
     return true;
@@ -255,6 +271,7 @@ static bool final(struct core *c, struct call *call, const struct reply_frame *r
         return granted(c, call, reply, now_ns);
     if (reply->status == HF_OK && call->op->code == OP_CODE_BEGIN)
         return began(c, call, reply, now_ns);
+    if (call->op->code == OP_CODE_TXN && !core_txn_answered(c, call, reply, now_ns)) return false;
     look_at_attempt(c, call, reply->status, now_ns);
     look_at_gone(c, call, reply->status, now_ns);
     if (reply->status == HF_OK && call->op->code == OP_CODE_CLOSE) {

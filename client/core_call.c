@@ -144,6 +144,7 @@ void core_submit(struct core *c, struct call *call, uint64_t deadline_ns, uint64
     list_push_back(&c->active, &call->link);
     c->busy_count += 1;
     recorder_submitted(c, call);
+    if (call->op->code == OP_CODE_TXN) core_txn_submitted(c, call);
     core_wake(c, deadline_ns);
     core_call_queue(c, call);
     core_link_advance(c, now_ns);
@@ -236,6 +237,7 @@ void core_call_over(struct core *c, struct call *call, int status)
         c->numbered_count -= 1;
     }
     if (call->op->code == OP_CODE_EXTEND) forget_extend(c, call);
+    if (call->op->code == OP_CODE_TXN) core_txn_over(c, call);
     if (c->session.phase == SESSION_ENDED) core_wake(c, 0); /* it may be all that it waited for */
     if (!call->returned) core_call_tell(c, call, core_call_verdict(call, status));
     core_call_settle(c, call);

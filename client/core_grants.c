@@ -57,6 +57,7 @@ struct slot *grants_take(struct grants *g)
     atomic_store_explicit(&s->suspect_ns, 0, memory_order_release);
     atomic_store_explicit(&s->state, SLOT_ALIVE, memory_order_release);
     s->count = 1;
+    s->ending = 0;
     s->confirm = NULL;
     s->extending = NULL;
     s->told_locally = false;

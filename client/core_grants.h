@@ -55,6 +55,7 @@ struct slot {
     uint64_t extend_ns;     /**< when to renew that; ~0 = never */
     uint32_t index;         /**< its own */
     uint32_t count;         /**< releases that it still needs */
+    uint32_t ending;        /**< TXNs under way that release it: not valid until they are over */
     enum slot_kind kind;    /**< grant or attempt */
     bool bound;             /**< ends with the session */
     bool unproven;          /**< it came while no renewal was acknowledged: valid after the next */

@@ -30,7 +30,7 @@ void core_refresh(struct core *c, struct slot *s)
         uint64_t half = s->lease_ms * NS_PER_MS / 2;
         suspect = deadline > half ? deadline - half : 0;
     }
-    grants_publish(s, deadline, suspect);
+    grants_publish(s, s->ending == 0 ? deadline : 0, suspect);
     if (deadline != 0 && deadline < look) look = deadline;
     if (look < c->session.due_ns) c->session.due_ns = look;
     core_wake(c, look);

@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
+#include "client/lock.h"
 #include "client/lock_refusal.h"
-#include "client/shell.h"
 
 struct hf_lock {
     hf_client *client;            /**< its client */
@@ -229,6 +229,16 @@ static int why_gone(hf_client *client, const hf_grant *grant)
     return word == GRANTS_LOST ? HF_ELOST : HF_ENOTHELD;
 }
 
+int lock_find_grant(hf_lock *lock, const hf_grant *grant, struct slot **slot)
+{
+    hf_client *client = lock->client;
+    core_expire(&client->core, shell_now(client)); /* past its deadline it is lost, told or not */
+    struct slot *s = grants_alive(&client->core.grants, ref_of(grant));
+    *slot = s;
+    if (s == NULL) return why_gone(client, grant);
+    return s->handle == lock ? HF_OK : HF_ENOTOWNER;
+}
+
 /* Lock the client, and find what a call on a grant of this handle is about.
  * \retval HF_OK locked, `slot` is alive. Everything else: not locked. */
 static int enter_grant(hf_lock *lock, const hf_grant *grant, struct slot **slot)
@@ -236,17 +246,9 @@ static int enter_grant(hf_lock *lock, const hf_grant *grant, struct slot **slot)
     hf_client *client = lock->client;
     int rv = shell_enter(client);
     if (rv != HF_OK) return rv;
-    core_expire(&client->core, shell_now(client)); /* past its deadline it is lost, told or not */
-    struct slot *s = grants_alive(&client->core.grants, ref_of(grant));
-    if (s == NULL) {
-        rv = why_gone(client, grant);
-    } else if (s->handle != lock) {
-        rv = HF_ENOTOWNER;
-    } else if (client->core.closing) {
-        rv = HF_ECLOSED;
-    }
+    rv = lock_find_grant(lock, grant, slot);
+    if (rv == HF_OK && client->core.closing) rv = HF_ECLOSED;
     if (rv != HF_OK) shell_leave(client);
-    *slot = s;
     return rv;
 }
 

@@ -1,7 +1,7 @@
 /* Attempts at records: begun, marked, extended, completed, or given back. A record's struct owns
  * the bytes of the answer to its BEGIN, and the view that hf_record_look() shows points into them.
  * The key lives in it, too, for the calls under its token. docs/contract.md, section 6. */
-#include "client/shell.h"
+#include "client/record.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,17 +54,18 @@ static void fill_view(hf_record *record, const struct msg_begin_reply *begun)
     };
 }
 
-static int make_record(struct call *call, hf_record **out)
+int record_new(hf_client *client, struct slice begin, struct buffer *reply, struct grant_ref grant,
+               hf_record **out)
 {
     hf_record *record = calloc(1, sizeof *record);
     if (record == NULL) return HF_ENOMEM;
-    record->client = call->handle;
-    record->grant = call->grant;
-    record->reply = call->reply; /* taken over, the call gets an empty one */
-    buffer_init(&call->reply, FRAME_BYTES_MAX);
+    record->client = client;
+    record->grant = grant;
+    record->reply = *reply; /* taken over, the caller gets an empty one */
+    buffer_init(reply, FRAME_BYTES_MAX);
     struct msg_begin request;
     struct msg_begin_reply begun;
-    int rv = codec_decode(&msg_begin_type, buffer_slice(&call->body), NULL, &request);
+    int rv = codec_decode(&msg_begin_type, begin, NULL, &request);
     HF_ASSERT(rv == HF_OK);
     rv = codec_decode(&msg_begin_reply_type, buffer_slice(&record->reply), NULL, &begun);
     HF_ASSERT(rv == HF_OK); /* the core has decoded it before */
@@ -78,8 +79,8 @@ static int make_record(struct call *call, hf_record **out)
 static int take(struct call *call, int verdict)
 {
     if (verdict != HF_OK || call->cancelling) return verdict;
-    int rv = make_record(call, call->output);
     hf_client *client = call->handle;
+    int rv = record_new(client, buffer_slice(&call->body), &call->reply, call->grant, call->output);
     if (rv != HF_OK) core_drop_grant(&client->core, call->grant, shell_now(client));
     return rv;
 }
@@ -94,7 +95,8 @@ static int find_secret(const hf_client *client, const hf_begin *how, struct slic
     return secrets_know(secrets, *id) ? HF_OK : HF_ENOKEY;
 }
 
-static void fill_begin(struct msg_begin *begin, const char *key, const hf_begin *how)
+int record_ask(const hf_client *client, const char *key, const hf_begin *how,
+               struct msg_begin *begin)
 {
     *begin = (struct msg_begin){
         .key = slice_of(key),
@@ -108,6 +110,7 @@ static void fill_begin(struct msg_begin *begin, const char *key, const hf_begin 
         .guard_token = how->guard_token,
         .meta = slice_make(how->meta, how->meta != NULL ? how->meta_bytes : 0),
     };
+    return find_secret(client, how, &begin->secret_id);
 }
 
 int hf_record_begin_async(hf_client *client, const char *key, const hf_begin *how,
@@ -118,8 +121,7 @@ int hf_record_begin_async(hf_client *client, const char *key, const hf_begin *ho
     if (done_cb == NULL) return HF_EINVAL;
     struct msg_begin begin;
     struct call *made;
-    fill_begin(&begin, key, how);
-    int rv = find_secret(client, how, &begin.secret_id);
+    int rv = record_ask(client, key, how, &begin);
     if (rv == HF_OK) rv = shell_begin(client, OP_CODE_BEGIN, &begin, &made);
     if (rv != HF_OK) return rv;
     made->fate = request != NULL ? FATE_HOLD : FATE_CANCEL;
@@ -317,13 +319,21 @@ hf_result hf_result_shortened(const hf_result *result, const char *reference)
     return shorter;
 }
 
+int record_end(const hf_record *record, int outcome, const hf_result *result,
+               struct msg_complete *complete)
+{
+    int rv = look_first(record, true);
+    if (rv == HF_OK)
+        *complete = message_of(record->key, record->view.fencing_token, outcome, result);
+    return rv;
+}
+
 int hf_record_complete_async(hf_record *record, int outcome, const hf_result *result,
                              hf_request *request, hf_done_cb done_cb, void *data, hf_call *call)
 {
-    int rv = done_cb != NULL ? look_first(record, true) : HF_EINVAL;
+    struct msg_complete complete;
+    int rv = done_cb != NULL ? record_end(record, outcome, result, &complete) : HF_EINVAL;
     if (rv != HF_OK) return rv;
-    struct msg_complete complete =
-        message_of(record->key, record->view.fencing_token, outcome, result);
     return run(record, OP_CODE_COMPLETE, &complete, 0,
                &(struct ending){done_cb, data, request, call});
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "client/look.h"
+#include "client/timer.h"
 
 enum { ATTEMPTS_MAX_DEFAULT = 10 };
 
@@ -14,29 +15,30 @@ _Static_assert((int)HF_TIMER_OLDER == (int)TIMER_OLDER, "handed out as it is");
 
 /* ------------------------------------------------------------------ SET, CANCEL */
 
-/* take_cb: `output` is the caller's view, or NULL. */
-static int take_view(struct call *call, int verdict)
+int timer_see(uint16_t op, int status, struct slice reply, hf_timer_view *view)
 {
-    hf_client *client = call->handle;
-    hf_timer_view *view = call->output;
-    struct slice reply = buffer_slice(&call->reply);
     struct msg_timer_set_reply set;
     struct msg_timer_fired fired;
-    if (view == NULL || call->cancelling) return verdict;
-    arena_reset(&client->core.arena);
-    if (verdict == HF_OK && call->op->code == OP_CODE_TIMER_SET) {
-        int rv = codec_decode(&msg_timer_set_reply_type, reply, &client->core.arena, &set);
+    if (status == HF_OK && op == OP_CODE_TIMER_SET) {
+        int rv = codec_decode(&msg_timer_set_reply_type, reply, NULL, &set);
         if (rv != HF_OK) return HF_ECORRUPT;
         *view = (hf_timer_view){
             .verdict = (int)set.verdict, .version = set.version, .left_ms = set.left_ms};
     }
-    if (verdict == HF_EFIRED) {
-        int rv = codec_decode(&msg_timer_fired_type, reply, &client->core.arena, &fired);
+    if (status == HF_EFIRED) {
+        int rv = codec_decode(&msg_timer_fired_type, reply, NULL, &fired);
         if (rv != HF_OK) return HF_ECORRUPT;
         *view = (hf_timer_view){
             .version = fired.version, .fired_ms = fired.fired_ms, .ago_ms = fired.ago_ms};
     }
-    return verdict;
+    return status;
+}
+
+/* take_cb: `output` is the caller's view, or NULL. */
+static int take_view(struct call *call, int verdict)
+{
+    if (call->output == NULL || call->cancelling) return verdict;
+    return timer_see(call->op->code, verdict, buffer_slice(&call->reply), call->output);
 }
 
 static int start(hf_client *client, uint16_t op, const void *message, hf_timer_view *view,
@@ -47,20 +49,17 @@ static int start(hf_client *client, uint16_t op, const void *message, hf_timer_v
     if (rv != HF_OK) return rv;
     call->fate = to->request != NULL ? FATE_HOLD : FATE_REPEAT;
     call->wants_reply = view != NULL;
-    call->handle = client;
     call->output = view;
     call->take_cb = take_view;
     shell_submit(client, call, 0, to);
     return HF_OK;
 }
 
-int hf_timer_set_async(hf_client *client, const char *key, const hf_timer *timer,
-                       hf_timer_view *view, hf_request *request, hf_done_cb done_cb, void *data,
-                       hf_call *call)
+int timer_ask(const char *key, const hf_timer *timer, struct msg_timer_set *set)
 {
-    if (client == NULL || key == NULL || timer == NULL || done_cb == NULL) return HF_EINVAL;
+    if (key == NULL || timer == NULL) return HF_EINVAL;
     if (timer->payload == NULL && timer->payload_bytes != 0) return HF_EINVAL;
-    struct msg_timer_set set = {
+    *set = (struct msg_timer_set){
         .key = slice_of(key),
         .group = shell_text(timer->group),
         .delay_ms = timer->delay_ms,
@@ -68,6 +67,17 @@ int hf_timer_set_async(hf_client *client, const char *key, const hf_timer *timer
         .attempts_max = timer->attempts_max != 0 ? timer->attempts_max : ATTEMPTS_MAX_DEFAULT,
         .payload = slice_make(timer->payload, timer->payload_bytes),
     };
+    return HF_OK;
+}
+
+int hf_timer_set_async(hf_client *client, const char *key, const hf_timer *timer,
+                       hf_timer_view *view, hf_request *request, hf_done_cb done_cb, void *data,
+                       hf_call *call)
+{
+    struct msg_timer_set set;
+    if (client == NULL || done_cb == NULL) return HF_EINVAL;
+    int rv = timer_ask(key, timer, &set);
+    if (rv != HF_OK) return rv;
     return start(client, OP_CODE_TIMER_SET, &set, view,
                  &(struct ending){done_cb, data, request, call});
 }

@@ -9,7 +9,7 @@ install(FILES client/include/holdfast.h client/include/holdfast_admin.h
     client/include/holdfast_metrics.h client/include/holdfast_record.h
     client/include/holdfast_status.h
     client/include/holdfast_tcc.h client/include/holdfast_timer.h
-    client/include/holdfast_watch.h
+    client/include/holdfast_txn.h client/include/holdfast_watch.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 foreach(target holdfast_static holdfast_shared holdfast_cli holdfastd)
     if(TARGET ${target})
@@ -42,7 +42,8 @@ install(FILES docs/man/holdfast.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES docs/man/libholdfast.3 docs/man/holdfast_admin.3 docs/man/holdfast_async.3
     docs/man/holdfast_client.3 docs/man/holdfast_lock.3 docs/man/holdfast_metrics.3
     docs/man/holdfast_record.3
-    docs/man/holdfast_tcc.3 docs/man/holdfast_timer.3 docs/man/holdfast_watch.3
+    docs/man/holdfast_tcc.3 docs/man/holdfast_timer.3
+    docs/man/holdfast_txn.3 docs/man/holdfast_watch.3
     DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
 install(FILES docs/man/holdfastd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 

@@ -11,7 +11,11 @@
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/machine/txn_world.h"
 
+#ifdef __SANITIZE_ADDRESS__ /* which takes its time over the memory of thousands of machines */
+enum { ROUNDS = 1, STEPS = 150 };
+#else
 enum { ROUNDS = 20, STEPS = 250 };
+#endif
 
 struct trial {
     struct txn_world w;
