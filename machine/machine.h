@@ -44,6 +44,8 @@ struct machine_sink {
     void (*overdue_cb)(struct slice name, void *data);
     /** A timer is ready in the queue of this group. \param group  borrowed likewise. */
     void (*ready_cb)(struct slice group, void *data);
+    /** A session has ended, by CLOSE or with its lease. */
+    void (*ended_cb)(uint64_t session, void *data);
     /** An event was told, and who watches may look; what it tells of may still be taken back.
      * \param name  of what it happened to; borrowed likewise. */
     void (*event_cb)(enum event_type kind, struct slice name, void *data);

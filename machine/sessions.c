@@ -145,6 +145,7 @@ int session_end_begin(struct machine *m, uint64_t session, enum end_reason reaso
     if (rv != HF_OK) return rv;
     s->loss_count = 0;
     HF_ASSERT(s->waiter_count == 0);
+    if (m->sink->ended_cb != NULL) m->sink->ended_cb(session, m->sink->data);
     return u64_list_add(&m->ended_sessions, session);
 }
 

@@ -42,6 +42,12 @@ static void take_event(enum event_type kind, struct slice name, void *data)
     replica_watches_event(((struct outcome *)data)->replica, kind, name);
 }
 
+static void take_ended(uint64_t session, void *data)
+{
+    struct outcome *o = data;
+    note(o, replica_polls_session_ended(o->replica, session));
+}
+
 static struct pending *request_at(const struct replica *r, uint32_t position)
 {
     if (r->applying == NULL) return NULL;
@@ -124,6 +130,7 @@ static int apply_command(struct replica *r, const struct log_entry *entry)
         .overdue_cb = take_overdue,
         .ready_cb = take_ready,
         .event_cb = take_event,
+        .ended_cb = take_ended,
         .data = &outcome,
     };
     r->applying = batch;

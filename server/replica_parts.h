@@ -254,6 +254,10 @@ bool replica_poll_is_waiting(const struct replica *r, uint64_t session, uint64_t
 HF_MUST_USE
 int replica_poll_cancelled(struct replica *r, uint64_t session, struct slice body);
 
+/** A session has ended: its POLLs wait no longer. \retval faults only. */
+HF_MUST_USE
+int replica_polls_session_ended(struct replica *r, uint64_t session);
+
 /** A timer of this group is ready. */
 void replica_polls_ready(struct replica *r, struct slice group);
 

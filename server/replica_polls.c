@@ -7,8 +7,9 @@
  * Nothing of it is in the log while it waits. So leadership lost is NOT_LEADER, of class 1: the
  * client asks the next leader, under the same number. A copy of a POLL that was applied, or one of
  * a session that has ended, is none that waits: the machine answers it. A CANCEL of one that waits
- * ends it here and goes into the log besides, where it meets what may come late. One whose
- * connection has gone is forgotten: nobody would hear what it is given.
+ * ends it here and goes into the log besides, where it meets what may come late. With its session
+ * it ends, too, as of unknown outcome: asked again it learns why. One whose connection has gone is
+ * forgotten: nobody would hear what it is given.
  *
  * That a POLL found nothing is said by this server alone and confirmed by nobody: it is no promise
  * that there was nothing. Failure modes: too many wait, TOO_BUSY; too many of one session,
@@ -35,12 +36,14 @@ struct poll_group {
 /* A session with POLLs that wait. */
 struct poll_owner {
     struct table_node node; /* in `owners`, by session */
-    uint32_t count;         /* of them; never 0 */
+    struct list waiting;    /* of struct poll; never empty */
+    uint32_t count;         /* of them */
 };
 
 struct poll {
     struct table_node node;       /* in `polls`, by (session, seq) */
     struct list in_group;         /* in its group's `waiting` */
+    struct list in_owner;         /* in its owner's `waiting` */
     struct list by_end;           /* in `by_end`, the next to end first */
     struct poll_group *group;     /* borrowed */
     struct poll_owner *owner;     /* likewise */
@@ -110,6 +113,7 @@ static void forget(struct replica *r, struct poll *p)
 {
     HF_ASSERT(p->owner->count > 0);
     list_remove(&p->in_group);
+    list_remove(&p->in_owner);
     list_remove(&p->by_end);
     table_remove(&r->polls.polls, &p->node);
     p->owner->count -= 1;
@@ -157,6 +161,7 @@ static struct poll_owner *join_owner(struct replica *r, uint64_t session)
     owner = calloc(1, sizeof *owner);
     if (owner == NULL) return NULL;
     owner->node.key[0] = session;
+    list_init(&owner->waiting);
     table_insert(&r->polls.owners, &owner->node);
     return owner;
 }
@@ -198,6 +203,7 @@ static int park(struct replica *r, const struct replica_caller *caller,
     memcpy(p->bytes, r->answer.data, r->answer.size);
     memcpy(p->bytes + r->answer.size, body.data, body.size);
     p->caller.parked = true;
+    list_push_back(&owner->waiting, &p->in_owner);
     owner->count += 1;
     p->node.key[0] = caller->session;
     p->node.key[1] = caller->seq;
@@ -293,6 +299,19 @@ void replica_gone(struct replica *r, uint64_t connection)
         struct poll *p = HF_CONTAINER_OF(link, struct poll, by_end);
         if (p->caller.connection == connection) forget(r, p);
     }
+}
+
+/* Its client asks again, and the log, which knows the session's end, tells it. */
+int replica_polls_session_ended(struct replica *r, uint64_t session)
+{
+    struct poll_owner *owner = NULL;
+    int rv = HF_OK;
+    while (rv == HF_OK && (owner = find_owner(r, session)) != NULL) {
+        struct poll *p = HF_CONTAINER_OF(owner->waiting.next, struct poll, in_owner);
+        rv = replica_refuse_now(r, &p->caller, HF_EUNKNOWN);
+        forget(r, p); /* and the owner with the last one */
+    }
+    return rv;
 }
 
 /* ------------------------------------------------------------------ what wakes them */

@@ -2,6 +2,7 @@
  * is what is there; see tests/sim/checks.h. */
 #include <inttypes.h>
 
+#include "base/status.h"
 #include "protocol/limits.h"
 #include "raft/peers_private.h"
 #include "raft/wal_private.h"
@@ -63,6 +64,21 @@ static void look_at_requests(const struct sim_node *n)
     at_most(n, "requests without a leader", r->seeking_count, SEEKING_MAX);
 }
 
+/* \return sessions with POLLs that wait, which live by this server's own state. */
+static uint64_t count_living_owners(const struct sim_node *n)
+{
+    const struct table *owners = &n->replica->polls.owners;
+    uint64_t count = 0;
+    for (size_t i = 0; i < owners->bucket_count; i++) {
+        for (const struct table_node *at = owners->buckets[i]; at != NULL; at = at->next) {
+            uint32_t ignored;
+            int rv = machine_session_peek(n->replica->machine, at->key[0], &ignored, &ignored);
+            count += rv == HF_OK;
+        }
+    }
+    return count;
+}
+
 static void look_at_polls(const struct sim_node *n)
 {
     const struct replica_polls *p = &n->replica->polls;
@@ -71,6 +87,7 @@ static void look_at_polls(const struct sim_node *n)
     at_most(n, "groups with POLLs", p->groups.count, p->polls.count);
     at_most(n, "sessions with POLLs", p->owners.count, p->polls.count);
     at_most(n, "groups to be looked at", length(&p->marked), p->groups.count);
+    equal(n, "living sessions with POLLs", p->owners.count, count_living_owners(n));
 }
 
 static void look_at_clients(const struct sim_node *n)

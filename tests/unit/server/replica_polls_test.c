@@ -292,6 +292,38 @@ static void test_lost_leadership_ends_the_waits(void **state)
     client_close(&c);
 }
 
+/* With its session a POLL ends, by CLOSE or with the lease: nothing is kept for who is not there,
+ * and who asks again learns that it has ended. */
+static void test_a_sessions_end_ends_its_polls(void **state)
+{
+    enum { SHORT_TTL_MS = 1000 };
+    struct world *w = *state;
+    struct client c, d;
+    begin(&c, w, 1);
+    client_connect(&d, w);
+    d.number = 2;
+    client_begin_session(&d, SHORT_TTL_MS);
+    uint64_t closed = poll_at(&c, WAIT_MS, 0);
+    uint64_t expired = poll_at(&d, WAIT_MS, 0);
+    uint64_t second = poll_at(&d, WAIT_MS, 0);
+    world_settle(w);
+    static const struct msg_empty nothing;
+    uint64_t close = client_send(&c, OP_CODE_CLOSE, &nothing, 0);
+    world_settle(w);
+    expect_status(&c, closed, HF_EUNKNOWN);
+    expect_status(&c, close, HF_OK);
+    assert_int_equal(w->replica->polls.polls.count, 2);
+    world_run(w, 2 * SHORT_TTL_MS);
+    expect_status(&d, expired, HF_EUNKNOWN);
+    expect_status(&d, second, HF_EUNKNOWN);
+    assert_int_equal(w->replica->polls.owners.count, 0);
+    uint64_t again = poll_at(&d, WAIT_MS, d.seq);
+    world_settle(w);
+    expect_status(&d, again, HF_ESESSION);
+    client_close(&c);
+    client_close(&d);
+}
+
 /* One session's consumers leave places to those of others; one that ends makes room for another. */
 static void test_a_session_has_so_many_polls_and_no_more(void **state)
 {
@@ -375,6 +407,7 @@ int main(void)
         WORLD_TEST(test_a_copy_of_a_poll_passes_rates_and_load),
         WORLD_TEST(test_a_full_server_does_not_spin_for_a_poll),
         WORLD_TEST(test_lost_leadership_ends_the_waits),
+        WORLD_TEST(test_a_sessions_end_ends_its_polls),
         WORLD_TEST(test_a_session_has_so_many_polls_and_no_more),
         WORLD_TEST(test_a_stopping_server_ends_the_waits),
         WORLD_TEST(test_at_the_disks_reserve_timers_are_delivered_and_not_set),
