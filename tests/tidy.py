@@ -134,11 +134,12 @@ def python_functions(source):
 
 
 def check_blanks(source, tree):
-    """No tabs, no spaces at a line's end, one line end at the file's."""
+    """No tabs (but in Go, whose formatter wants them), no spaces at a line's end, one line end at
+    the file's."""
     for line, text in enumerate(source.lines, 1):
         if text != text.rstrip():
             yield line, 'remove the blanks at the end of the line'
-        if '\t' in text and not source.path.endswith('.md'):
+        if '\t' in text and not source.path.endswith(('.md', '.go')):
             yield line, 'indent with spaces'
     if source.text and not source.text.endswith('\n'):
         yield len(source.lines), 'end the file with a line end'

@@ -79,9 +79,18 @@ class Proc(unittest.TestCase):
         self.assertEqual(parent, 42)
         self.assertEqual(seconds, 200 / processes.TICKS_PER_S)
 
-    def test_memory_is_bytes(self):
-        text = 'Name:\tx\nVmRSS:\t    2048 kB\nRssAnon:\t 1024 kB\n'
-        self.assertEqual(processes.parse_status(text), {'rss': 2 << 20, 'anonymous': 1 << 20})
+    def test_memory_is_bytes_and_the_page_cache_is_not_ones_own(self):
+        text = '1-2 [rollup]\nRss: 4096 kB\nPss:  2048 kB\nPss_Anon: 9 kB\nPss_File: 1024 kB\n'
+        self.assertEqual(processes.parse_rollup(text), {'resident': 2 << 20, 'own': 1 << 20})
+        self.assertEqual(processes.parse_rollup(''), {'resident': 0, 'own': 0})
+        self.assertGreater(processes.memory([os.getpid()])['own'], 1 << 20)
+
+    def test_a_process_that_works_uses_time(self):
+        before = processes.cpu_seconds([os.getpid()])
+        until = before + 0.05
+        while processes.cpu_seconds([os.getpid()]) < until:
+            pass
+        self.assertGreaterEqual(processes.exact_seconds(os.getpid()), 0.05)
 
     def test_descendants_are_counted_and_strangers_are_not(self):
         child = subprocess.Popen(['sh', '-c', 'sleep 30 & wait'])
@@ -272,7 +281,7 @@ class Whole(unittest.TestCase):
         self.assertEqual(code, 0, err)
         result = json.loads(out)
         self.assertGreater(result['cycles_per_s'], 0)
-        self.assertGreater(result['rss_mb'], 1)
+        self.assertGreater(result['resident_mb'], 1)
         self.assertIn('server_cpu_s_per_1000', result)
 
     def test_wrong_arguments_are_refused(self):

@@ -8,13 +8,16 @@ import build
 import figures
 import machine
 import measure
+from etcd import Etcd
 from holdfast import Holdfast
 from points import POINTS
+from postgresql import PostgreSQL
 from processes import Failed
 from valkey import Redlock, Valkey
+from zookeeper import ZooKeeper
 
-SYSTEMS = {system.name: system for system in (Holdfast, Valkey, Redlock)}
-GENERATORS = {'valkey': ('load_resp', ()), 'redlock': ('load_resp', ())}
+SYSTEMS = {system.name: system for system in
+           (Holdfast, Valkey, Redlock, Etcd, ZooKeeper, PostgreSQL)}
 
 
 def names():
@@ -31,6 +34,7 @@ class Session:
     """One run of the driver: its folder, what is here, what was skipped."""
 
     def __init__(self, folder, given):
+        os.chmod(folder, 0o711)  # a server that is not root must get through
         self.folder = folder
         self.given = given
         self.count = 0      # of runs: each has a folder of its own
@@ -44,11 +48,7 @@ class Session:
 
     def look(self, name):
         """Whether a system can be measured; says so where not."""
-        why = SYSTEMS[name].missing()
-        if not why and name in GENERATORS:
-            program, flags = GENERATORS[name]
-            if not os.path.exists(os.path.join(self.folder, program)):
-                why = build.c_program(self.folder, program, *flags)
+        why = SYSTEMS[name].missing() or build.generator(self.folder, name)
         if why:
             self.skipped[name] = why
             say(f'skipped: {name}: not found: {why}')

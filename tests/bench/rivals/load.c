@@ -87,9 +87,16 @@ void load_start(struct load *l, int argc, char **argv)
     if (l->server_count == 0 || l->client_count == 0) usage("no --servers, or no --clients");
     if (getrandom(&l->run_id, sizeof l->run_id, 0) != sizeof l->run_id) load_fail("getrandom");
     memset(l->body, 'x', LOAD_BODY_BYTES);
+    l->warm_up_ns = warm_up_s * second_ns;
+    l->count_ns = seconds * second_ns;
+    load_restart(l);
+}
+
+void load_restart(struct load *l)
+{
     uint64_t now_ns = load_now_ns();
-    l->count_from_ns = now_ns + warm_up_s * second_ns;
-    l->stop_ns = l->count_from_ns + seconds * second_ns;
+    l->count_from_ns = now_ns + l->warm_up_ns;
+    l->stop_ns = l->count_from_ns + l->count_ns;
     for (unsigned i = 0; l->rate > 0 && i < l->client_count; i++) {
         l->clients[i].due_ns = now_ns + i * second_ns / l->rate; /* one after the other */
     }
@@ -140,7 +147,7 @@ static void print_times(const char *key, const struct histogram *h)
 
 int load_print(const struct load *l)
 {
-    uint64_t counted_ms = (l->stop_ns - l->count_from_ns) / 1000000 + 1;
+    uint64_t counted_ms = l->count_ns / 1000000;
     (void)printf("{\"cycles_per_s\": %" PRIu64 ", ", l->cycles * 1000 / counted_ms);
     print_times("acquire_us", &l->first);
     print_times("release_us", &l->second);

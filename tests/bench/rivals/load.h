@@ -30,6 +30,8 @@ struct load {
     uint64_t run_id;                       /**< random: names of two runs differ */
     char body[LOAD_BODY_BYTES + 1];        /**< what a record holds */
     struct load_client clients[LOAD_CLIENTS_MAX];
+    uint64_t warm_up_ns;     /**< how long the warm-up is */
+    uint64_t count_ns;       /**< and what is counted */
     uint64_t count_from_ns;  /**< the warm-up ends */
     uint64_t stop_ns;        /**< the run ends */
     uint64_t cycles;         /**< counted */
@@ -48,6 +50,9 @@ uint64_t load_now_ns(void);
  *     fill N --servers A,...
  * Ends the process with 64 and a sentence if they are wrong. Starts the clock. */
 void load_start(struct load *l, int argc, char **argv);
+
+/** Start the clock anew, once all connections are open. */
+void load_restart(struct load *l);
 
 /** Whether the run goes on at `now_ns`. */
 static inline bool load_goes_on(const struct load *l, uint64_t now_ns)

@@ -253,6 +253,7 @@ int main(int argc, char **argv)
     load_start(&load, argc, argv);
     int epoll = open_all();
     unsigned count = load.server_count * load.connection_count;
+    load_restart(&load);
     for (unsigned i = 0; i < load.client_count; i++) begin(i, load_now_ns());
     while (load_goes_on(&load, load_now_ns()) || any_busy()) {
         struct epoll_event events[64];

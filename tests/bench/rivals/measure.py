@@ -68,6 +68,6 @@ def run(system, kind, clients, connections=0, seconds=5, rate=0):
     memory = processes.memory(system.pids())
     result = finish_load(load, 60)
     result.update(rates(before, after, result['cycles_per_s']))
-    result['rss_mb'] = round(memory['rss'] / 1e6, 1)
-    result['anonymous_mb'] = round(memory['anonymous'] / 1e6, 1)
+    result['resident_mb'] = round(memory['resident'] / 1e6, 1)
+    result['own_mb'] = round(memory['own'] / 1e6, 1)
     return result

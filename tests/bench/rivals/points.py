@@ -32,4 +32,4 @@ MEASURES = [('cycles/s', 'cycles_per_s'), ('acquire p50', 'acquire_us.p50'),
             ('release p50', 'release_us.p50'), ('p99', 'release_us.p99'),
             ('p99.9', 'release_us.p999'), ('max', 'release_us.max'),
             ('servers CPU s/1,000', 'server_cpu_s_per_1000'),
-            ('generator CPU s/1,000', 'client_cpu_s_per_1000'), ('resident MB', 'rss_mb')]
+            ('generator CPU s/1,000', 'client_cpu_s_per_1000'), ('resident MB', 'resident_mb')]

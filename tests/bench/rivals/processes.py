@@ -18,12 +18,13 @@ def parse_stat(text):
     return int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
-def parse_status(text):
-    """{'rss': bytes, 'anonymous': bytes} of the text of /proc/PID/status; without kernel threads'
-    lack of either. Anonymous memory is what is resident beyond the page cache."""
-    fields = dict(line.split(':', 1) for line in text.splitlines() if ':' in line)
-    return {key: int(fields.get(name, '0').split()[0]) * 1024
-            for key, name in (('rss', 'VmRSS'), ('anonymous', 'RssAnon'))}
+def parse_rollup(text):
+    """{'resident', 'own'}, bytes, of the text of /proc/PID/smaps_rollup. Pages that processes share
+    are counted once over all of them; `own` is what is resident beyond the page cache."""
+    fields = dict(line.split(':', 1) for line in text.splitlines()[1:] if ':' in line)
+    resident, cached = (int(fields.get(name, '0').split()[0]) * 1024
+                        for name in ('Pss', 'Pss_File'))
+    return {'resident': resident, 'own': resident - cached}
 
 
 def read_proc(pid, name):
@@ -36,7 +37,7 @@ def read_proc(pid, name):
 
 
 def family(pids):
-    """{pid: CPU seconds} of these processes and all their descendants."""
+    """{pid: CPU seconds as /proc/PID/stat has them} of these processes and all descendants."""
     stats = {}
     for entry in os.listdir('/proc'):
         text = read_proc(entry, 'stat') if entry.isdigit() else ''
@@ -51,16 +52,30 @@ def family(pids):
     return {pid: stats[pid][1] for pid in found}
 
 
+def exact_seconds(pid):
+    """CPU seconds of a process's threads that live, by the scheduler's own count: that of
+    /proc/PID/stat is cut to whole ticks, which is all that 256 processes use in a second."""
+    total = 0
+    try:
+        threads = os.listdir(f'/proc/{pid}/task')
+    except OSError:
+        return 0.0
+    for thread in threads:
+        words = read_proc(pid, f'task/{thread}/schedstat').split()
+        total += int(words[0]) if words else 0
+    return total / 1e9
+
+
 def cpu_seconds(pids):
     """CPU seconds that these processes and their descendants have used so far."""
-    return sum(family(pids).values())
+    return sum(max(ticks, exact_seconds(pid)) for pid, ticks in family(pids).items())
 
 
 def memory(pids):
-    """Their resident memory, summed: {'rss', 'anonymous'}, bytes."""
-    total = {'rss': 0, 'anonymous': 0}
+    """Their resident memory, summed: {'resident', 'own'}, bytes."""
+    total = {'resident': 0, 'own': 0}
     for pid in family(pids):
-        for key, value in parse_status(read_proc(pid, 'status')).items():
+        for key, value in parse_rollup(read_proc(pid, 'smaps_rollup')).items():
             total[key] += value
     return total
 
