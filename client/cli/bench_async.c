@@ -1,5 +1,6 @@
 /* Callers that never wait: each answer's callback, on the client's I/O thread, sends the next half.
- * A caller whose cycle failed rests until the next look, so that a dead server is not spun on. */
+ * A caller whose cycle failed, or is not due yet, rests until the next look, so that a dead server
+ * is not spun on. */
 #include <time.h>
 
 #include "client/cli/bench.h"
@@ -13,7 +14,8 @@ static void end(struct caller *c, int status)
     hf_record_free(c->record);
     c->record = NULL;
     bench_count(c, status);
-    if (status == HF_OK && atomic_load(&c->bench->phase) != BENCH_STOP) {
+    if (status == HF_OK && atomic_load(&c->bench->phase) != BENCH_STOP &&
+        bench_now_ns() >= bench_due_ns(c)) {
         begin(c);
     } else {
         atomic_store(&c->resting, true);
@@ -29,7 +31,7 @@ static void on_middle(int status, void *data)
 {
     struct caller *c = data;
     const hf_result result = {.body = c->bench->body, .body_bytes = c->bench->body_bytes};
-    c->middle_ns = bench_now_ns();
+    bench_middle(c, status);
     if (status == HF_OK) {
         status = c->bench->record
                      ? hf_record_complete_async(c->record, HF_DONE, &result, NULL, on_end, c, NULL)
@@ -41,7 +43,7 @@ static void on_middle(int status, void *data)
 
 static void begin(struct caller *c)
 {
-    const hf_begin how = {.retain_ms = RETAIN_MS_MIN};
+    const hf_begin how = {.retain_ms = c->bench->retain_ms};
     bench_next(c);
     int status =
         c->bench->record
@@ -57,7 +59,9 @@ static void wake(struct caller *callers)
 {
     const struct bench *b = callers->bench;
     for (uint64_t i = 0; i < b->caller_count; i++) {
-        if (!atomic_load(&callers[i].resting)) continue;
+        if (!atomic_load(&callers[i].resting) || bench_now_ns() < bench_due_ns(&callers[i])) {
+            continue;
+        }
         atomic_store(&callers[i].resting, false);
         begin(&callers[i]);
     }

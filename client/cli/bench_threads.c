@@ -11,27 +11,37 @@ enum { STACK_BYTES = 256 * 1024 };
 static int cycle_lock(struct caller *c)
 {
     int rv = hf_lock_acquire(c->lock, c->name, 0, &c->grant, NULL);
-    c->middle_ns = bench_now_ns();
+    bench_middle(c, rv);
     return rv == HF_OK ? hf_lock_release(c->lock, &c->grant, NULL) : rv;
 }
 
 static int cycle_record(struct caller *c)
 {
-    const hf_begin how = {.retain_ms = RETAIN_MS_MIN};
+    const hf_begin how = {.retain_ms = c->bench->retain_ms};
     const hf_result result = {.body = c->bench->body, .body_bytes = c->bench->body_bytes};
     int rv = hf_record_begin(c->client, c->name, &how, &c->record, NULL);
-    c->middle_ns = bench_now_ns();
+    bench_middle(c, rv);
     if (rv == HF_OK) rv = hf_record_complete(c->record, HF_DONE, &result, NULL);
     hf_record_free(c->record);
     c->record = NULL;
     return rv;
 }
 
+/* Until its next cycle is due, or the run is over. */
+static void await_due(const struct caller *c)
+{
+    while (bench_now_ns() < bench_due_ns(c) && atomic_load(&c->bench->phase) != BENCH_STOP) {
+        (void)usleep(BENCH_RATE_PAUSE_MS * 1000);
+    }
+}
+
 static void *run_caller(void *data)
 {
     struct caller *c = data;
     if (bench_prepare(c) != HF_OK) return NULL;
-    while (atomic_load(&c->bench->phase) != BENCH_STOP) {
+    while (true) {
+        await_due(c);
+        if (atomic_load(&c->bench->phase) == BENCH_STOP) break;
         bench_next(c);
         int rv = c->bench->record ? cycle_record(c) : cycle_lock(c);
         bench_count(c, rv);

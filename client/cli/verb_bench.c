@@ -16,7 +16,9 @@
 #include "client/cli/words.h"
 #include "client/include/holdfast_metrics.h"
 
-enum { WARM_UP_S = 2, SECONDS_MAX = 3600 };
+enum { WARM_UP_S = 2, SECONDS_MAX = 3600, RATE_MAX = 10000000 };
+
+#define SECOND_NS UINT64_C(1000000000)
 
 uint64_t bench_now_ns(void)
 {
@@ -24,11 +26,39 @@ uint64_t bench_now_ns(void)
     return clock_elapsed_ns(&clock);
 }
 
+uint64_t bench_due_ns(const struct caller *c)
+{
+    return c->due_ns;
+}
+
 void bench_next(struct caller *c)
 {
-    (void)snprintf(c->name, sizeof c->name, "bench/%016" PRIx64 "/%" PRIu64 "/%" PRIu64,
-                   c->bench->run_id, c->number, c->cycle++);
+    const struct bench *b = c->bench;
+    (void)snprintf(c->name, sizeof c->name, "bench/%016" PRIx64 "/%" PRIu64 "/%" PRIu64, b->run_id,
+                   c->number, c->cycle++);
     c->from_ns = bench_now_ns();
+    if (b->rate == 0) return;
+    if (c->end_ns > c->due_ns) c->from_ns = c->due_ns;
+    c->due_ns += b->caller_count * SECOND_NS / b->rate;
+}
+
+/* A gap reaches into what is counted, and ends in it. */
+static void note_gap(struct bench *b, uint64_t from_ns, uint64_t until_ns)
+{
+    if (from_ns < b->count_from_ns) from_ns = b->count_from_ns;
+    uint64_t gap_ns = until_ns > from_ns ? until_ns - from_ns : 0;
+    uint64_t seen_ns = atomic_load(&b->gap_ns);
+    while (gap_ns > seen_ns && !atomic_compare_exchange_weak(&b->gap_ns, &seen_ns, gap_ns)) {
+    }
+}
+
+void bench_middle(struct caller *c, int status)
+{
+    struct bench *b = c->bench;
+    c->middle_ns = bench_now_ns();
+    if (status != HF_OK) return;
+    uint64_t before_ns = atomic_exchange(&b->grant_ns, c->middle_ns);
+    if (atomic_load(&b->phase) == BENCH_COUNT) note_gap(b, before_ns, c->middle_ns);
 }
 
 static void remember_error(struct bench *b, int status)
@@ -40,6 +70,7 @@ static void remember_error(struct bench *b, int status)
 void bench_count(struct caller *c, int status)
 {
     struct tally *t = c->tally;
+    c->end_ns = bench_now_ns();
     remember_error(c->bench, status);
     if (atomic_load(&c->bench->phase) != BENCH_COUNT) return;
     if (status != HF_OK) {
@@ -48,7 +79,7 @@ void bench_count(struct caller *c, int status)
     }
     t->cycles += 1;
     histogram_add(&t->acquire, (c->middle_ns - c->from_ns) / 1000);
-    histogram_add(&t->release, (bench_now_ns() - c->middle_ns) / 1000);
+    histogram_add(&t->release, (c->end_ns - c->middle_ns) / 1000);
 }
 
 int bench_prepare(struct caller *c)
@@ -60,7 +91,8 @@ int bench_prepare(struct caller *c)
 
 static void pass(uint64_t until_ns, void (*each_cb)(struct caller *callers), struct caller *callers)
 {
-    const struct timespec pause = {.tv_nsec = BENCH_ERROR_PAUSE_MS * 1000000L};
+    long pause_ms = callers->bench->rate > 0 ? BENCH_RATE_PAUSE_MS : BENCH_ERROR_PAUSE_MS;
+    const struct timespec pause = {.tv_nsec = pause_ms * 1000000L};
     while (bench_now_ns() < until_ns) {
         if (each_cb != NULL) each_cb(callers);
         (void)nanosleep(&pause, NULL);
@@ -70,13 +102,14 @@ static void pass(uint64_t until_ns, void (*each_cb)(struct caller *callers), str
 uint64_t bench_wait(struct bench *b, void (*each_cb)(struct caller *callers),
                     struct caller *callers)
 {
-    const uint64_t second_ns = 1000000000;
-    pass(bench_now_ns() + WARM_UP_S * second_ns, each_cb, callers);
-    uint64_t from_ns = bench_now_ns();
+    pass(bench_now_ns() + WARM_UP_S * SECOND_NS, each_cb, callers);
+    b->count_from_ns = bench_now_ns();
     atomic_store(&b->phase, BENCH_COUNT);
-    pass(from_ns + b->seconds * second_ns, each_cb, callers);
+    pass(b->count_from_ns + b->seconds * SECOND_NS, each_cb, callers);
     atomic_store(&b->phase, BENCH_STOP);
-    return bench_now_ns() - from_ns;
+    uint64_t end_ns = bench_now_ns();
+    note_gap(b, atomic_load(&b->grant_ns), end_ns);
+    return end_ns - b->count_from_ns;
 }
 
 static void print_times(struct json *j, const char *key, const struct histogram *h)
@@ -132,6 +165,7 @@ static int print_result(struct bench *b, uint64_t counted_ns)
     json_number(&j, "cycles_per_s", all->cycles * 1000 / (counted_ns / 1000000 + 1));
     print_times(&j, "acquire_us", &all->acquire);
     print_times(&j, "release_us", &all->release);
+    json_number(&j, "gap_us", atomic_load(&b->gap_ns) / 1000);
     json_number(&j, "errors", all->errors);
     print_trouble(&j, b);
     json_end(&j);
@@ -154,7 +188,7 @@ static int open_clients(struct bench *b)
     return CLI_OK;
 }
 
-/* Who uses which client, and counts where. */
+/* Who uses which client, counts where, and begins when. */
 static void place(struct bench *b, struct caller *callers)
 {
     for (uint64_t i = 0; i < b->caller_count; i++) {
@@ -163,6 +197,7 @@ static void place(struct bench *b, struct caller *callers)
         callers[i].client = b->clients[client];
         callers[i].tally = &b->tallies[b->threads ? i : client];
         callers[i].number = i;
+        if (b->rate > 0) callers[i].due_ns = bench_now_ns() + i * SECOND_NS / b->rate;
     }
 }
 
@@ -199,13 +234,19 @@ out:
 
 static int run_bench(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
-    struct bench b = {
-        .cli = cli, .caller_count = 16, .client_count = 1, .seconds = 10, .body_bytes = 200};
+    struct bench b = {.cli = cli,
+                      .caller_count = 16,
+                      .client_count = 1,
+                      .seconds = 10,
+                      .body_bytes = 200,
+                      .retain_ms = RETAIN_MS_MIN};
     const struct arg_option options[] = {
         {.name = "--clients", .number = &b.caller_count, .min = 1, .max = BENCH_CALLERS_MAX},
         {.name = "--connections", .number = &b.client_count, .min = 1, .max = BENCH_CLIENTS_MAX},
         {.name = "--seconds", .number = &b.seconds, .min = 1, .max = SECONDS_MAX},
         {.name = "--threads", .flag = &b.threads},
+        {.name = "--rate", .number = &b.rate, .max = RATE_MAX},
+        {.name = "--retain", .number = &b.retain_ms, .min = RETAIN_MS_MIN, .max = RETAIN_MS_MAX},
         {.name = "--body", .number = &b.body_bytes, .max = BODY_BYTES_MAX},
     };
     struct args args;
@@ -226,19 +267,23 @@ static int run_bench(struct cli *cli, const struct verb *verb, int argc, char **
 const struct verb verb_bench = {
     .name = "bench",
     .synopsis = "lock|record [--clients N] [--connections M] [--threads] [--seconds S]\n"
-                "             [--body BYTES]",
+                "             [--rate R] [--body BYTES] [--retain MS]",
     .summary = "cycles a second and their times, in a closed loop",
     .help = "  lock              acquire and release of a lock that nobody else uses\n"
-            "  record            begin and complete of a new key, retained for a minute\n"
+            "  record            begin and complete of a new key\n"
             "  --clients N       callers with one request under way each; default 16\n"
             "  --connections M   clients (session and connection) that they share; default 1\n"
             "  --threads         each caller is a thread that blocks, as most programs' are;\n"
             "                    else none waits, and the clients' own threads do all the work\n"
             "  --seconds S       measured after 2 s of warm-up; default 10\n"
+            "  --rate R          cycles a second of all callers, evenly; default: no limit. What\n"
+            "                    comes late counts from when it was due\n"
             "  --body BYTES      of a record's result; default 200\n"
+            "  --retain MS       how long a record is kept; default 60000\n"
             "Prints one JSON line: {cycles_per_s, acquire_us {p50, p99, p999, max}, release_us\n"
-            "  {...}, errors, requests_repeated, reconnects}; for records, acquire is begin and\n"
-            "  release is complete. The last two count from the first connection on: where they\n"
-            "  are not 0, servers were lost or too slow, and the times show that.\n",
+            "  {...}, gap_us, errors, requests_repeated, reconnects}; for records, acquire is\n"
+            "  begin and release is complete. gap_us is the longest time in which nobody's first\n"
+            "  half succeeded. The last two count from the first connection on: where they are\n"
+            "  not 0, servers were lost or too slow, and the times show that.\n",
     .run = run_bench,
 };

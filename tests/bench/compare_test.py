@@ -25,6 +25,7 @@ import measure  # noqa: E402
 import processes  # noqa: E402
 import report  # noqa: E402
 from points import POINTS  # noqa: E402
+from trials import TRIALS  # noqa: E402
 
 BIN = sys.argv.pop(1) if len(sys.argv) > 1 else ''
 
@@ -139,6 +140,13 @@ class Results(unittest.TestCase):
         self.assertIn('| 2 | 1 |', report.figure_table([measured]))
         json.dumps(report.as_object([measured]))
 
+    def test_a_trial_has_a_row_a_system_and_failures_are_named(self):
+        found = {'holdfast': {'n': 2, 'median_ms': 240, 'max_ms': 260.4}, 'etcd': None}
+        table = report.trial_table('failover', found)
+        self.assertIn('| holdfast | 2 | 240 | 260 |', table)
+        self.assertIn('| etcd | failed | failed | failed |', table)
+        self.assertEqual(set(report.TRIAL_COLUMNS), set(TRIALS))
+
     def test_points_have_names_of_their_own(self):
         self.assertEqual(len({p.name for p in POINTS}), len(POINTS))
 
@@ -212,10 +220,11 @@ class LoadResp(unittest.TestCase):
     def tearDownClass(cls):
         cls.folder.cleanup()
 
-    def go(self, kind, servers, *more):
+    def go(self, kind, servers, *more, count=None):
         """Its exit code and what it printed, after a second of load."""
         with subprocess.Popen(
-                [os.path.join(self.folder.name, 'load_resp'), kind, '--servers',
+                [os.path.join(self.folder.name, 'load_resp'), kind,
+                 *([str(count)] if count else []), '--servers',
                  ','.join(s.address() for s in servers), '--seconds', '1', '--warm-up', '0', *more],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
             out, err = run.communicate(timeout=60)
@@ -248,6 +257,28 @@ class LoadResp(unittest.TestCase):
         code, out, _ = self.go('lock', servers, '--clients', '1')
         self.assertEqual(code, 1)
         self.assertGreater(measure.parse_line(out, 'x')['errors'], 0)
+
+    def test_filling_ends_when_so_many_are_made(self):
+        server = RespServer()
+        code, _, err = self.go('fill', [server], '--clients', '4', count=50)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(server.wrong, [])
+        self.assertGreaterEqual(len(server.names), 50)
+        self.assertLess(len(server.names), 50 + 4)
+
+    def test_the_longest_time_without_a_grant_reaches_to_the_end(self):
+        server = RespServer()
+        code, out, err = self.go('lock', [server], '--clients', '1', '--rate', '1')
+        self.assertEqual(code, 0, err)
+        self.assertGreater(measure.parse_line(out, 'x')['gap_us'], 400000)
+
+    def test_the_machine_is_probed(self):
+        why = build.c_program(self.folder.name, 'load_probe')
+        self.assertEqual(why, '')
+        run = subprocess.run([os.path.join(self.folder.name, 'load_probe'), self.folder.name, '1'],
+                             stdout=subprocess.PIPE, text=True, check=True)
+        found = measure.parse_object(run.stdout, 'x')
+        self.assertGreater(found['synced_write_us']['max'], 0)
 
     def test_a_rate_is_not_exceeded(self):
         server = RespServer()

@@ -13,6 +13,7 @@ from holdfast import Holdfast
 from points import POINTS
 from postgresql import PostgreSQL
 from processes import Failed
+from trials import TRIALS
 from valkey import Redlock, Valkey
 from zookeeper import ZooKeeper
 
@@ -21,8 +22,8 @@ SYSTEMS = {system.name: system for system in
 
 
 def names():
-    """Of all points."""
-    return [point.name for point in POINTS]
+    """Of all points and trials."""
+    return [point.name for point in POINTS] + list(TRIALS)
 
 
 def say(text):
@@ -63,21 +64,35 @@ class Session:
         self.count += 1
         return SYSTEMS[name](self.folder, os.path.join(self.folder, f'run-{self.count}'))
 
-    def run(self, name, kind, clients, connections):
-        """One run with servers of its own; None if it failed, which was said."""
+    def with_servers(self, name, what):
+        """Start a system, return what(system), stop it; None if that failed, which is said."""
         system = self.system(name)
-        result = None
         try:
             system.start()
-            result = measure.run(system, kind, clients, connections, self.given.seconds)
+            return what(system)
         except Failed as why:
             self.failures += 1
             say(f'FAILED: {name}: {why}')
+            return None
         finally:
             system.stop()
+
+    def run(self, name, kind, clients, connections):
+        """One run with servers of its own; None if it failed."""
+        result = self.with_servers(name, lambda system: measure.run(
+            system, kind, clients, connections, self.given.seconds))
         self.note({'system': name, 'kind': kind, 'clients': clients, 'connections': connections,
                    'result': result})
         return result
+
+    def trial(self, name):
+        """One of TRIALS: {system: figures}."""
+        say(f'{name} ...')
+        found = TRIALS[name](self)
+        self.note({'trial': name, 'result': found})
+        for system, result in found.items():
+            say(f'{name:18} {system:12} {json.dumps(result)}')
+        return found
 
     def note(self, what):
         """Append one line to the file of results."""

@@ -2,12 +2,11 @@
 import json
 import os
 import shutil
-import subprocess
 import urllib.error
 import urllib.request
 
 import processes
-from system import System, options, said
+from system import System, fill_by, options, said
 
 
 class Etcd(System):
@@ -58,24 +57,26 @@ class Etcd(System):
         self.spawn(number)
         self.await_ready(number)
 
+    def leads(self, number):
+        """Whether this server takes itself for the leader."""
+        where = f'http://127.0.0.1:{self.ports[number - 1]}/v3/maintenance/status'
+        try:
+            with urllib.request.urlopen(where, data=b'{}', timeout=1) as answer:
+                state = json.load(answer)
+        except (OSError, ValueError):
+            return False
+        return state.get('leader') == state['header']['member_id']
+
     def leader(self):
-        def found():
-            for number in self.servers:
-                try:
-                    where = f'http://127.0.0.1:{self.ports[number - 1]}/v2/stats/self'
-                    with urllib.request.urlopen(where, timeout=1) as answer:
-                        state = json.load(answer)
-                except (OSError, ValueError):
-                    state = {}
-                if state.get('state') == 'StateLeader':
-                    return number
-            return 0
-        return processes.eventually('a leader', 20, found, self.log(1))
+        return processes.eventually(
+            'a leader', 20, lambda: next((n for n in self.servers if self.leads(n)), 0),
+            self.log(1))
 
     def load(self, kind, clients, connections, seconds, rate=0):
         return [os.path.join(self.tools, 'load_etcd'), kind, '--servers', self.addresses()
                 ] + options(clients=clients, connections=connections, seconds=seconds, rate=rate)
 
     def fill(self, count):
-        subprocess.run([os.path.join(self.tools, 'load_etcd'), 'fill', str(count), '--servers',
-                        self.addresses()], check=True)
+        fill_by([os.path.join(self.tools, 'load_etcd'), 'fill', str(count), '--servers',
+                 self.addresses()])
+        return count

@@ -84,3 +84,19 @@ class Holdfast(System):
         return [command('holdfast'), '--servers', self.addresses(), 'bench', kind] + options(
             clients=clients, connections=connections or min(clients, 1024), seconds=seconds,
             rate=rate)
+
+    def fill(self, count):
+        load = processes.start(
+            [command('holdfast'), '--servers', self.addresses(), 'bench', 'record', '--clients',
+             '256', '--connections', '8', '--seconds', '3600', '--retain', '86400000'],
+            self.log(0))
+
+        def made():
+            text = self.ask('status', '--json')
+            records = json.loads(text)['records'] if text else 0
+            return records if records >= count else 0
+        try:
+            processes.eventually(f'{count} records', 600, made, self.log(0))
+        finally:
+            processes.end(load)
+        return processes.eventually('the count of records', 10, made)

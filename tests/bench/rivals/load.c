@@ -96,7 +96,7 @@ void load_restart(struct load *l)
 {
     uint64_t now_ns = load_now_ns();
     l->count_from_ns = now_ns + l->warm_up_ns;
-    l->stop_ns = l->count_from_ns + l->count_ns;
+    l->stop_ns = l->fill > 0 ? UINT64_MAX : l->count_from_ns + l->count_ns;
     for (unsigned i = 0; l->rate > 0 && i < l->client_count; i++) {
         l->clients[i].due_ns = now_ns + i * second_ns / l->rate; /* one after the other */
     }
@@ -122,13 +122,15 @@ void load_middle(struct load *l, unsigned i, uint64_t now_ns)
 {
     l->clients[i].middle_ns = now_ns;
     uint64_t since_ns = l->grant_ns > l->count_from_ns ? l->grant_ns : l->count_from_ns;
-    if (now_ns > l->count_from_ns && now_ns - since_ns > l->gap_ns) l->gap_ns = now_ns - since_ns;
+    bool counts = now_ns > l->count_from_ns && now_ns < l->stop_ns;
+    if (counts && now_ns - since_ns > l->gap_ns) l->gap_ns = now_ns - since_ns;
     l->grant_ns = now_ns;
 }
 
 void load_end(struct load *l, unsigned i, uint64_t now_ns, bool ok)
 {
     struct load_client *c = &l->clients[i];
+    l->made += ok ? 1 : 0;
     if (now_ns >= l->count_from_ns && now_ns < l->stop_ns) {
         l->errors += ok ? 0 : 1;
         l->cycles += ok ? 1 : 0;
@@ -147,11 +149,13 @@ static void print_times(const char *key, const struct histogram *h)
 
 int load_print(const struct load *l)
 {
+    uint64_t since_ns = l->grant_ns > l->count_from_ns ? l->grant_ns : l->count_from_ns;
+    uint64_t gap_ns = l->gap_ns;
+    if (l->stop_ns > since_ns && l->stop_ns - since_ns > gap_ns) gap_ns = l->stop_ns - since_ns;
     uint64_t counted_ms = l->count_ns / 1000000;
     (void)printf("{\"cycles_per_s\": %" PRIu64 ", ", l->cycles * 1000 / counted_ms);
     print_times("acquire_us", &l->first);
     print_times("release_us", &l->second);
-    (void)printf("\"gap_us\": %" PRIu64 ", \"errors\": %" PRIu64 "}\n", l->gap_ns / 1000,
-                 l->errors);
-    return l->cycles > 0 ? 0 : 1;
+    (void)printf("\"gap_us\": %" PRIu64 ", \"errors\": %" PRIu64 "}\n", gap_ns / 1000, l->errors);
+    return l->cycles > 0 || l->fill > 0 ? 0 : 1;
 }

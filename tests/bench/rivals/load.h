@@ -36,6 +36,7 @@ struct load {
     uint64_t stop_ns;        /**< the run ends */
     uint64_t cycles;         /**< counted */
     uint64_t errors;         /**< counted */
+    uint64_t made;           /**< cycles that succeeded, counted or not */
     uint64_t grant_ns;       /**< the newest first half, of anybody */
     uint64_t gap_ns;         /**< the longest time without one, while counting */
     struct histogram first;  /**< acquire, or begin */
@@ -57,7 +58,7 @@ void load_restart(struct load *l);
 /** Whether the run goes on at `now_ns`. */
 static inline bool load_goes_on(const struct load *l, uint64_t now_ns)
 {
-    return now_ns < l->stop_ns;
+    return now_ns < l->stop_ns && (l->fill == 0 || l->made < l->fill);
 }
 
 /** Client `i` begins a cycle, unless it is not due yet. Writes its name into `name`. */

@@ -121,7 +121,7 @@ func (g *gap) grant(now time.Time) {
 	if since.Before(countFrom) {
 		since = countFrom
 	}
-	if now.After(countFrom) && now.Sub(since) > g.most {
+	if now.After(countFrom) && !now.After(stop) && now.Sub(since) > g.most {
 		g.most = now.Sub(since)
 	}
 	g.last = now
@@ -257,6 +257,7 @@ func main() {
 		}(i)
 	}
 	over.Wait()
+	grants.grant(stop) // the time since the last one counts, too
 	all := tally{}
 	for _, t := range tallies {
 		all.first = append(all.first, t.first...)

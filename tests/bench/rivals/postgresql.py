@@ -7,7 +7,7 @@ import subprocess
 
 import processes
 from processes import Failed
-from system import System, options, said
+from system import System, fill_by, options, said
 
 USER = 'postgres'
 TABLE = ('CREATE TABLE record (key text PRIMARY KEY, fingerprint text NOT NULL, '
@@ -70,5 +70,6 @@ class PostgreSQL(System):
                 ] + options(clients=clients, seconds=seconds, rate=rate)
 
     def fill(self, count):
-        subprocess.run([os.path.join(self.tools, 'load_pg'), 'fill', str(count), '--servers',
-                        self.addresses()], check=True)
+        fill_by([os.path.join(self.tools, 'load_pg'), 'fill', str(count), '--servers',
+                 self.addresses()])
+        return count

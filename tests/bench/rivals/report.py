@@ -79,3 +79,30 @@ def as_object(all_measured):
              'medians': {name: {path: (figures.medians(results_of(m, name), path) or {}).get(
                  'median') for _, path in MEASURES} for name in names(m)}}
             for m in all_measured]
+
+
+TRIAL_COLUMNS = {
+    'failover': [('kills', 'n'), ('median ms', 'median_ms'), ('worst ms', 'max_ms')],
+    'handover': [('hand-overs', 'n'), ('median ms', 'median_ms'), ('worst ms', 'max_ms')],
+    'idle': [('acquire p50 us', 'acquire_us.p50'), ('max us', 'acquire_us.max'),
+             ('two round trips p50', 'two_round_trips_us.p50'),
+             ('a synced write p50', 'synced_write_us.p50'), ('both p50', 'both_us.p50'),
+             ('both max', 'both_us.max')],
+    'half': [('top cycles/s', 'top'), ('at', 'cycles_per_s'), ('acquire p50 us', 'acquire_us.p50'),
+             ('p99', 'acquire_us.p99'), ('p99.9', 'acquire_us.p999'),
+             ('release p99', 'release_us.p99'), ('servers CPU s/1,000', 'server_cpu_s_per_1000')],
+    'memory': [('records', 'records'), ('own MB a server', 'own_mb'), ('empty', 'own_empty_mb'),
+               ('resident MB', 'resident_mb'), ('disk MB', 'disk_mb')],
+}
+
+
+def trial_table(name, found):
+    """One row a system."""
+    columns = TRIAL_COLUMNS[name]
+    lines = ['| system | ' + ' | '.join(label for label, _ in columns) + ' |',
+             '|---' * (len(columns) + 1) + '|']
+    for system, result in found.items():
+        cells = [number(figures.value_at(result, path)) if result else 'failed'
+                 for _, path in columns]
+        lines.append(f'| {system} | ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines)

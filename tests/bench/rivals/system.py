@@ -55,12 +55,8 @@ class System:
         """The number of the server that leads."""
         raise Failed(f'{self.name} has no leader')
 
-    def hand_over(self):
-        """Ask the leader to let another lead."""
-        raise Failed(f'{self.name} is asked for no hand-over')
-
     def fill(self, count):
-        """Make `count` completed records, as fast as it goes."""
+        """Make `count` completed records or a few more, as fast as it goes. Returns how many."""
         raise Failed(f'{self.name} is not filled')
 
     def load(self, kind, clients, connections, seconds, rate=0):
@@ -80,6 +76,14 @@ class System:
     def addresses(self):
         """Where clients go, with commas."""
         return ','.join(f'127.0.0.1:{port}' for port in self.ports[:self.server_count])
+
+
+def fill_by(argv):
+    """Runs a load generator that fills."""
+    run = subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                         check=False)
+    if run.returncode != 0:
+        raise Failed(f'{argv[0]} ended with {run.returncode}: {run.stderr.strip()[-300:]}')
 
 
 def said(argv):

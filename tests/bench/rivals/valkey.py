@@ -4,7 +4,7 @@ import os
 import shutil
 
 import processes
-from system import System, options, said
+from system import System, fill_by, options, said
 
 
 def server():
@@ -41,6 +41,11 @@ class Valkey(System):
     def load(self, kind, clients, connections, seconds, rate=0):
         return [os.path.join(self.tools, 'load_resp'), kind, '--servers', self.addresses()
                 ] + options(clients=clients, connections=connections, seconds=seconds, rate=rate)
+
+    def fill(self, count):
+        fill_by([os.path.join(self.tools, 'load_resp'), 'fill', str(count), '--servers',
+                 self.addresses(), '--clients', '256', '--connections', '8'])
+        return count
 
 
 class Redlock(Valkey):
