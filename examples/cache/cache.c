@@ -1,0 +1,91 @@
+#include "cache.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void die(const char *what, const char *path)
+{
+    fprintf(stderr, "cache: cannot %s %s\n", what, path);
+    exit(1);
+}
+
+/* The place of a key, or where it would be; *found says which. */
+static int place_of(const struct cache *c, const char *key, int *found)
+{
+    int low = 0;
+    int high = c->count;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (strcmp(c->items[middle].key, key) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    *found = low < c->count && strcmp(c->items[low].key, key) == 0;
+    return low;
+}
+
+void cache_clear(struct cache *c)
+{
+    c->count = 0;
+}
+
+void cache_put(struct cache *c, const char *key, const char *state, uint64_t fencing_token)
+{
+    int found;
+    int at = place_of(c, key, &found);
+    if (!found) {
+        if (c->count == CACHE_KEYS_MAX) die("keep so many keys, watch a longer prefix:", key);
+        memmove(&c->items[at + 1], &c->items[at], (size_t)(c->count - at) * sizeof c->items[0]);
+        c->count += 1;
+    }
+    struct cached *item = &c->items[at];
+    (void)snprintf(item->key, sizeof item->key, "%s", key);
+    (void)snprintf(item->state, sizeof item->state, "%s", state);
+    item->fencing_token = fencing_token;
+}
+
+void cache_drop(struct cache *c, const char *key)
+{
+    int found;
+    int at = place_of(c, key, &found);
+    if (!found) return;
+    c->count -= 1;
+    memmove(&c->items[at], &c->items[at + 1], (size_t)(c->count - at) * sizeof c->items[0]);
+}
+
+void cache_open(struct cache *c, const char *path)
+{
+    c->items = calloc(CACHE_KEYS_MAX, sizeof *c->items);
+    if (c->items == NULL) die("find memory for", path);
+    FILE *file = fopen(path, "r");
+    if (file == NULL) return;
+    char key[CACHE_KEY_BYTES];
+    char state[CACHE_STATE_BYTES];
+    uint64_t token;
+    if (fscanf(file, "next %" SCNu64 "\n", &c->next) != 1) die("read", path);
+    while (fscanf(file, "%15s %" SCNu64 " %255[^\n]\n", state, &token, key) == 3) {
+        cache_put(c, key, state, token);
+    }
+    if (!feof(file)) die("read", path);
+    (void)fclose(file);
+}
+
+void cache_save(const struct cache *c, const char *path)
+{
+    char draft[4096];
+    if (snprintf(draft, sizeof draft, "%s.new", path) >= (int)sizeof draft) die("name", path);
+    FILE *file = fopen(draft, "w");
+    if (file == NULL) die("write", draft);
+    fprintf(file, "next %" PRIu64 "\n", c->next);
+    for (int i = 0; i < c->count; i++) {
+        const struct cached *item = &c->items[i];
+        fprintf(file, "%s %" PRIu64 " %s\n", item->state, item->fencing_token, item->key);
+    }
+    int failed = fflush(file) != 0 || fsync(fileno(file)) != 0;
+    if (fclose(file) != 0 || failed || rename(draft, path) != 0) die("write", path);
+}
