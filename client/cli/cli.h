@@ -75,6 +75,9 @@ void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 HF_MUST_USE
 int cli_fail_status(const struct cli *cli, int status, const char *what);
 
+/** A status that passes by itself: whoever watches asks again. */
+bool cli_is_weather(int status);
+
 enum { SHELL_WORD_BYTES = 1024 }; /* a name of single quotes alone fits */
 
 /** `text` as one word of a shell, quoted where it has to be. \param out  SHELL_WORD_BYTES.

@@ -144,6 +144,12 @@ void cli_warn(const char *format, ...)
     va_end(arguments);
 }
 
+bool cli_is_weather(int status)
+{
+    return status == HF_ECONNECT || status == HF_ETIMEOUT || status == HF_EUNKNOWN ||
+           status == HF_ENOTLEADER || status == HF_ESHUTDOWN || status == HF_ETOOBUSY;
+}
+
 int cli_fail_status(const struct cli *cli, int status, const char *what)
 {
     HF_ASSERT(status != HF_OK);

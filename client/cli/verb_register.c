@@ -7,6 +7,7 @@
 #include "client/cli/hold.h"
 #include "client/cli/output.h"
 #include "client/cli/words.h"
+#include "client/include/holdfast_watch.h"
 
 static int run_register(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
@@ -50,6 +51,7 @@ const struct verb verb_register = {
 struct found {
     const struct cli *cli;
     const char *service;
+    uint64_t fingerprint; /* of what was printed last; 0 = nothing yet */
 };
 
 static void print_json(const char *service, const hf_lock_view *view)
@@ -96,13 +98,26 @@ static void print_table(const hf_lock_view *view)
     table_close(&t);
 }
 
+/* Whoever is there, in one number: the same instances give the same. */
+static uint64_t fingerprint_of(const hf_lock_view *view)
+{
+    uint64_t sum = 1 + view->holder_count;
+    for (uint32_t i = 0; i < view->holders_shown; i++) {
+        sum = sum * UINT64_C(1099511628211) ^ view->holders[i].who.fencing_token;
+    }
+    return sum;
+}
+
 /* An exclusive holder is no instance: it keeps them out. */
 static void print_found(const hf_lock_view *view, void *data)
 {
-    const struct found *found = data;
+    struct found *found = data;
     hf_lock_view shared = *view;
     if (view->holders_shown > 0 && view->holders[0].who.mode != HF_SHARED)
         shared.holder_count = shared.holders_shown = 0;
+    uint64_t fingerprint = fingerprint_of(&shared);
+    if (fingerprint == found->fingerprint) return;
+    found->fingerprint = fingerprint;
     if (found->cli->json) {
         print_json(found->service, &shared);
     } else {
@@ -113,10 +128,50 @@ static void print_found(const hf_lock_view *view, void *data)
                  shared.holders_shown, shared.holder_count, found->service);
 }
 
+/* That something happened is enough: what is there now is looked up. */
+static int note_event(const hf_event *event, void *data)
+{
+    (void)event;
+    (void)data;
+    return 0;
+}
+
+/* The place first, then the list, then what comes: nothing falls between. A mark, which comes every
+ * few seconds, is a reason to look again, too: instances that come are told only where an
+ * administrator has switched that on. */
+static int follow(struct cli *cli, struct found *found)
+{
+    hf_watch watch = {
+        .prefix = found->service,
+        .kinds = HF_EVENT_BIT(HF_EVENT_GRANTED) | HF_EVENT_BIT(HF_EVENT_RELEASED) |
+                 HF_EVENT_BIT(HF_EVENT_LOST) | HF_EVENT_BIT(HF_EVENT_FORCED),
+        .wait_ms = WATCH_WAIT_MS_MAX,
+    };
+    bool was_told = false;
+    for (;;) {
+        int status = hf_watch_poll(cli->client, &watch, note_event, NULL);
+        if (status == HF_OK || status == HF_EGAP)
+            status = hf_lock_look(cli->client, found->service, print_found, found);
+        if (status == HF_OK) {
+            was_told = false;
+            if (fflush(stdout) != 0) return CLI_OK; /* main() tells of it */
+            continue;
+        }
+        if (found->fingerprint == 0 || !cli_is_weather(status))
+            return cli_fail_status(cli, status, "follow the instances");
+        if (!was_told)
+            cli_warn("no server answers (%s); what was shown last may be past",
+                     hf_status_text(status));
+        was_told = true;
+    }
+}
+
 static int run_discover(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
+    bool watch = false;
+    const struct arg_option options[] = {{.name = "--watch", .flag = &watch}};
     struct args args;
-    int rv = args_parse(cli, verb, argc, argv, NULL, 0, &args);
+    int rv = args_parse(cli, verb, argc, argv, options, HF_ARRAY_COUNT(options), &args);
     if (rv != CLI_OK) return rv;
     if (args.help) return args_help(verb);
     rv = args_expect(verb, &args, 1, 1, false);
@@ -124,15 +179,18 @@ static int run_discover(struct cli *cli, const struct verb *verb, int argc, char
     if (rv == CLI_OK) rv = cli_open(cli, 0, READING_TIMEOUT_MS, NULL);
     if (rv != CLI_OK) return rv;
     struct found found = {.cli = cli, .service = args.words[0]};
+    if (watch) return follow(cli, &found);
     int status = hf_lock_look(cli->client, found.service, print_found, &found);
     return status == HF_OK ? CLI_OK : cli_fail_status(cli, status, "list the instances");
 }
 
 const struct verb verb_discover = {
     .name = "discover",
-    .synopsis = "SERVICE",
+    .synopsis = "SERVICE [--watch]",
     .summary = "where the instances of SERVICE are that `register` runs",
     .help =
+        "  --watch   again whenever it changes, until it is ended: who goes at once, who comes\n"
+        "            within five seconds, or at once under a prefix that `events on` switched on\n"
         "Up to 1,000 of them. One that died is listed until its lease is over:\n"
         "take an address for a hint, try it, and go on to the next. With --json: {service,\n"
         "  count, instances: [{address, fencing_token, session, since_ms, age_ms,\n"

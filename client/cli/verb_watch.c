@@ -111,13 +111,6 @@ static void print_gap(const struct cli *cli, uint64_t from, uint64_t next)
     json_end(&j);
 }
 
-/* Statuses that pass by themselves: the watch goes on where it stood. */
-static bool is_weather(int status)
-{
-    return status == HF_ECONNECT || status == HF_ETIMEOUT || status == HF_EUNKNOWN ||
-           status == HF_ENOTLEADER || status == HF_ESHUTDOWN || status == HF_ETOOBUSY;
-}
-
 static int watch(struct cli *cli, hf_watch *w, struct watching *state)
 {
     bool had_answer = false;
@@ -138,7 +131,7 @@ static int watch(struct cli *cli, hf_watch *w, struct watching *state)
                             "that `holdfast watch` has shown, or leave out --from",
                             from);
         }
-        if (!had_answer || !is_weather(status)) return cli_fail_status(cli, status, "watch");
+        if (!had_answer || !cli_is_weather(status)) return cli_fail_status(cli, status, "watch");
         if (!was_told) {
             cli_warn("no server answers (%s); it goes on from %" PRIu64 " when one does",
                      hf_status_text(status), w->next);

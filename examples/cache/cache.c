@@ -1,4 +1,5 @@
-#include "cache.h"
+/* The copy and its file, see cache.h: a sorted array, looked through by halves. */
+#include "examples/cache/cache.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -58,20 +59,36 @@ void cache_drop(struct cache *c, const char *key)
     memmove(&c->items[at], &c->items[at + 1], (size_t)(c->count - at) * sizeof c->items[0]);
 }
 
+/* "STATE TOKEN KEY" and a line's end; a key may hold anything else. \return 0: it is none. */
+static int take_line(struct cache *c, char *line)
+{
+    char *token = strchr(line, ' ');
+    char *newline = strchr(line, '\n');
+    if (token == NULL || newline == NULL || token - line >= CACHE_STATE_BYTES) return 0;
+    *token++ = '\0';
+    *newline = '\0';
+    char *key = NULL;
+    uint64_t number = strtoull(token, &key, 10);
+    if (key == token || *key != ' ' || strlen(key + 1) >= CACHE_KEY_BYTES) return 0;
+    cache_put(c, key + 1, line, number);
+    return 1;
+}
+
 void cache_open(struct cache *c, const char *path)
 {
     c->items = calloc(CACHE_KEYS_MAX, sizeof *c->items);
     if (c->items == NULL) die("find memory for", path);
     FILE *file = fopen(path, "r");
     if (file == NULL) return;
-    char key[CACHE_KEY_BYTES];
-    char state[CACHE_STATE_BYTES];
-    uint64_t token;
-    if (fscanf(file, "next %" SCNu64 "\n", &c->next) != 1) die("read", path);
-    while (fscanf(file, "%15s %" SCNu64 " %255[^\n]\n", state, &token, key) == 3) {
-        cache_put(c, key, state, token);
+    char line[CACHE_KEY_BYTES + CACHE_STATE_BYTES + 32];
+    char *end = NULL;
+    if (fgets(line, sizeof line, file) == NULL || strncmp(line, "next ", 5) != 0) die("read", path);
+    c->next = strtoull(line + 5, &end, 10);
+    if (*end != '\n') die("read", path);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (!take_line(c, line)) die("read", path);
     }
-    if (!feof(file)) die("read", path);
+    if (ferror(file)) die("read", path);
     (void)fclose(file);
 }
 

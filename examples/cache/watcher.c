@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache.h"
+#include "examples/cache/cache.h"
 
 enum { WAIT_MS = 2000, KEYS_A_POLL = 200, EXIT_USE = 64 };
 
@@ -130,8 +130,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "use: cache_watcher PREFIX FILE [--once]\n");
         return EXIT_USE;
     }
-    (void)signal(SIGTERM, end);
-    (void)signal(SIGINT, end);
+    const struct sigaction action = {.sa_handler = end};
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
     cache_open(&w.cache, argv[2]);
     w.watch = (hf_watch){
         .prefix = argv[1],

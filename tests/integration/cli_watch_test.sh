@@ -46,6 +46,31 @@ expect 0 holdfast lock accounts/1 -- true
 wait "$watch" || fail "the watch ended with $?"
 same 'grants' 2 "$(grep -c 'granted exclusive  accounts/1 ' "$tmp/watched")"
 
+claim 'who looks for a service is told when instances come and go'
+last_count() { # COUNT: as the last line says
+    [ "$(tail -n 1 "$tmp/found" 2> /dev/null | python3 -c 'import json, sys
+print(json.loads(sys.stdin.read() or "{}").get("count"))')" = "$1" ]
+}
+expect 0 holdfast events on svc --reason 'to be seen' --operator ann
+background holdfast discover svc --watch --json > "$tmp/found"
+finder=$started
+eventually 30 last_count 0
+background holdfast register svc --address 10.0.0.1:80 -- sleep 1000
+first=$started
+background holdfast register svc --address 10.0.0.2:80 --ttl 1000 -- sleep 1000
+second=$started
+eventually 30 last_count 2
+kill -TERM "$first"
+eventually 30 last_count 1
+server_kill
+server_start
+kill -9 "$second"
+eventually 30 last_count 0
+kill -TERM "$finder"
+{ wait "$first" "$second" "$finder" || true; } 2> /dev/null
+expect 0 holdfast events off svc --reason 'was seen' --operator ann
+grep -q '10.0.0.2:80' "$tmp/found" || fail "$(cat "$tmp/found")"
+
 claim 'what makes no sense is refused'
 expect 64 holdfast watch --kinds granted,nonsense
 grep -q '"nonsense" is no kind of event' "$tmp/err" || fail "$(cat "$tmp/err")"
