@@ -569,7 +569,6 @@ same 'lines: the heading and one' 2 "$(wc -l < "$tmp/out")"
 
 claim 'bench prints one JSON line'
 expect 0 holdfast bench record --clients 2 --connections 2 --seconds 1 --body 10
-expect 0 holdfast bench lock --clients 2 --threads --seconds 1
 same 'its members' \
     'acquire_us cycles_per_s errors gap_us reconnects release_us requests_repeated 0' \
     "$(json '" ".join(sorted(d)) + " " + str(d["errors"])')"
