@@ -144,6 +144,7 @@ bool checks_write(struct sim_task *t);
 
 /* checks_timers.c: the same of calls about timers; a new version of one. */
 void checks_timer_called(struct sim_task *t, uint64_t delay_ms);
+void checks_timer_asked(struct sim_task *t, uint32_t timer, uint64_t version, uint64_t delay_ms);
 void checks_timer_answered(struct sim_task *t, const struct call *call);
 uint64_t checks_timer_version(struct checks *k, uint32_t timer);
 

@@ -96,8 +96,12 @@ void checks_timer_called(struct sim_task *t, uint64_t delay_ms)
     bool sets = t->op == OP_CODE_TIMER_SET;
     HF_ASSERT(sets || t->op == OP_CODE_TIMER_CANCEL);
     t->floor_index = find_highest(&checks_of(t)->timers[t->key], sets, t->called_ns);
-    if (!sets) return;
-    struct check_version *v = version_of(t, t->key, t->version);
+    if (sets) checks_timer_asked(t, t->key, t->version, delay_ms);
+}
+
+void checks_timer_asked(struct sim_task *t, uint32_t timer, uint64_t version, uint64_t delay_ms)
+{
+    struct check_version *v = version_of(t, timer, version);
     if (v->over_ns != 0 && !is_over(v, t->called_ns)) /* it may live again */
         *v = (struct check_version){.earliest_ns = UINT64_MAX};
     uint64_t earliest_ns = t->called_ns + shortest_ns(t->client->sim, delay_ms);

@@ -19,6 +19,7 @@
 #include "tests/sim/history_branches.h"
 #include "tests/sim/history_locks.h"
 #include "tests/sim/history_timers.h"
+#include "tests/sim/history_txn.h"
 #include "tests/sim/swarm.h"
 
 enum { HISTORY_NOBODY = UINT32_MAX, HISTORY_FROZEN_MAX = 64, HISTORY_PREFIX_BYTES = 16 };
@@ -191,6 +192,7 @@ struct history {
     uint64_t act_counts[HISTORY_ACTS];             /* likewise */
     uint64_t timer_counts[HISTORY_TIMER_EVENTS];   /* likewise */
     uint64_t branch_counts[HISTORY_BRANCH_EVENTS]; /* likewise */
+    uint64_t txn_counts[HISTORY_TXN_EVENTS];       /* likewise */
     uint64_t timer_late_ms_max; /* likewise: cluster time that a timer has fired too late */
     uint64_t tombstone_count;   /* likewise: timers' that went after their day */
     uint64_t deadlock_count;    /* likewise */

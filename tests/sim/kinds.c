@@ -11,9 +11,11 @@ void kinds_add(struct kinds *k, const struct sim_result *result)
     for (unsigned i = 0; i < HISTORY_ACTS; i++) k->acts[i] += result->acts[i];
     for (unsigned i = 0; i < HISTORY_TIMER_EVENTS; i++) k->timers[i] += result->timers[i];
     for (unsigned i = 0; i < HISTORY_BRANCH_EVENTS; i++) k->branches[i] += result->branches[i];
+    for (unsigned i = 0; i < HISTORY_TXN_EVENTS; i++) k->txns[i] += result->txns[i];
     for (unsigned i = 0; i < LEDGER_DEATHS; i++) k->deaths[i] += result->deaths[i];
 }
 
+/* And of TXNs. */
 static bool print_branches(const struct kinds *k)
 {
     bool all = true;
@@ -21,6 +23,11 @@ static bool print_branches(const struct kinds *k)
         printf("branch %s %" PRIu64 "\n", history_branch_event_name((enum history_branch_event)i),
                k->branches[i]);
         all = all && k->branches[i] > 0;
+    }
+    for (unsigned i = 0; i < HISTORY_TXN_EVENTS; i++) {
+        printf("txn %s %" PRIu64 "\n", history_txn_event_name((enum history_txn_event)i),
+               k->txns[i]);
+        all = all && k->txns[i] > 0;
     }
     for (unsigned i = 0; i < LEDGER_DEATHS; i++) {
         printf("death %s %" PRIu64 "\n", ledgers_death_name(i), k->deaths[i]);

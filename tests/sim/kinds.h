@@ -14,6 +14,7 @@ struct kinds {
     uint64_t acts[HISTORY_ACTS];          /* of administrators, as the log has them */
     uint64_t timers[HISTORY_TIMER_EVENTS];
     uint64_t branches[HISTORY_BRANCH_EVENTS];
+    uint64_t txns[HISTORY_TXN_EVENTS];
     uint64_t deaths[LEDGER_DEATHS]; /* of coordinators and participants */
 };
 

@@ -24,17 +24,20 @@ static void put(void *data, struct slice line)
         sim_fail("the history's file %s takes no more", r->path);
 }
 
-/* FORCE and REVOKE have no line, so what others were told of such a lock has no reason in it: of
- * these nothing is written (docs/history-format.md). */
+/* FORCE and REVOKE have no line, nor has TXN, so what others were told of such a lock or record has
+ * no reason in it: of these nothing is written (docs/history-format.md). */
 static bool is_left_out(const struct swarm *w, struct slice line)
 {
     static const char lock_key[] = "\"key\":\"lock-";
-    if ((w->admin_acts & (1U << ADMIN_FORCE | 1U << ADMIN_REVOKE)) == 0) return false;
+    static const char record_key[] = "\"key\":\"record-";
+    bool no_locks = (w->admin_acts & (1U << ADMIN_FORCE | 1U << ADMIN_REVOKE)) != 0;
+    bool no_records = w->script_weight[SCRIPT_TXN] != 0;
     char head[HEAD_BYTES]; /* the model and the key are at its beginning */
     size_t size = line.size < sizeof head - 1 ? line.size : sizeof head - 1;
     memcpy(head, line.data, size);
     head[size] = '\0';
-    return strstr(head, lock_key) != NULL;
+    return (no_locks && strstr(head, lock_key) != NULL) ||
+           (no_records && strstr(head, record_key) != NULL);
 }
 
 static void put_call(void *data, struct slice line)

@@ -364,6 +364,7 @@ static void fill_result(const struct sim *sim, struct sim_result *result)
     result->timer_late_ms_max = h->timer_late_ms_max;
     result->tombstones = h->tombstone_count;
     memcpy(result->branches, h->branch_counts, sizeof result->branches);
+    memcpy(result->txns, h->txn_counts, sizeof result->txns);
     memcpy(result->deaths, sim->ledgers.deaths, sizeof result->deaths);
     result->confirmed = sim->ledgers.confirmed_count;
     result->transfers = result->confirmed + sim->ledgers.cancelled_count;

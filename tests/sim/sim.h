@@ -97,6 +97,7 @@ struct sim_result {
     uint64_t acts[HISTORY_ACTS];              /* of administrators */
     uint64_t timers[HISTORY_TIMER_EVENTS];    /* what came of them */
     uint64_t branches[HISTORY_BRANCH_EVENTS]; /* likewise */
+    uint64_t txns[HISTORY_TXN_EVENTS];        /* likewise */
     uint64_t deaths[LEDGER_DEATHS];           /* of coordinators and participants */
     uint64_t transfers;                       /* that came to their end */
     uint64_t confirmed;                       /* of them */

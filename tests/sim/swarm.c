@@ -265,6 +265,16 @@ static void draw_transfers(struct swarm *w, uint64_t seed)
         w->nap_ns = (NAP_MS_LEAST + prng_below(&p, NAP_MS_MORE)) * MS;
 }
 
+/* In every second seed some things are done as one. */
+static void draw_txns(struct swarm *w, uint64_t seed)
+{
+    enum { WEIGHT_LEAST = 4, WEIGHT_MOST = 64 };
+    struct prng p;
+    prng_seed(&p, swarm_seed(seed, PURPOSE_TXNS, 0));
+    if (coin(&p)) return;
+    w->script_weight[SCRIPT_TXN] = (uint32_t)magnitude(&p, WEIGHT_LEAST, WEIGHT_MOST);
+}
+
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count)
 {
     static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
@@ -285,6 +295,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
     draw_admin(w, seed);
     draw_timers(w, seed);
     draw_transfers(w, seed);
+    draw_txns(w, seed);
 }
 
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)

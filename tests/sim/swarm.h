@@ -69,6 +69,7 @@ enum script_kind {
     SCRIPT_ADMIN,     /* another one does what swarm.admin_acts says */
     SCRIPT_TIMER,     /* set or cancel a timer, poll and acknowledge, requeue */
     SCRIPT_BRANCH,    /* move money from bank to bank by TCC */
+    SCRIPT_TXN,       /* end a record, set timers, begin another record, as one */
     SCRIPT_COUNT,     /* how many there are */
 };
 
@@ -172,6 +173,7 @@ enum swarm_purpose {
     PURPOSE_ADMIN,
     PURPOSE_TIMERS,
     PURPOSE_TRANSFERS,
+    PURPOSE_TXNS,
 };
 
 #endif

@@ -172,6 +172,8 @@ void script_branch_answered(struct sim_task *t, struct call *call);
 
 /** script_branch.c: its client dies; count where. */
 void script_branch_died(struct sim_task *t);
+void script_txn_run(struct sim_task *t);
+void script_txn_answered(struct sim_task *t, struct call *call);
 void script_dine_run(struct sim_task *t);
 void script_dine_answered(struct sim_task *t, struct call *call);
 void script_read_answered(struct sim_task *t, struct call *call);
