@@ -15,8 +15,9 @@ from processes import Failed
 FAILOVER_CLIENTS = 16
 COUNTED_S = {'holdfast': 3, 'etcd': 7, 'zookeeper': 5}  # what follows a kill fits into it
 KILL_AFTER_S = 0.5          # of counting
-KILLS = {'holdfast': 20}    # others: KILLS_OTHERS
+KILLS = {'holdfast': 20}     # others: KILLS_OTHERS
 KILLS_OTHERS = 5
+HANDOVERS = {'holdfast': 10}
 REPLICATED = ['holdfast', 'etcd', 'zookeeper']
 
 
@@ -43,11 +44,11 @@ def ask_to_go(process):
     process.send_signal(signal.SIGTERM)
 
 
-def gaps(session, names, end_leader):
+def gaps(session, names, end_leader, counts):
     """{name: {'gaps_ms', ...}} of one trial after the other."""
     found = {}
     for name in [n for n in names if n in session.here]:
-        def trial(system, wanted=KILLS.get(name, KILLS_OTHERS)):
+        def trial(system, wanted=counts.get(name, KILLS_OTHERS)):
             count = 2 if session.given.quick else wanted
             return sorted(gap_ms(system, end_leader) for _ in range(count))
         times = session.with_servers(name, trial)
@@ -59,29 +60,30 @@ def gaps(session, names, end_leader):
 
 def failover(session):
     """The leader is killed, under 16 clients."""
-    return gaps(session, REPLICATED, kill)
+    return gaps(session, REPLICATED, kill, KILLS)
 
 
 def handover(session):
     """The leader is asked to stop, under 16 clients."""
-    return gaps(session, REPLICATED[:2], ask_to_go)
+    return gaps(session, REPLICATED[:2], ask_to_go, HANDOVERS)
 
 
 def idle(session):
     """One lock cycle a second, from one client: what a lone acquire takes after the silence; and
-    what the machine itself takes for two round trips and a synced write after one."""
-    seconds = 3 if session.given.quick else 15
-    found = {'machine': probe(session, seconds)}
+    what the machine took just before for two round trips and a synced write after one."""
+    seconds = 2 if session.given.quick else 10
+    found = {}
     for name in [n for n in ('holdfast', 'valkey', 'etcd', 'zookeeper') if n in session.here]:
+        machine = probe(session, seconds // 2)
         result = session.with_servers(
             name, lambda system: measure.finish_load(measure.start_load(
                 system.load('lock', 1, 1, seconds, rate=1)), seconds + 60))
-        found[name] = result and {'acquire_us': result['acquire_us'], 'cycles': seconds}
+        found[name] = result and {'acquire_us': result['acquire_us'], 'cycles': seconds, **machine}
     return found
 
 
 def probe(session, rounds):
-    """The machine's own times."""
+    """The machine's own times: load_probe.c."""
     why = build.c_program(session.folder, 'load_probe')
     if why:
         raise Failed(why)

@@ -1,4 +1,5 @@
 """ZooKeeper: three servers with its default settings, driven by its own C client."""
+import glob
 import os
 import shutil
 import socket
@@ -33,7 +34,8 @@ class ZooKeeper(System):
 
     @classmethod
     def version(cls):
-        return os.path.basename(os.path.realpath(JARS)) + ', ' + said(['java', '-version'])
+        jars = [os.path.basename(path) for path in glob.glob(JARS.replace('.jar', '-[0-9]*.jar'))]
+        return ', '.join(jars + [said(['java', '-version'])])
 
     def start(self):
         self.ports = processes.free_ports(3 * self.server_count)
