@@ -118,6 +118,19 @@ void table_text(struct table *t, struct slice text)
     add(t, shown, size);
 }
 
+void field_text(struct table *t, const char *name, struct slice value)
+{
+    if (value.size == 0) return;
+    table_cell(t, "%s", name);
+    table_text(t, value);
+}
+
+void field_number(struct table *t, const char *name, uint64_t value)
+{
+    table_cell(t, "%s", name);
+    table_cell(t, "%" PRIu64, value);
+}
+
 void text_print(struct slice text)
 {
     char shown[CELL_BYTES_MAX];

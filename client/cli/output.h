@@ -31,6 +31,10 @@ void table_cell(struct table *t, const char *format, ...) __attribute__((format(
 /** Add a cell of text that came from a server; what is too long for a table is cut, and says so. */
 void table_text(struct table *t, struct slice text);
 
+/** A row of a table of two columns, what a field is and its value. An empty text has none. */
+void field_text(struct table *t, const char *name, struct slice value);
+void field_number(struct table *t, const char *name, uint64_t value);
+
 /** Print text that came from a server outside of a table, as table_text() shows it. */
 void text_print(struct slice text);
 

@@ -181,23 +181,10 @@ static void print_json(const struct msg_branch_info *b)
     json_end(&j);
 }
 
-static void add(struct table *t, const char *name, struct slice value)
-{
-    if (value.size == 0) return;
-    table_cell(t, "%s", name);
-    table_text(t, value);
-}
-
-static void add_number(struct table *t, const char *name, uint64_t value)
-{
-    table_cell(t, "%s", name);
-    table_cell(t, "%" PRIu64, value);
-}
-
 static void add_wall(struct table *t, const char *name, uint64_t wall_ms)
 {
     char text[24];
-    if (wall_ms > 0) add(t, name, slice_of(text_of_wall_ms(wall_ms, text)));
+    if (wall_ms > 0) field_text(t, name, slice_of(text_of_wall_ms(wall_ms, text)));
 }
 
 static void print_branch(const struct msg_branch_info *b)
@@ -207,27 +194,27 @@ static void print_branch(const struct msg_branch_info *b)
     struct table t;
     char text[24];
     table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
-    add(&t, "gid", b->gid);
-    add(&t, "branch", b->branch);
-    add(&t, "step", b->step);
+    field_text(&t, "gid", b->gid);
+    field_text(&t, "branch", b->branch);
+    field_text(&t, "step", b->step);
     table_cell(&t, "state");
     table_cell(&t, "%s%s", states[b->state],
                b->lapsed != 0 ? ", lapsed: whoever asks next takes it over" : "");
-    add_number(&t, "token", b->fencing_token);
-    add_number(&t, "attempt", b->attempt);
-    if (b->failed_count > 0) add_number(&t, "failed so often", b->failed_count);
-    add_number(&t, "code", b->code);
-    if (b->left_ms > 0) add(&t, "left", slice_of(text_of_ms(b->left_ms, text)));
-    add(&t, "its end's body", b->body);
+    field_number(&t, "token", b->fencing_token);
+    field_number(&t, "attempt", b->attempt);
+    if (b->failed_count > 0) field_number(&t, "failed so often", b->failed_count);
+    field_number(&t, "code", b->code);
+    if (b->left_ms > 0) field_text(&t, "left", slice_of(text_of_ms(b->left_ms, text)));
+    field_text(&t, "its end's body", b->body);
     add_wall(&t, "ended at", b->done_at_ms);
-    add(&t, "try", slice_of(tries[b->tried]));
-    if (b->try_token > 0) add_number(&t, "try's token", b->try_token);
-    if (b->try_token > 0) add_number(&t, "try's code", b->try_code);
-    add(&t, "try's body", b->try_body);
+    field_text(&t, "try", slice_of(tries[b->tried]));
+    if (b->try_token > 0) field_number(&t, "try's token", b->try_token);
+    if (b->try_token > 0) field_number(&t, "try's code", b->try_code);
+    field_text(&t, "try's body", b->try_body);
     add_wall(&t, "try ended at", b->try_done_at_ms);
-    add(&t, "retained for", slice_of(text_of_ms(b->retain_ms, text)));
-    add(&t, "client", b->client_name);
-    add(&t, "peer", b->peer);
+    field_text(&t, "retained for", slice_of(text_of_ms(b->retain_ms, text)));
+    field_text(&t, "client", b->client_name);
+    field_text(&t, "peer", b->peer);
     for (uint32_t i = 0; i < b->late.count; i++) {
         table_cell(&t, "late end");
         table_cell(&t, "%s, code %" PRIu64 ", token %" PRIu64, word_of_state(late[i].outcome),

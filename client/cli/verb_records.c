@@ -126,19 +126,6 @@ const struct verb verb_records = {
 
 /* ------------------------------------------------------------------ one record */
 
-static void add_row(struct table *t, const char *name, struct slice value)
-{
-    if (value.size == 0) return;
-    table_cell(t, "%s", name);
-    table_text(t, value);
-}
-
-static void add_number(struct table *t, const char *name, uint64_t value)
-{
-    table_cell(t, "%s", name);
-    table_cell(t, "%" PRIu64, value);
-}
-
 static void print_record(const char *key, const struct msg_record_reply *r)
 {
     static const char *const headings[] = {"FIELD", "VALUE"};
@@ -147,29 +134,31 @@ static void print_record(const char *key, const struct msg_record_reply *r)
     struct table t;
     char text[24];
     table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
-    add_row(&t, "key", r->key);
-    add_row(&t, "state", slice_of(state_shown(&line)));
-    if (r->state == RECORD_TOMBSTONE) add_row(&t, "outcome", slice_of(word_of_state(r->outcome)));
-    add_number(&t, "attempt", r->attempt);
-    add_number(&t, "token", r->fencing_token);
-    add_number(&t, "code", r->code);
-    if (r->done_at_ms > 0) add_row(&t, "done at", slice_of(text_of_wall_ms(r->done_at_ms, text)));
-    if (r->left_ms > 0) add_row(&t, "left", slice_of(text_of_ms(r->left_ms, text)));
-    add_row(&t, "takeover", slice_of(word_of_takeover(r->takeover)));
-    add_row(&t, "retained for", slice_of(text_of_ms(r->retain_ms, text)));
-    add_row(&t, "checkpoint", r->checkpoint);
-    if (r->external != 0) add_row(&t, "open mark", slice_of(word_of_mark(r->external)));
-    if (r->parked_count > 0) add_number(&t, "callers waiting", r->parked_count);
-    add_row(&t, "client", r->client_name);
-    add_row(&t, "peer", r->peer);
-    add_row(&t, "headers", r->headers);
-    add_row(&t, "body", r->body);
-    if (r->body_kind != BODY_WHOLE) add_row(&t, "body is", slice_of(word_of_body(r->body_kind)));
-    add_row(&t, "last act", slice_of(word_of_act(r->act)));
-    if (r->act != 0) add_row(&t, "act at", slice_of(text_of_wall_ms(r->act_at_ms, text)));
-    add_row(&t, "secret", r->secret_id);
-    add_row(&t, "evidence", r->evidence);
-    add_row(&t, "operator", r->operator_name);
+    field_text(&t, "key", r->key);
+    field_text(&t, "state", slice_of(state_shown(&line)));
+    if (r->state == RECORD_TOMBSTONE)
+        field_text(&t, "outcome", slice_of(word_of_state(r->outcome)));
+    field_number(&t, "attempt", r->attempt);
+    field_number(&t, "token", r->fencing_token);
+    field_number(&t, "code", r->code);
+    if (r->done_at_ms > 0)
+        field_text(&t, "done at", slice_of(text_of_wall_ms(r->done_at_ms, text)));
+    if (r->left_ms > 0) field_text(&t, "left", slice_of(text_of_ms(r->left_ms, text)));
+    field_text(&t, "takeover", slice_of(word_of_takeover(r->takeover)));
+    field_text(&t, "retained for", slice_of(text_of_ms(r->retain_ms, text)));
+    field_text(&t, "checkpoint", r->checkpoint);
+    if (r->external != 0) field_text(&t, "open mark", slice_of(word_of_mark(r->external)));
+    if (r->parked_count > 0) field_number(&t, "callers waiting", r->parked_count);
+    field_text(&t, "client", r->client_name);
+    field_text(&t, "peer", r->peer);
+    field_text(&t, "headers", r->headers);
+    field_text(&t, "body", r->body);
+    if (r->body_kind != BODY_WHOLE) field_text(&t, "body is", slice_of(word_of_body(r->body_kind)));
+    field_text(&t, "last act", slice_of(word_of_act(r->act)));
+    if (r->act != 0) field_text(&t, "act at", slice_of(text_of_wall_ms(r->act_at_ms, text)));
+    field_text(&t, "secret", r->secret_id);
+    field_text(&t, "evidence", r->evidence);
+    field_text(&t, "operator", r->operator_name);
     for (uint32_t i = 0; i < r->late.count; i++) {
         table_cell(&t, "late completion");
         table_cell(&t, "%s, code %" PRIu64 ", token %" PRIu64, word_of_state(late[i].outcome),

@@ -6,11 +6,6 @@
 begin "$1"
 server_start
 
-json() { # EXPRESSION: over `d`, the document in $tmp/out; prints what it is
-    python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' \
-        "$tmp/out" "$1" || fail "no such JSON: $(cat "$tmp/out")"
-}
-
 one() { # FIELD: of the only timer in $tmp/out
     same 'timers shown' 1 "$(json 'len(d["timers"])')"
     json "d['timers'][0]['$1']"

@@ -6,10 +6,9 @@
 begin "$1"
 server_start
 
-json() { # EXPRESSION: over `d`, the document in $tmp/out, or a line of it each; prints what it is
+lines() { # EXPRESSION: over `d`, the documents in $tmp/out, one a line; prints what it is
     python3 -c 'import json, sys
 d = [json.loads(line) for line in open(sys.argv[1])]
-d = d[0] if len(d) == 1 and "prefixes" in d[0] else d
 print(eval(sys.argv[2]))' "$tmp/out" "$1" || fail "no such JSON: $(cat "$tmp/out")"
 }
 
@@ -26,11 +25,11 @@ claim 'what happened is shown in order, by kind and prefix, from any number on'
 expect 0 holdfast lock accounts/1 -- true
 expect 0 holdfast lock elsewhere/1 -- true
 expect 0 holdfast watch --once --from 1 --json
-same 'kinds' 'admin granted released' "$(json '" ".join(e["kind"] for e in d)')"
-same 'the act' 'events switch' "$(json 'd[0]["what"]')"
-same 'one grant' True "$(json 'd[1]["fencing_token"] == d[2]["fencing_token"] != "0"')"
+same 'kinds' 'admin granted released' "$(lines '" ".join(e["kind"] for e in d)')"
+same 'the act' 'events switch' "$(lines 'd[0]["what"]')"
+same 'one grant' True "$(lines 'd[1]["fencing_token"] == d[2]["fencing_token"] != "0"')"
 expect 0 holdfast watch accounts/ --kinds released --once --from 1 --json
-same 'of its kind' 'accounts/1' "$(json '" ".join(e["name"] for e in d)')"
+same 'of its kind' 'accounts/1' "$(lines '" ".join(e["name"] for e in d)')"
 expect 0 holdfast watch --once --from 3
 grep -q '  3  released released  accounts/1  token ' "$tmp/out" || fail "$(cat "$tmp/out")"
 expect 0 holdfast watch --once

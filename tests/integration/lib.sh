@@ -100,6 +100,11 @@ expect() { # CODE COMMAND...
         fail "exit code $status instead of $wanted from: $*: $(head -c 500 "$tmp/err")"
 }
 
+json() { # EXPRESSION: over `d`, the document in $tmp/out; prints what it is
+    python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' \
+        "$tmp/out" "$1" || fail "no such JSON: $(cat "$tmp/out")"
+}
+
 same() { # WHAT EXPECTED GOT
     [ "$2" = "$3" ] || fail "$1: \"$3\" instead of \"$2\""
 }
