@@ -115,6 +115,7 @@ struct call {
     uint64_t token;           /**< ACQUIRE, BEGIN: likewise */
     uint64_t lease_left_ms;   /**< ACQUIRE, BEGIN: left when the request was first sent */
     uint64_t owner;           /**< ACQUIRE: the owner */
+    uint64_t session;         /**< TXN: that answered it and lived; 0 = none */
     uint64_t hold_ms;         /**< ACQUIRE: hold_max; BEGIN, EXTEND: the lease; 0 = none */
     void *waiter;             /**< the shell's: who is told that it is finished, or NULL */
     void *output;             /**< the shell's: what a success writes to */
@@ -431,6 +432,8 @@ struct slot *core_attempt(struct core *c, const struct msg_begin *begin, uint64_
 
 /** A TXN is on its way: what it releases is not valid until it is over. */
 void core_txn_submitted(struct core *c, struct call *call);
+/** How many releases of a grant are under way in TXNs. Uses the arena. */
+uint32_t core_txn_count(struct core *c, uint64_t token);
 /** Its answer: what it means for grants and attempts that are known here. Attempts that it has
  * begun are given back if nobody waits for them. \return false = protocol broken. */
 bool core_txn_answered(struct core *c, struct call *call, const struct reply_frame *reply,

@@ -46,7 +46,7 @@ static void hand_out(struct core *c, struct call *call, struct slot *s, uint64_t
         return;
     }
     uint64_t left_ns = grants_left_ns(&c->grants, call->grant, now_ns);
-    if (left_ns == 0 && !open) {
+    if (left_ns == 0 && !open && s->ending == 0) {
         too_late(c, call, s, now_ns);
         return;
     }
@@ -117,6 +117,7 @@ static bool granted(struct core *c, struct call *call, const struct reply_frame 
     s->handle = call->handle;
     s->kind = SLOT_GRANT;
     s->bound = true;
+    if (granted.count > 1) s->ending = core_txn_count(c, token); /* it was known here before */
     if (call->hold_ms != 0) {
         bool waited = granted.waited != 0;
         s->own_ns = waited ? 0 : core_deadline(c, call->first_send_ns, call->hold_ms);

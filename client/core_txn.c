@@ -14,19 +14,26 @@ static void decode_request(struct core *c, const struct call *call, struct msg_t
     HF_ASSERT(txn->ops.count >= 1);
 }
 
+/* The token of the grant that an op of it releases; 0 = it releases none. */
+static uint64_t released_token(const struct txn_op *op)
+{
+    struct msg_release release;
+    if (op->op != OP_CODE_RELEASE) return 0;
+    int rv = txn_part_decode(op, &release);
+    HF_ASSERT(rv == HF_OK);
+    return release.fencing_token;
+}
+
 static void mark_releases(struct core *c, const struct call *call, int step)
 {
     struct msg_txn txn;
-    struct msg_release release;
     decode_request(c, call, &txn);
     const struct txn_op *ops = txn.ops.items;
     for (uint32_t i = 0; i < txn.ops.count; i++) {
-        if (ops[i].op != OP_CODE_RELEASE) continue;
-        int rv = txn_part_decode(&ops[i], &release);
-        HF_ASSERT(rv == HF_OK);
-        struct slot *s = grants_find(&c->grants, release.fencing_token);
+        uint64_t token = released_token(&ops[i]);
+        struct slot *s = token != 0 ? grants_find(&c->grants, token) : NULL;
         if (s == NULL || s->kind != SLOT_GRANT) continue;
-        HF_ASSERT(step > 0 || s->ending > 0);
+        if (step < 0 && s->ending == 0) continue; /* no honest server told of it meanwhile */
         s->ending += (uint32_t)step;
         core_refresh(c, s);
     }
@@ -42,24 +49,39 @@ void core_txn_over(struct core *c, struct call *call)
     mark_releases(c, call, -1);
 }
 
+uint32_t core_txn_count(struct core *c, uint64_t token)
+{
+    uint32_t count = 0;
+    LIST_FOR(item, &c->active)
+    {
+        const struct call *call = HF_CONTAINER_OF(item, struct call, link);
+        struct msg_txn txn;
+        if (call->over || call->op->code != OP_CODE_TXN) continue;
+        decode_request(c, call, &txn);
+        const struct txn_op *ops = txn.ops.items;
+        for (uint32_t i = 0; i < txn.ops.count; i++)
+            if (released_token(&ops[i]) == token) count += 1;
+    }
+    return count;
+}
+
 /* ------------------------------------------------------------------ its answer */
 
+/* How many acquisitions the servers had left then says nothing of now: others may have come and
+ * gone since. One of those that are known here has. */
 static bool released(struct core *c, const struct txn_op *op, int status, struct slice body,
                      uint64_t now_ns)
 {
-    struct msg_release release;
     struct msg_release_reply reply;
-    int rv = txn_part_decode(op, &release);
-    HF_ASSERT(rv == HF_OK);
-    struct slot *s = grants_find(&c->grants, release.fencing_token);
+    struct slot *s = grants_find(&c->grants, released_token(op));
     if (s == NULL || s->kind != SLOT_GRANT) return true;
     if (status == HF_ENOTHELD || status == HF_ESTALE) core_lose(c, s, false, 0, now_ns);
     if (status != HF_OK) return true;
     if (codec_decode(&msg_release_reply_type, body, NULL, &reply) != HF_OK) return false;
-    if (reply.count_left == 0) {
+    if (reply.count_left == 0 || s->count == 1) {
         core_forget_grant(c, grants_ref(s));
     } else {
-        s->count = (uint32_t)reply.count_left;
+        s->count -= 1;
     }
     return true;
 }
@@ -127,6 +149,7 @@ bool core_txn_answered(struct core *c, struct call *call, const struct reply_fra
     struct msg_txn txn;
     struct msg_txn_reply all;
     decode_request(c, call, &txn);
+    call->session = c->session.phase == SESSION_LIVE ? c->session.id : 0;
     if (reply->status == HF_ENOTACCEPTED) return refused(c, &txn, reply->body, now_ns);
     if (reply->status != HF_OK) return true;
     if (codec_decode(&msg_txn_reply_type, reply->body, &c->arena, &all) != HF_OK) return false;

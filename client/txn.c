@@ -194,10 +194,10 @@ static struct grant_ref take_attempt(hf_client *client, const struct call *call,
     HF_ASSERT(rv == HF_OK); /* our own encoding */
     bool bound = begin.lease_ms == 0;
     bool gone = (call->flags & REPLY_REPEATED) != 0 && (call->flags & REPLY_STANDS) == 0;
-    bool ended = core->session.phase != SESSION_LIVE && bound;
-    if (core_session_is_dead(core, token) || core_is_abandoned(core, token))
-        return (struct grant_ref){0};
-    if (gone || ended) {
+    bool live = core->session.phase == SESSION_LIVE && call->session == core->session.id;
+    if ((bound && !live) || core_session_is_dead(core, token) || core_is_abandoned(core, token))
+        return (struct grant_ref){0}; /* the session's end has ended it, or goes back already */
+    if (gone) {
         core_abandon(core, token, now_ns);
         return (struct grant_ref){0};
     }
@@ -290,12 +290,13 @@ static int take_refused(struct call *call, hf_txn *txn)
 static int take(struct call *call, int verdict)
 {
     hf_txn *txn = call->handle; /* NULL: freed meanwhile */
+    hf_client *client = call->output;
     bool done = call->over && call->status == HF_OK;
     if (txn != NULL && !call->cancelling && verdict == HF_OK) return take_done(call, txn);
     if (txn != NULL && !call->cancelling && verdict == HF_ENOTACCEPTED)
         return take_refused(call, txn);
-    if (done && txn != NULL) /* and nobody takes what it brought */
-        core_txn_give_back(&txn->client->core, buffer_slice(&call->reply), shell_now(txn->client));
+    if (done) /* and nobody takes what it brought */
+        core_txn_give_back(&client->core, buffer_slice(&call->reply), shell_now(client));
     return verdict;
 }
 
@@ -335,6 +336,7 @@ int hf_txn_run_async(hf_txn *txn, hf_request *request, hf_done_cb done_cb, void 
     made->fate = request != NULL ? FATE_HOLD : FATE_REPEAT;
     made->wants_reply = true;
     made->handle = txn;
+    made->output = txn->client;
     made->take_cb = take;
     shell_submit(txn->client, made, 0, &(struct ending){done_cb, data, request, call});
     return HF_OK;

@@ -254,6 +254,13 @@ static void test_it_is_done_once_over_kills(void **state)
     hf_client_close(client);
 }
 
+static int retry(hf_request *request)
+{
+    int rv = HF_EUNKNOWN;
+    for (int tries = 0; rv == HF_EUNKNOWN && tries < 30; tries++) rv = hf_request_retry(request);
+    return rv;
+}
+
 /* Nobody knows whether it was done until it is asked for again; then its answers are there. */
 static void test_an_unknown_one_is_asked_for_again(void **state)
 {
@@ -270,12 +277,88 @@ static void test_an_unknown_one_is_asked_for_again(void **state)
     assert_false(hf_grant_valid(&o.grant, 0));
     assert_int_equal(hf_grant_state(&o.grant), HF_GRANT_SUSPECT);
     proxy_hold(&proxy, false);
-    int rv = HF_EUNKNOWN;
-    for (int tries = 0; rv == HF_EUNKNOWN && tries < 30; tries++) rv = hf_request_retry(&request);
-    must(rv);
+    must(retry(&request));
     expect_paid(&o, txn);
     hf_txn_free(txn);
     close_order(&o);
+    hf_client_close(client);
+}
+
+/* A TXN that begins one record; nobody here hears whether it was done. */
+static hf_txn *begin_unheard(hf_client *client, const char *key, hf_request *request)
+{
+    hf_txn *txn;
+    hf_begin how = {0};
+    hf_fingerprint("it", 2, how.fingerprint);
+    must(hf_txn_new(client, &txn));
+    must(hf_txn_begin(txn, key, &how, NULL));
+    proxy_hold(&proxy, true);
+    assert_int_equal(hf_txn_run(txn, request), HF_EUNKNOWN);
+    proxy_hold(&proxy, false);
+    return txn;
+}
+
+static int see_record(const hf_record_line *line, void *data)
+{
+    (void)line;
+    (void)data;
+    return 0;
+}
+
+/* Its session has ended since, and with it the attempt: that the next session lives means nothing.
+ */
+static void test_an_attempt_ends_with_the_session_that_began_it(void **state)
+{
+    (void)state;
+    hf_lock *lock;
+    hf_lock *others;
+    hf_grant grant;
+    hf_request request;
+    hf_record *record = NULL;
+    hf_client *client = open_client(proxy.port, 2000, 1000);
+    hf_client *other = open_client(server.port, TTL_MS, TIMEOUT_MS);
+    must(hf_lock_new(client, &lock));
+    must(hf_lock_new(other, &others));
+    must(hf_lock_acquire(lock, "outlived/1", 0, &grant, NULL));
+    hf_txn *txn = begin_unheard(client, "outlived", &request);
+    while (hf_record_info(other, "outlived", see_record, NULL) != HF_OK) sleep_ms(1);
+    proxy_hold(&proxy, true);
+    must(hf_lock_acquire(others, "outlived/1", 20000, &grant, NULL)); /* the session has expired */
+    proxy_hold(&proxy, false);
+    int rv = HF_ETIMEOUT;
+    for (int tries = 0; rv != HF_OK && tries < 30; tries++)
+        rv = hf_lock_acquire(lock, "outlived/2", 0, &grant, NULL);
+    must(rv); /* the next one is open */
+    must(retry(&request));
+    assert_int_equal(hf_txn_take_record(txn, 0, &record), HF_ELOST);
+    hf_record *taken = begin(other, "outlived", "it", HF_TAKEOVER_AUTO, HF_OK);
+    assert_int_equal(hf_record_look(taken)->verdict, HF_TAKEOVER);
+    hf_record_free(taken);
+    hf_txn_free(txn);
+    hf_lock_free(others);
+    hf_lock_free(lock);
+    hf_client_close(other);
+    hf_client_close(client);
+}
+
+/* Who asks again for one that was freed gets its verdict; nobody can take what it began. */
+static void test_what_a_freed_one_began_is_given_back(void **state)
+{
+    (void)state;
+    hf_request request;
+    hf_record *record = NULL;
+    hf_begin how = {.wait_ms = 10000};
+    hf_fingerprint("it", 2, how.fingerprint);
+    hf_client *client = open_client(proxy.port, TTL_MS, 1000);
+    hf_client *other = open_client(server.port, TTL_MS, TIMEOUT_MS);
+    hf_record_free(begin(client, "freed/before", "it", HF_TAKEOVER_AUTO, HF_OK));
+    hf_txn *txn = begin_unheard(client, "freed", &request);
+    hf_txn_free(txn);
+    must(retry(&request));
+    must(hf_record_begin(other, "freed", &how, &record, NULL));
+    assert_int_equal(hf_record_look(record)->verdict, HF_TAKEOVER);
+    hf_record_free(record);
+    hf_client_close(other);
     hf_client_close(client);
 }
 
@@ -311,6 +394,8 @@ int main(void)
         cmocka_unit_test(test_what_may_not_be_put_together),
         cmocka_unit_test(test_it_is_done_once_over_kills),
         cmocka_unit_test(test_an_unknown_one_is_asked_for_again),
+        cmocka_unit_test(test_an_attempt_ends_with_the_session_that_began_it),
+        cmocka_unit_test(test_what_a_freed_one_began_is_given_back),
         cmocka_unit_test(test_a_lost_answer_is_told_again),
     };
     return cmocka_run_group_tests_name("client_txn", tests, setup, teardown);
