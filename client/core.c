@@ -279,7 +279,7 @@ static int write_call(struct core *c, struct call *call, uint64_t now_ns)
  */
 static bool waits_for_budget(struct core *c, struct call *call, uint64_t now_ns)
 {
-    if (call->first_send_ns == 0 || call->cancelling || !core_is_new_work(call->op)) return false;
+    if (call->first_send_ns == 0 || call->cancelling || !call->is_new_work) return false;
     uint64_t wait_ns = budget_take(&c->budget, now_ns);
     if (wait_ns == 0) return false;
     call->resend_ns = now_ns + wait_ns;

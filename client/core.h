@@ -98,6 +98,7 @@ struct call {
     uint64_t resend_ns;       /**< not to be sent again before; CORE_NEVER = not waiting for it */
     uint32_t unsure;          /**< sends of which nobody said that they had no effect */
     enum call_fate fate;      /**< after deadline_ns */
+    bool is_new_work;         /**< not freed, renewed or finished: only that is ever held back */
     bool parks;               /**< it may wait at the servers: no answer means nothing */
     bool attached;            /**< a caller looks at this struct */
     bool returned;            /**< the caller has its verdict */
@@ -281,9 +282,10 @@ bool core_take_asked(struct core *c, struct grant_asked *asked, uint64_t now_ns)
 
 /* ------------------------------------------------------------------ a caller's side */
 
-/** May a caller begin this op now? \return false: the breaker is open, HF_EBREAKER. */
+/** May a caller begin this now? \param request a struct of the op's request type.
+ * \return false: the breaker is open, HF_EBREAKER. */
 HF_MUST_USE
-bool core_admits(struct core *c, uint16_t op, uint64_t now_ns);
+bool core_admits(struct core *c, uint16_t op, const void *request, uint64_t now_ns);
 
 /** Take a call and encode its request into it.
  * \param request  a struct of the op's request type; borrowed.
@@ -453,11 +455,6 @@ static inline bool core_goes_back(const struct call *call)
 {
     uint16_t op = call->op->code; /* what a POLL brought goes back when its leases end */
     return op == OP_CODE_ACQUIRE || op == OP_CODE_BEGIN || op == OP_CODE_TIMER_POLL;
-}
-/** Is it begun, not freed, renewed or finished? Only that is ever held back. */
-static inline bool core_is_new_work(const struct op_info *op)
-{
-    return (op->traits & (OP_EXEMPT | OP_DOOR)) == 0;
 }
 /** Put every call back that was on its way; those of a dead connection are sent again. */
 void core_calls_disconnected(struct core *c);

@@ -78,16 +78,26 @@ void core_call_settle(struct core *c, struct call *call)
 
 /* Room for whatever a caller wants is refused first; what frees or finishes has some in reserve,
  * and the core's own renewals all there is. */
-static uint32_t busy_max(const struct op_info *op)
+static uint32_t busy_max(bool exempt)
 {
-    return (op->traits & OP_EXEMPT) != 0 ? UNACKED_MAX + UNACKED_RESERVE : UNACKED_MAX;
+    return exempt ? UNACKED_MAX + UNACKED_RESERVE : UNACKED_MAX;
 }
 
-bool core_admits(struct core *c, uint16_t op, uint64_t now_ns)
+static bool is_exempt(const struct op_info *op, const void *request)
+{
+    return (op->traits & OP_EXEMPT) != 0 || op_finishes(op->code, request);
+}
+
+static bool is_new_work(const struct op_info *op, const void *request)
+{
+    return (op->traits & OP_DOOR) == 0 && !is_exempt(op, request);
+}
+
+bool core_admits(struct core *c, uint16_t op, const void *request, uint64_t now_ns)
 {
     const struct op_info *info = op_find(op);
     HF_ASSERT(info != NULL);
-    if (!core_is_new_work(info) || breaker_admits(&c->breaker, now_ns)) return true;
+    if (!is_new_work(info, request) || breaker_admits(&c->breaker, now_ns)) return true;
     c->metrics.breaker_refusals += 1;
     return false;
 }
@@ -104,7 +114,7 @@ int core_call_new(struct core *c, uint16_t op, const void *request, struct call 
 {
     const struct op_info *info = op_find(op);
     HF_ASSERT(info != NULL);
-    if (c->busy_count >= busy_max(info)) return HF_EUNACKED;
+    if (c->busy_count >= busy_max(is_exempt(info, request))) return HF_EUNACKED;
     struct call *call = take_call(c);
     if (call == NULL) return HF_ENOMEM;
     int rv = codec_encode(info->request, request, &call->body);
@@ -113,6 +123,7 @@ int core_call_new(struct core *c, uint16_t op, const void *request, struct call 
         return rv;
     }
     call->op = info;
+    call->is_new_work = is_new_work(info, request);
     call->parks = may_park(op, request);
     call->attached = true;
     call->resend_ns = CORE_NEVER;
@@ -285,7 +296,7 @@ static void time_out(struct core *c, struct call *call, uint64_t now_ns)
     bool numbered = (call->op->traits & OP_NUMBERED) != 0;
     call->deadline_ns = CORE_NEVER;
     if (call->request_id != 0 && c->link.heard_ns < call->sent_ns) c->link.deaf = true;
-    if (core_is_new_work(call->op) && !call->parks && !call->confirming && !call->cancelling)
+    if (call->is_new_work && !call->parks && !call->confirming && !call->cancelling)
         note_failure(c, now_ns);
     if (call->confirming) {
         struct slot *s = grants_alive(&c->grants, call->grant);

@@ -302,7 +302,8 @@ static int change_mode(hf_lock *lock, uint16_t op, const hf_grant *grant, const 
     int rv = enter_grant(lock, grant, &s);
     if (rv != HF_OK) return rv;
     struct msg_change_mode change = {.fencing_token = s->token, .owner = s->owner};
-    rv = core_admits(&lock->client->core, op, shell_now(lock->client)) ? HF_OK : HF_EBREAKER;
+    bool admitted = core_admits(&lock->client->core, op, &change, shell_now(lock->client));
+    rv = admitted ? HF_OK : HF_EBREAKER;
     if (rv == HF_OK) rv = core_call_new(&lock->client->core, op, &change, &made);
     if (rv != HF_OK) {
         shell_leave(lock->client);

@@ -111,7 +111,8 @@ int shell_begin(hf_client *client, uint16_t op, const void *request, struct call
     rv = shell_enter(client);
     if (rv != HF_OK) return rv;
     rv = client->core.closing ? HF_ECLOSED : HF_OK;
-    if (rv == HF_OK && !core_admits(&client->core, op, shell_now(client))) rv = HF_EBREAKER;
+    if (rv == HF_OK && !core_admits(&client->core, op, request, shell_now(client)))
+        rv = HF_EBREAKER;
     if (rv == HF_OK) rv = core_call_new(&client->core, op, request, call);
     if (rv != HF_OK) pthread_mutex_unlock(&client->lock);
     return rv;

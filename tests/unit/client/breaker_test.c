@@ -121,10 +121,15 @@ static int teardown(void **state)
     return 0;
 }
 
+static bool admits(uint16_t op)
+{
+    return core_admits(&s.core, op, NULL, s.now_ns);
+}
+
 /* One call of new work that nobody answers. */
 static void fail_one(void)
 {
-    assert_true(core_admits(&s.core, OP_CODE_ACQUIRE, s.now_ns));
+    assert_true(admits(OP_CODE_ACQUIRE));
     struct call *call = script_acquire(&s, 0, 0, FATE_CANCEL);
     script_pass(&s, 5 * SEC);
     assert_ptr_equal(core_take_finished(&s.core), call);
@@ -141,18 +146,32 @@ static void test_new_work_is_refused_until_a_server_answers(void **state)
     static const uint16_t exempt[] = {OP_CODE_RELEASE,  OP_CODE_EXTEND, OP_CODE_CHECKPOINT,
                                       OP_CODE_COMPLETE, OP_CODE_CLOSE,  OP_CODE_RESOLVE,
                                       OP_CODE_STATUS};
-    for (size_t i = 0; i < HF_ARRAY_COUNT(fresh_ops); i++)
-        assert_false(core_admits(&s.core, fresh_ops[i], s.now_ns));
-    for (size_t i = 0; i < HF_ARRAY_COUNT(exempt); i++)
-        assert_true(core_admits(&s.core, exempt[i], s.now_ns));
+    for (size_t i = 0; i < HF_ARRAY_COUNT(fresh_ops); i++) assert_false(admits(fresh_ops[i]));
+    for (size_t i = 0; i < HF_ARRAY_COUNT(exempt); i++) assert_true(admits(exempt[i]));
     s.now_ns += SEC;
-    assert_true(core_admits(&s.core, OP_CODE_ACQUIRE, s.now_ns)); /* the probe */
+    assert_true(admits(OP_CODE_ACQUIRE)); /* the probe */
     struct call *probe = script_acquire(&s, 0, 0, FATE_CANCEL);
-    assert_false(core_admits(&s.core, OP_CODE_ACQUIRE, s.now_ns));
+    assert_false(admits(OP_CODE_ACQUIRE));
     script_open_session(&s);
-    assert_true(core_admits(&s.core, OP_CODE_ACQUIRE, s.now_ns));
+    assert_true(admits(OP_CODE_ACQUIRE));
     script_grant(&s, script_expect(&s, OP_CODE_ACQUIRE), 5);
     script_finish(&s, probe, HF_OK);
+}
+
+/* Of a TXN and a branch the request says it. */
+static void test_what_finishes_as_a_whole_is_no_new_work(void **state)
+{
+    (void)state;
+    for (int i = 0; i < BREAKER_FAILURES; i++) fail_one();
+    struct txn_op ops[] = {{.op = OP_CODE_RELEASE}, {.op = OP_CODE_COMPLETE}};
+    const struct msg_txn txn = {.ops = {ops, HF_ARRAY_COUNT(ops)}};
+    struct msg_branch branch = {.op = BRANCH_CONFIRM};
+    assert_true(core_admits(&s.core, OP_CODE_TXN, &txn, s.now_ns));
+    assert_true(core_admits(&s.core, OP_CODE_BRANCH, &branch, s.now_ns));
+    ops[1].op = OP_CODE_BEGIN;
+    branch.op = BRANCH_TRY;
+    assert_false(core_admits(&s.core, OP_CODE_TXN, &txn, s.now_ns));
+    assert_false(core_admits(&s.core, OP_CODE_BRANCH, &branch, s.now_ns));
 }
 
 /* A server that answers, if only that it is busy, is no outage. */
@@ -160,7 +179,7 @@ static void test_refusals_do_not_open_it(void **state)
 {
     (void)state;
     for (int i = 0; i < 3 * BREAKER_FAILURES; i++) {
-        assert_true(core_admits(&s.core, OP_CODE_ACQUIRE, s.now_ns));
+        assert_true(admits(OP_CODE_ACQUIRE));
         struct call *call = script_acquire(&s, 0, 0, FATE_CANCEL);
         if (i == 0) script_open_session(&s);
         script_reply(&s, script_expect(&s, OP_CODE_ACQUIRE), HF_ETOOBUSY, NULL);
@@ -203,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_forgotten_probe_does_not_block),
         cmocka_unit_test(test_budget_bounds_repetitions),
         CASE(test_new_work_is_refused_until_a_server_answers),
+        CASE(test_what_finishes_as_a_whole_is_no_new_work),
         CASE(test_refusals_do_not_open_it),
         CASE(test_repetition_waits_for_the_budget),
     };
