@@ -122,7 +122,7 @@ static void print_batch(const struct cli *cli, const hf_timer_batch *batch)
                                            ">TOKEN", ">LATE",    "PAYLOAD"};
     struct table t;
     struct json j = {.depth = 0};
-    if (!cli->json) table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
+    table_open(&t, headings, (int)HF_ARRAY_COUNT(headings));
     list_begin(cli->json, &j, "timers");
     for (size_t i = 0; i < hf_timer_batch_count(batch); i++) {
         if (cli->json) {
