@@ -83,26 +83,30 @@ static int show(struct machine *m, struct read_page *page, uint64_t number, stru
     return HF_OK;
 }
 
-/* \param next  in: where to begin; out: where to ask on. */
+/* \param reply  its `next`: where to begin; out: where to ask on. Its time, now, becomes that of
+ * the last event that was looked at where there are more: they may be wanted, too. */
 static int fill(struct machine *m, const struct msg_watch *watch, struct read_page *page,
-                uint64_t *next, uint32_t *looked_count)
+                struct msg_watch_reply *reply, uint32_t *looked_count)
 {
     uint64_t at;
+    uint64_t looked_ms = reply->at_ms;
     for (*looked_count = 0; *looked_count < EVENTS_LOOK_MAX; *looked_count += 1) {
         if (page->count == page->count_max || page->bytes >= WATCH_PAGE_BYTES_MAX) break;
         struct row_event row;
         size_t mark = state_mark(m);
-        int rv = find_from(m, *next, &at, &row);
+        int rv = find_from(m, reply->next, &at, &row);
         if (rv == HF_ENOTFOUND) {
-            *next = at;
+            reply->next = at;
             return HF_OK;
         }
         if (rv == HF_OK && wants(watch, &row)) rv = show(m, page, at, &row);
         if (rv != HF_OK) return rv;
+        looked_ms = row.at_ms;
         state_reset(m, mark);
-        *next = at + 1;
+        reply->next = at + 1;
     }
-    if (planted(EVENT_TOLD_TWICE) && page->count == page->count_max) *next = at;
+    if (reply->next != events_next(m)) reply->at_ms = looked_ms;
+    if (planted(EVENT_TOLD_TWICE) && page->count == page->count_max) reply->next = at;
     return HF_OK;
 }
 
@@ -127,9 +131,11 @@ int events_read(struct machine *m, const struct msg_watch *watch, struct reply_o
         int rv = find_from(m, watch->from, &reply.next, &row);
         if (rv == HF_OK || rv == HF_ENOTFOUND) rv = follows(m, watch->from, reply.next, &follow);
         reply.gap = !follow;
+        if (rv == HF_OK && !follow && reply.next != end)
+            reply.at_ms = row.at_ms; /* goes on there */
         if (rv == HF_OK && follow)
             rv = read_page_open(m, &page, sizeof(struct event_line), (uint32_t)watch->events_max);
-        if (rv == HF_OK && follow) rv = fill(m, watch, &page, &reply.next, &found->looked_count);
+        if (rv == HF_OK && follow) rv = fill(m, watch, &page, &reply, &found->looked_count);
         if (rv != HF_OK) return rv;
         found->anything = reply.gap == 1 || page.count > 0 || reply.next != end;
     }

@@ -60,11 +60,12 @@ CODEC_STRUCT(msg_watch, WATCH_FIELDS)
 /* ------------------------------------------------------------------ answers */
 
 /* Every number below `next` and from the request's `from` on was looked at, and what it wanted of
- * them is in `events`. With gap = 1 none was: those from `from` to `next` are not to be had. */
+ * them is in `events`. With gap = 1 none was: those from `from` to `next` are not to be had. What
+ * happened before at_ms lies below `next`: it is now's only where `next` is, too. */
 #define WATCH_REPLY_FIELDS(T, F, L)                                                   \
     F(T, U64, first, 1, TOKEN_END - 1) /* the oldest event that is kept, or `next` */ \
     F(T, U64, next, 1, TOKEN_END - 1)  /* where to ask on */                          \
-    F(T, U64, at_ms, 0, TIME_MS_MAX)   /* cluster time of the state that was asked */ \
+    F(T, U64, at_ms, 0, TIME_MS_MAX)   /* cluster time up to which was looked */      \
     F(T, U64, gap, 0, 1)                                                              \
     L(T, event_line, events, 0, PAGE_ITEMS_MAX)
 CODEC_STRUCT(msg_watch_reply, WATCH_REPLY_FIELDS)

@@ -85,8 +85,9 @@ typedef struct hf_watch {
                              nothing. 0 = do not wait. */
     uint64_t next;      /**< In and out: the first number that was not looked at. 0 = from now on:
                              such a call shows nothing, and returns with the number that now is. */
-    uint64_t at_ms;     /**< Out: cluster time of the state that was looked at, confirmed by a
-                             majority if the call shows nothing. */
+    uint64_t at_ms;     /**< Out: all that happened before this cluster time lies below `next`. Of a
+                             mark it is that of the state, confirmed by a majority; of a call that
+                             has not come to the end, that of the last event it looked at. */
 } hf_watch;
 
 /** Show what has happened. Blocks up to wait_ms and the client's timeout_ms.

@@ -7,6 +7,7 @@
 
 #include "base/prng.h"
 #include "base/status.h"
+#include "machine/events.h"
 #include "machine/rows.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/machine/watches.h"
@@ -101,6 +102,44 @@ static void test_pages_follow_each_other(void **state)
         want.from = reply.next;
     }
     assert_int_equal(number, 12);
+}
+
+/* Whatever happened before the time of an answer was looked at: one that ends before now does not
+ * speak for what lies behind it, whether it is full, has looked at enough, or tells of a gap. */
+static void test_an_answer_that_ends_early_tells_the_time_it_came_to(void **state)
+{
+    struct fixture *f = *state;
+    struct msg_watch_reply reply;
+    uint64_t s = open_session(f, "s", TTL_MS);
+    uint64_t seq = 1;
+    assert_int_equal(switch_events(f, s, seq, "", true), HF_OK);
+    tell_many(f, s, &seq, "a", EVENTS_LOOK_MAX + 10);
+    uint64_t early_ms = f->now_ms;
+    pass(f, 1000);
+    tell_many(f, s, &seq, "b", 2);
+    pass(f, 1000);
+    struct msg_watch want = {.prefix = slice_of("b"), .from = 2, .events_max = 10};
+    assert_int_equal(watch(f, &want, &reply), HF_OK);
+    assert_int_equal(reply.events.count, 0);
+    assert_int_equal(reply.next, 2 + EVENTS_LOOK_MAX);
+    assert_int_equal(reply.at_ms, early_ms);
+    want.from = reply.next;
+    want.events_max = 1;
+    assert_int_equal(watch(f, &want, &reply), HF_OK);
+    assert_int_equal(reply.at_ms, event_at(&reply, 0)->at_ms);
+    assert_int_equal(reply.at_ms, early_ms + 1000);
+    want.from = reply.next;
+    assert_int_equal(watch(f, &want, &reply), HF_OK);
+    assert_int_equal(reply.events.count, 1);
+    assert_int_equal(reply.next, watch_now(f));
+    assert_int_equal(reply.at_ms, machine_time_ms(f->m));
+    assert_true(reply.at_ms > early_ms + 1000);
+    set_window(f, s, ++seq, WINDOW);
+    pass(f, 1000);
+    want.from = 3;
+    assert_int_equal(watch(f, &want, &reply), HF_OK);
+    assert_int_equal(reply.gap, 1);
+    assert_int_equal(reply.at_ms, early_ms);
 }
 
 /* The window keeps the newest; who asks for older ones is told of the gap and where it goes on. */
@@ -326,6 +365,7 @@ int main(void)
         TEST(test_a_watch_begins_where_it_is_told_to),
         TEST(test_a_filter_is_by_prefix_and_kind),
         TEST(test_pages_follow_each_other),
+        TEST(test_an_answer_that_ends_early_tells_the_time_it_came_to),
         TEST(test_what_is_no_longer_kept_is_a_gap),
         TEST(test_a_smaller_window_is_reached_in_sweeps),
         TEST(test_a_watch_goes_on_over_a_restore_that_undid_nothing_it_saw),
