@@ -145,7 +145,6 @@ static int follow(struct cli *cli, struct found *found)
         .prefix = found->service,
         .kinds = HF_EVENT_BIT(HF_EVENT_GRANTED) | HF_EVENT_BIT(HF_EVENT_RELEASED) |
                  HF_EVENT_BIT(HF_EVENT_LOST) | HF_EVENT_BIT(HF_EVENT_FORCED),
-        .wait_ms = WATCH_WAIT_MS_MAX,
     };
     bool was_told = false;
     for (;;) {
@@ -154,6 +153,7 @@ static int follow(struct cli *cli, struct found *found)
             status = hf_lock_look(cli->client, found->service, print_found, found);
         if (status == HF_OK) {
             was_told = false;
+            watch.wait_ms = WATCH_WAIT_MS_MAX; /* the first comes at once, or no server answers */
             if (fflush(stdout) != 0) return CLI_OK; /* main() tells of it */
             continue;
         }

@@ -40,6 +40,8 @@ static const char *word_of_what(const hf_event *e)
 struct watching {
     const struct cli *cli;
     uint64_t count_left; /* events to show, then it ends; 0 = without end */
+    bool once;           /* end when some were shown, or there are no more */
+    bool has_shown;      /* one at least */
     bool is_over;        /* as many were shown */
 };
 
@@ -91,6 +93,7 @@ static int show(const hf_event *event, void *data)
     } else {
         print_line(event);
     }
+    w->has_shown = true;
     w->is_over = w->count_left == 1;
     if (w->count_left > 1) w->count_left -= 1;
     return w->is_over;
@@ -111,18 +114,27 @@ static void print_gap(const struct cli *cli, uint64_t from, uint64_t next)
     json_end(&j);
 }
 
+/* An answer came. One that is empty says that there are no more only if it brought no further. */
+static bool is_last(const struct watching *state, const hf_watch *w, uint64_t from)
+{
+    return state->once && (state->has_shown || from == 0 || w->next == from);
+}
+
+/* The first answer comes at once, so that who reaches no server is soon told. */
 static int watch(struct cli *cli, hf_watch *w, struct watching *state)
 {
     bool had_answer = false;
     bool was_told = false;
     while (!state->is_over) {
         uint64_t from = w->next;
+        w->wait_ms = had_answer && !state->once ? WAIT_MS : 0;
         int status = hf_watch_poll(cli->client, w, show, state);
         if (status == HF_EGAP) print_gap(cli, from, w->next);
         if (status == HF_OK || status == HF_EGAP) {
             had_answer = true;
             was_told = false;
-            if (fflush(stdout) != 0 || w->wait_ms == 0) return CLI_OK; /* main() tells of it */
+            bool over = is_last(state, w, from);
+            if (fflush(stdout) != 0 || over) return CLI_OK; /* main() tells of it */
             continue;
         }
         if (status == HF_EBADREQUEST) {
@@ -166,14 +178,13 @@ static int kinds_of(const char *words, uint32_t *bits)
 static int run_watch(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
     const char *words = NULL;
-    bool once = false;
-    hf_watch w = {.wait_ms = WAIT_MS};
+    hf_watch w = {.next = 0};
     struct watching state = {.cli = cli};
     const struct arg_option options[] = {
         {.name = "--kinds", .text = &words},
         {.name = "--from", .number = &w.next, .min = 1, .max = TOKEN_END - 1},
         {.name = "--count", .number = &state.count_left, .min = 1, .max = UINT32_MAX},
-        {.name = "--once", .flag = &once},
+        {.name = "--once", .flag = &state.once},
     };
     struct args args;
     int rv = args_parse(cli, verb, argc, argv, options, HF_ARRAY_COUNT(options), &args);
@@ -185,7 +196,6 @@ static int run_watch(struct cli *cli, const struct verb *verb, int argc, char **
     if (rv == CLI_OK) rv = cli_open(cli, 0, READING_TIMEOUT_MS, NULL);
     if (rv != CLI_OK) return rv;
     if (args.word_count > 0) w.prefix = args.words[0];
-    if (once) w.wait_ms = 0;
     return watch(cli, &w, &state);
 }
 

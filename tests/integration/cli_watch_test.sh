@@ -70,6 +70,24 @@ kill -TERM "$finder"
 expect 0 holdfast events off svc --reason 'was seen' --operator ann
 grep -q '10.0.0.2:80' "$tmp/found" || fail "$(cat "$tmp/found")"
 
+claim 'what is told once is found behind thousands that are not wanted, and behind a gap'
+for _ in $(seq 33); do expect 0 holdfast lock accounts/{1..32} -- true; done
+expect 0 holdfast lock accounts/last -- true
+expect 0 holdfast watch accounts/last --once --from 4 --json
+same 'of the last' 'granted released' "$(lines '" ".join(e["kind"] for e in d)')"
+expect 0 holdfast config set events_window 1000 --reason 'to see a gap' --operator ann
+eventually 30 sh -c 'holdfast watch accounts/last --once --from 4 | grep -q ^GAP'
+expect 0 holdfast watch accounts/last --once --from 4 --json
+same 'behind it' 'gap granted released' "$(lines '" ".join(e["kind"] for e in d)')"
+
+claim 'who reaches no server at the beginning is told, and does not wait for events'
+background env HOLDFAST_SERVERS=127.0.0.1:1 timeout 30 holdfast watch 2> "$tmp/told"
+watch=$started
+expect 69 env HOLDFAST_SERVERS=127.0.0.1:1 timeout 30 holdfast discover svc --watch
+wait "$watch"
+same 'how the watch ended' 69 $?
+grep -q 'could not watch: no server could be reached' "$tmp/told" || fail "$(cat "$tmp/told")"
+
 claim 'what makes no sense is refused'
 expect 64 holdfast watch --kinds granted,nonsense
 grep -q '"nonsense" is no kind of event' "$tmp/err" || fail "$(cat "$tmp/err")"
