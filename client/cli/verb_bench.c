@@ -260,6 +260,13 @@ static int run_bench(struct cli *cli, const struct verb *verb, int argc, char **
         return cli_fail(CLI_USAGE, "`bench` measures \"lock\" or \"record\", not \"%s\"",
                         args.words[0]);
     }
+    if (b.caller_count > b.client_count * UNACKED_MAX) {
+        return cli_fail(CLI_USAGE,
+                        "%" PRIu64 " clients need more connections than %" PRIu64 ": each has %d "
+                        "requests under way at most; say --connections %" PRIu64,
+                        b.caller_count, b.client_count, UNACKED_MAX,
+                        (b.caller_count + UNACKED_MAX - 1) / UNACKED_MAX);
+    }
     random_bytes(&b.run_id, sizeof b.run_id);
     return run_all(&b);
 }

@@ -36,6 +36,14 @@ static int lacks(const struct wish *w, const char *what)
 
 /* ------------------------------------------------------------------ acts */
 
+/* \param what  that could not be done with it: "set the timer". */
+static int fail(const struct cli *cli, const struct wish *w, int status, const char *what)
+{
+    char whole[NAME_BYTES_MAX + 64];
+    (void)snprintf(whole, sizeof whole, "%s \"%s\"", what, w->name);
+    return cli_fail_status(cli, status, whole);
+}
+
 static int set(struct cli *cli, const struct wish *w)
 {
     if (w->group == NULL) return lacks(w, "--group GROUP");
@@ -52,7 +60,7 @@ static int set(struct cli *cli, const struct wish *w)
     hf_request request = {.id = 0};
     hf_timer_view view;
     int status = act_insist(hf_timer_set(cli->client, w->name, &timer, &view, &request), &request);
-    return status == HF_OK ? CLI_OK : cli_fail_status(cli, status, "set the timer");
+    return status == HF_OK ? CLI_OK : fail(cli, w, status, "set the timer");
 }
 
 static int cancel(struct cli *cli, const struct wish *w)
@@ -61,7 +69,7 @@ static int cancel(struct cli *cli, const struct wish *w)
     if (rv != CLI_OK) return rv;
     hf_request request = {.id = 0};
     int status = act_insist(hf_timer_cancel(cli->client, w->name, NULL, &request), &request);
-    return status == HF_OK ? CLI_OK : cli_fail_status(cli, status, "cancel the timer");
+    return status == HF_OK ? CLI_OK : fail(cli, w, status, "cancel the timer");
 }
 
 /* ack, nack. */
@@ -75,7 +83,7 @@ static int end_delivery(struct cli *cli, const struct wish *w, bool done)
                       : hf_timer_nack(cli->client, w->name, w->token, w->delay_ms, &request);
     status = act_insist(status, &request);
     if (status == HF_OK) return CLI_OK;
-    return cli_fail_status(cli, status, done ? "acknowledge the timer" : "give the timer back");
+    return fail(cli, w, status, done ? "acknowledge the timer" : "give back the timer");
 }
 
 static int requeue(struct cli *cli, const struct wish *w)
@@ -87,7 +95,7 @@ static int requeue(struct cli *cli, const struct wish *w)
     int status = act_insist(
         hf_timer_requeue(cli->client, w->name, w->act.reason, w->act.operator_name, &request),
         &request);
-    return status == HF_OK ? CLI_OK : cli_fail_status(cli, status, "requeue the timer");
+    return status == HF_OK ? CLI_OK : fail(cli, w, status, "requeue the timer");
 }
 
 /* ------------------------------------------------------------------ poll */
@@ -142,7 +150,7 @@ static int poll(struct cli *cli, const struct wish *w)
     hf_timer_batch *batch;
     int status = hf_timer_poll(cli->client, w->name, (uint32_t)w->count_max, w->lease_ms,
                                w->wait_ms, &batch);
-    if (status != HF_OK) return cli_fail_status(cli, status, "poll the timers");
+    if (status != HF_OK) return fail(cli, w, status, "poll the timers of");
     print_batch(cli, batch);
     hf_timer_batch_free(batch);
     return CLI_OK;

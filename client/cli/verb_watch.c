@@ -286,6 +286,11 @@ static int switch_prefix(struct cli *cli, const char *prefix, bool on, const str
                         "\"%s\" was not switched on: 64 prefixes are; switch one of `holdfast "
                         "events list` off",
                         prefix);
+    if (status == HF_ENOTFOUND)
+        return cli_fail(CLI_ABSENT,
+                        "\"%s\" was not switched off: it is not on; `holdfast events list` shows "
+                        "what is",
+                        prefix);
     return status == HF_OK ? CLI_OK : cli_fail_status(cli, status, "switch the events");
 }
 

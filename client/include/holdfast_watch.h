@@ -52,7 +52,7 @@ enum {
     HF_EVENT_GRANTED = 9,         /**< hf_lock_line.mode. */
     HF_EVENT_RELEASED = 10,       /**< A grant ended by its owner's will. hf_loss.reason. */
     HF_EVENT_RECORD = 11,     /**< A record changed; 1 RUNNING, 2 DONE, 3 FAILED, 4 RETRYABLE, */
-                              /**< 6 TOMBSTONE; 0 it was erased or forgotten. */
+                              /**< 6 TOMBSTONE; 0 it was forgotten. */
     HF_EVENT_TIMER_FIRED = 12 /**< A timer is ready for its group. */
 };
 
@@ -113,11 +113,12 @@ HF_API HF_NODISCARD int hf_watch_poll_async(hf_client *client, hf_watch *watch,
 
 /** Have everything told under a prefix, or no more. An act, which the audit keeps. Blocks.
  * \param prefix         of names and keys, at most 255 bytes; NULL or "" = all.
- * \param on             1: from now on; 0: no more. As it is already: HF_OK.
+ * \param on             1: from now on, also if it was before; 0: no more.
  * \param reason         1 to 1,024 bytes.
  * \param operator_name  who decided, 1 to 255 bytes.
  * \param request        filled on HF_EUNKNOWN; may be NULL.
- * \retval HF_EQUOTA     64 prefixes are on. \retval HF_EINVAL */
+ * \retval HF_EQUOTA     64 prefixes are on. \retval HF_ENOTFOUND with 0: it is not on.
+ * \retval HF_EINVAL */
 HF_API HF_NODISCARD int hf_events_switch(hf_client *client, const char *prefix, int on,
                                          const char *reason, const char *operator_name,
                                          hf_request *request);

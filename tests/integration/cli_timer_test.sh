@@ -28,6 +28,8 @@ same 'what is left' 0 "$(json 'len(d["timers"])')"
 
 claim 'a cancelled one never fires, and says so'
 expect 66 holdfast timer cancel order/2
+grep -q 'could not cancel the timer "order/2": nothing is stored' "$tmp/err" ||
+    fail "$(cat "$tmp/err")"
 expect 0 holdfast timer set order/2 --group unpaid --delay 1h
 expect 0 holdfast timer cancel order/2
 expect 65 holdfast timer set order/2 --group unpaid

@@ -150,6 +150,8 @@ once k --unknown -- true
 bench
 bench nonsense
 bench lock --clients 0
+bench lock --clients 1025
+bench record --clients 2049 --connections 2
 help unknown
 END
 expect 64 holdfast resolve k --done

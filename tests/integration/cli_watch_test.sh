@@ -95,5 +95,7 @@ expect 64 holdfast watch --from 99999 --once
 expect 64 holdfast events
 expect 64 holdfast events maybe accounts/ --reason 'to be seen' --operator ann
 expect 0 holdfast events off accounts/ --reason 'was seen' --operator ann
+expect 66 holdfast events off accounts/ --reason 'was seen' --operator ann
+grep -q '"accounts/" was not switched off: it is not on' "$tmp/err" || fail "$(cat "$tmp/err")"
 expect 0 holdfast events list --json
 same 'none' 0 "$(json 'len(d["prefixes"])')"
