@@ -12,6 +12,9 @@
  *             older than what was answered before it was asked
  *   timers    no version is given out after its ACK or CANCEL was answered, none is both, none
  *             before its time by the fastest clock, and none that nobody has set
+ *   watchers  what one is shown is what the log has told, each event once and none left out; a
+ *             gap only of what is not kept any more, and none kept quiet; no answer is older than
+ *             what was told, anywhere, before it was asked for
  *   banks     see tests/sim/ledgers.h
  *   progress  a dead client's session ends, and a living one's does not, where the cluster is well
  *             (P4); a majority that is up and connected has a leader
@@ -58,6 +61,30 @@ struct check_timer {
     uint64_t version_places;        /* allocated */
 };
 
+/* What came of a WATCH. */
+enum check_watch_event {
+    WATCH_EVENT_NOW,    /* told where now is */
+    WATCH_EVENT_SHOWN,  /* events */
+    WATCH_EVENT_FULL,   /* as many as the answer may hold */
+    WATCH_EVENT_MARK,   /* told that nothing else has happened */
+    WATCH_EVENT_GAP,    /* what it asked for is not kept any more */
+    CHECK_WATCH_EVENTS, /* how many there are */
+};
+
+enum { CHECK_WATCH_PREFIX_BYTES = 16 };
+
+/* Somebody who watches: a task of a client, whatever becomes of that, for the place is kept. */
+struct check_watch {
+    char prefix[CHECK_WATCH_PREFIX_BYTES]; /* of the names that it wants */
+    uint64_t kinds;                        /* 1 << enum event_type, or-ed; 0 = all */
+    uint64_t next;                         /* its place; 0 = it asks where now is */
+    uint64_t at_ms;                        /* cluster time that it was told last */
+    uint64_t count_max;                    /* of the WATCH under way: events in its answer */
+    uint64_t floor_next;                   /* the next event's number when it was asked, */
+    uint64_t floor_first;                  /* the oldest one's, */
+    uint64_t floor_ms;                     /* and cluster time */
+};
+
 struct check_term {
     uint64_t told_ms; /* cluster time that its leader came to: what its pings may have told */
     uint32_t leader;  /* node + 1; 0 = none was seen */
@@ -96,6 +123,8 @@ struct checks {
     struct check_lock locks[SIM_LOCKS_MAX + SIM_CLIENTS_MAX];
     struct check_record records[SIM_RECORDS_MAX];
     struct check_timer timers[SIM_TIMERS_MAX];
+    struct check_watch watches[SIM_CLIENTS_MAX][SIM_TASKS_MAX + 1];
+    uint64_t watch_counts[CHECK_WATCH_EVENTS]; /* for people */
 };
 
 /** Free. */
@@ -160,6 +189,14 @@ void checks_timers_end(const struct sim *sim);
 
 /** Free. */
 void checks_timers_close(struct checks *k);
+
+/* checks_watches.c: a task's place; it asks on from there; the answer. */
+struct check_watch *checks_watch(struct sim_task *t);
+void checks_watch_called(struct sim_task *t, uint64_t count_max);
+void checks_watch_answered(struct sim_task *t, const struct call *call);
+
+/** A kind's name, for people. */
+const char *checks_watch_event_name(enum check_watch_event event);
 
 /** history's expired_cb. */
 void checks_session_expired(void *sim, uint64_t session);

@@ -139,6 +139,7 @@ void checks_answered(struct sim_task *t, const struct call *call)
     look_up(t, call);
     look_for_nothing(t, call);
     checks_timer_answered(t, call);
+    checks_watch_answered(t, call);
     if (call->verdict != HF_OK || call->cancelling) return;
     if (is_read(t)) look_at_read(t, call);
     bool frees = t->mode == MODE_EXCLUSIVE && is_free_now(t, call);

@@ -35,6 +35,7 @@ void history_init(struct history *h, struct trace *trace)
     HF_ASSERT(rv == HF_OK);
     for (unsigned i = 0; i < SETTING_COUNT; i++)
         h->settings[i] = setting_find((enum setting)i)->initial;
+    history_events_init(h);
     h->answer_places = PLACES_FIRST;
     h->answers = must(calloc(h->answer_places, sizeof *h->answers));
     h->ops = must(calloc(ENTRY_OPS_MAX, sizeof *h->ops));
@@ -57,6 +58,7 @@ void history_close(struct history *h)
     buffer_close(&h->part);
     for (uint32_t i = 0; i < HF_ARRAY_COUNT(h->locks); i++) lock_rules_close(&h->locks[i].rules);
     history_branches_close(h);
+    history_events_close(h);
     *h = (struct history){0};
 }
 
@@ -259,6 +261,7 @@ static void apply_part(struct history *h, struct slice data)
     };
     int rv = machine_apply(h->machine, data, &sink);
     if (rv != HF_OK) sim_fail("an entry does not apply: %s", status_name(rv));
+    history_events_applied(h);
 }
 
 /* The sweep at the head of an entry, as an entry of its own: so what it ends and whom it serves is

@@ -17,6 +17,7 @@
 #include "machine/settings.h"
 #include "raft/log_entry.h"
 #include "tests/sim/history_branches.h"
+#include "tests/sim/history_events.h"
 #include "tests/sim/history_locks.h"
 #include "tests/sim/history_timers.h"
 #include "tests/sim/history_txn.h"
@@ -179,6 +180,7 @@ struct history {
     struct history_timer timers[SIM_TIMERS_MAX];
     struct history_branch *branches; /* owned; two a transfer */
     size_t branch_places;            /* allocated */
+    struct history_events events;    /* that were told */
     struct history_prefix frozen[HISTORY_FROZEN_MAX];
     uint32_t frozen_count;                         /* of them */
     uint64_t looked_ms;                            /* cluster time of the last look at graces */

@@ -440,5 +440,6 @@ void history_answered(struct history *h, struct history_answer *a, struct slice 
     history_timer_answered(h, a, request, reply);
     history_branch_answered(h, a, request, reply);
     history_txn_answered(h, a, request, reply);
+    history_events_answered(h, a, request, reply);
     a->hash = hash64(0, reply->body.data, reply->body.size);
 }

@@ -12,6 +12,8 @@ void kinds_add(struct kinds *k, const struct sim_result *result)
     for (unsigned i = 0; i < HISTORY_TIMER_EVENTS; i++) k->timers[i] += result->timers[i];
     for (unsigned i = 0; i < HISTORY_BRANCH_EVENTS; i++) k->branches[i] += result->branches[i];
     for (unsigned i = 0; i < HISTORY_TXN_EVENTS; i++) k->txns[i] += result->txns[i];
+    for (unsigned i = 0; i < CHECK_WATCH_EVENTS; i++) k->watches[i] += result->watches[i];
+    for (unsigned i = EVENT_LOST; i <= EVENT_KIND_MAX; i++) k->told[i] += result->told[i];
     for (unsigned i = 0; i < LEDGER_DEATHS; i++) k->deaths[i] += result->deaths[i];
 }
 
@@ -36,9 +38,25 @@ static bool print_branches(const struct kinds *k)
     return all;
 }
 
+static bool print_watches(const struct kinds *k)
+{
+    bool all = true;
+    for (unsigned i = 0; i < CHECK_WATCH_EVENTS; i++) {
+        printf("watch %s %" PRIu64 "\n", checks_watch_event_name((enum check_watch_event)i),
+               k->watches[i]);
+        all = all && k->watches[i] > 0;
+    }
+    for (unsigned i = EVENT_LOST; i <= EVENT_KIND_MAX; i++) {
+        printf("event %s %" PRIu64 "\n", history_event_name((enum event_type)i), k->told[i]);
+        all = all && k->told[i] > 0;
+    }
+    return all;
+}
+
 bool kinds_print(const struct kinds *k)
 {
     bool all = print_branches(k);
+    all = print_watches(k) && all;
     for (unsigned i = 0; i < FAULT_COUNT; i++) {
         printf("fault %s %" PRIu64 "\n", fault_name((enum fault_kind)i), k->faults[i]);
         all = all && k->faults[i] > 0;

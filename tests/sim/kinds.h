@@ -1,6 +1,6 @@
 /* How often each kind of fault came, each point in the code said yes, each thing was done by
- * administrators or came of timers and branches, and who died where, over many seeds: what a
- * simulation never does it never tests. */
+ * administrators or came of timers, branches and WATCHes, each kind of event was told, and who died
+ * where, over many seeds: what a simulation never does it never tests. */
 #ifndef TESTS_SIM_KINDS_H
 #define TESTS_SIM_KINDS_H
 
@@ -15,7 +15,9 @@ struct kinds {
     uint64_t timers[HISTORY_TIMER_EVENTS];
     uint64_t branches[HISTORY_BRANCH_EVENTS];
     uint64_t txns[HISTORY_TXN_EVENTS];
-    uint64_t deaths[LEDGER_DEATHS]; /* of coordinators and participants */
+    uint64_t watches[CHECK_WATCH_EVENTS];
+    uint64_t told[EVENT_KIND_MAX + 1]; /* events, by their kinds */
+    uint64_t deaths[LEDGER_DEATHS];    /* of coordinators and participants */
 };
 
 /** Count a run. */

@@ -365,6 +365,8 @@ static void fill_result(const struct sim *sim, struct sim_result *result)
     result->tombstones = h->tombstone_count;
     memcpy(result->branches, h->branch_counts, sizeof result->branches);
     memcpy(result->txns, h->txn_counts, sizeof result->txns);
+    memcpy(result->watches, sim->checks.watch_counts, sizeof result->watches);
+    memcpy(result->told, h->events.counts, sizeof result->told);
     memcpy(result->deaths, sim->ledgers.deaths, sizeof result->deaths);
     result->confirmed = sim->ledgers.confirmed_count;
     result->transfers = result->confirmed + sim->ledgers.cancelled_count;

@@ -98,6 +98,8 @@ struct sim_result {
     uint64_t timers[HISTORY_TIMER_EVENTS];    /* what came of them */
     uint64_t branches[HISTORY_BRANCH_EVENTS]; /* likewise */
     uint64_t txns[HISTORY_TXN_EVENTS];        /* likewise */
+    uint64_t watches[CHECK_WATCH_EVENTS];     /* likewise */
+    uint64_t told[EVENT_KIND_MAX + 1];        /* events of each kind */
     uint64_t deaths[LEDGER_DEATHS];           /* of coordinators and participants */
     uint64_t transfers;                       /* that came to their end */
     uint64_t confirmed;                       /* of them */

@@ -275,6 +275,19 @@ static void draw_txns(struct swarm *w, uint64_t seed)
     w->script_weight[SCRIPT_TXN] = (uint32_t)magnitude(&p, WEIGHT_LEAST, WEIGHT_MOST);
 }
 
+/* In every second seed there are some who watch. Some of them sleep for so long that what they ask
+ * for then is not kept any more, where everything is told. */
+static void draw_watches(struct swarm *w, uint64_t seed)
+{
+    enum { WEIGHT_LEAST = 4, WEIGHT_MOST = 32, WAIT_MS_LEAST = 10, WAIT_MS_MOST = 10000 };
+    struct prng p;
+    prng_seed(&p, swarm_seed(seed, PURPOSE_WATCHES, 0));
+    if (coin(&p)) return;
+    w->watch_ms = magnitude(&p, WAIT_MS_LEAST, WAIT_MS_MOST);
+    w->watch_sleep_ns = magnitude(&p, 100 * MS, 30 * SEC);
+    w->script_weight[SCRIPT_WATCH] = (uint32_t)magnitude(&p, WEIGHT_LEAST, WEIGHT_MOST);
+}
+
 void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t client_count)
 {
     static const uint32_t counts[] = {1, 1, 3, 3, 3, 3, 5, 5, 7};
@@ -296,6 +309,7 @@ void swarm_draw(struct swarm *w, uint64_t seed, uint32_t node_count, uint32_t cl
     draw_timers(w, seed);
     draw_transfers(w, seed);
     draw_txns(w, seed);
+    draw_watches(w, seed);
 }
 
 void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
@@ -319,6 +333,7 @@ void swarm_make_idle(struct swarm *w, uint64_t seconds, uint32_t leader_deaths)
     w->group_count = 1;
     w->timer_ms = IDLE_TIMER_MS;
     w->transfer_count = 0;
+    w->watch_ms = 0;
     w->nap_ns = 0;
     w->think_ns = 1200 * SEC;
     w->ttl_ms_min = w->ttl_ms_max = TTL_MS_MAX;
@@ -349,6 +364,7 @@ void swarm_make_philosophers(struct swarm *w, uint32_t count, bool fork_by_fork)
     w->admin_acts = 0;
     w->timer_count = 0;
     w->transfer_count = 0;
+    w->watch_ms = 0;
     w->nap_ns = 0;
 }
 
@@ -358,6 +374,7 @@ void swarm_make_transfers(struct swarm *w)
     w->script_weight[SCRIPT_BRANCH] = 1;
     w->transfer_count = LEDGER_OPEN_MAX;
     w->timer_count = 0;
+    w->watch_ms = 0;
     w->caps_most = 0;
     w->admin_acts = 0;
     w->nap_ns = 0;

@@ -70,6 +70,7 @@ enum script_kind {
     SCRIPT_TIMER,     /* set or cancel a timer, poll and acknowledge, requeue */
     SCRIPT_BRANCH,    /* move money from bank to bank by TCC */
     SCRIPT_TXN,       /* end a record, set timers, begin another record, as one */
+    SCRIPT_WATCH,     /* watch what happens, from where it was left; switch prefixes */
     SCRIPT_COUNT,     /* how many there are */
 };
 
@@ -100,6 +101,8 @@ struct swarm {
     uint32_t group_count;    /* of their consumers; no more than there are clients */
     uint64_t timer_ms;       /* a timer is set for so long at most */
     uint32_t transfer_count; /* under way at once, at most; 0 = no transfers */
+    uint64_t watch_ms;       /* a WATCH waits so long at most; 0 = nobody watches */
+    uint64_t watch_sleep_ns; /* between two WATCHes now and then, below this */
     bool fork_by_fork;       /* philosophers do not take both forks at once */
     uint64_t nap_ns;         /* all tasks rest for so long in the middle; 0 = do not */
     uint32_t script_weight[SCRIPT_COUNT]; /* 0 = off */
@@ -174,6 +177,7 @@ enum swarm_purpose {
     PURPOSE_TIMERS,
     PURPOSE_TRANSFERS,
     PURPOSE_TXNS,
+    PURPOSE_WATCHES,
 };
 
 #endif

@@ -259,6 +259,7 @@ static void run_script(struct sim_task *t)
     case SCRIPT_TIMER: script_timer_run(t); break;
     case SCRIPT_BRANCH: script_branch_run(t); break;
     case SCRIPT_TXN: script_txn_run(t); break;
+    case SCRIPT_WATCH: script_watch_run(t); break;
     case SCRIPT_CLOSE:
         t->client->closing = 1;
         t->wake_ns = UINT64_MAX;
@@ -333,6 +334,7 @@ void task_finished(struct sim_task *t, struct call *call)
     case SCRIPT_TIMER: script_timer_answered(t, call); break;
     case SCRIPT_BRANCH: script_branch_answered(t, call); break;
     case SCRIPT_TXN: script_txn_answered(t, call); break;
+    case SCRIPT_WATCH: script_watch_answered(t, call); break;
     default: script_lock_answered(t, call); break;
     }
     core_detach(&c->core, call);

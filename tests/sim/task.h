@@ -102,6 +102,8 @@ struct sim_task {
     struct timer_hand hand;                  /* the one that ACK or NACK is about */
 
     struct branch_hand branch; /* the phase that it asks for */
+
+    uint32_t watch_count; /* WATCHes still to be made */
 };
 
 /** Begin a client's life. */
@@ -167,6 +169,8 @@ void script_admin_run(struct sim_task *t);
 void script_admin_answered(struct sim_task *t, struct call *call);
 void script_timer_run(struct sim_task *t);
 void script_timer_answered(struct sim_task *t, struct call *call);
+void script_watch_run(struct sim_task *t);
+void script_watch_answered(struct sim_task *t, struct call *call);
 void script_branch_run(struct sim_task *t);
 void script_branch_answered(struct sim_task *t, struct call *call);
 
