@@ -434,13 +434,13 @@ struct slot *core_attempt(struct core *c, const struct msg_begin *begin, uint64_
 
 /** A TXN is on its way: what it releases is not valid until it is over. */
 void core_txn_submitted(struct core *c, struct call *call);
-/** How many releases of a grant are under way in TXNs. Uses the arena. */
-uint32_t core_txn_count(struct core *c, uint64_t token);
+/** How many ops of TXNs under way release a grant, or complete an attempt. Uses the arena. */
+uint32_t core_txn_ends(struct core *c, uint64_t token);
 /** Its answer: what it means for grants and attempts that are known here. Attempts that it has
  * begun are given back if nobody waits for them. \return false = protocol broken. */
 bool core_txn_answered(struct core *c, struct call *call, const struct reply_frame *reply,
                        uint64_t now_ns);
-/** It is over, whatever became of it. */
+/** It is over, whatever became of it; call->status tells. */
 void core_txn_over(struct core *c, struct call *call);
 /** Its attempts are wanted by nobody. \param reply  an answer that is OK; decodes. */
 void core_txn_give_back(struct core *c, struct slice reply, uint64_t now_ns);

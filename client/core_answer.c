@@ -117,7 +117,7 @@ static bool granted(struct core *c, struct call *call, const struct reply_frame 
     s->handle = call->handle;
     s->kind = SLOT_GRANT;
     s->bound = true;
-    if (granted.count > 1) s->ending = core_txn_count(c, token); /* it was known here before */
+    if (granted.count > 1) s->ending = core_txn_ends(c, token); /* it was known here before */
     if (call->hold_ms != 0) {
         bool waited = granted.waited != 0;
         s->own_ns = waited ? 0 : core_deadline(c, call->first_send_ns, call->hold_ms);

@@ -14,14 +14,16 @@ static void decode_request(struct core *c, const struct call *call, struct msg_t
     HF_ASSERT(txn->ops.count >= 1);
 }
 
-/* The token of the grant that an op of it releases; 0 = it releases none. */
-static uint64_t released_token(const struct txn_op *op)
+/* The token of the grant or attempt that an op of it ends; 0 = it ends none. */
+static uint64_t ended_token(const struct txn_op *op)
 {
     struct msg_release release;
-    if (op->op != OP_CODE_RELEASE) return 0;
-    int rv = txn_part_decode(op, &release);
+    struct msg_complete complete;
+    bool releases = op->op == OP_CODE_RELEASE;
+    if (!releases && op->op != OP_CODE_COMPLETE) return 0;
+    int rv = txn_part_decode(op, releases ? (void *)&release : (void *)&complete);
     HF_ASSERT(rv == HF_OK);
-    return release.fencing_token;
+    return releases ? release.fencing_token : complete.fencing_token;
 }
 
 static void mark_releases(struct core *c, const struct call *call, int step)
@@ -30,7 +32,7 @@ static void mark_releases(struct core *c, const struct call *call, int step)
     decode_request(c, call, &txn);
     const struct txn_op *ops = txn.ops.items;
     for (uint32_t i = 0; i < txn.ops.count; i++) {
-        uint64_t token = released_token(&ops[i]);
+        uint64_t token = ended_token(&ops[i]);
         struct slot *s = token != 0 ? grants_find(&c->grants, token) : NULL;
         if (s == NULL || s->kind != SLOT_GRANT) continue;
         if (step < 0 && s->ending == 0) continue; /* no honest server told of it meanwhile */
@@ -44,12 +46,27 @@ void core_txn_submitted(struct core *c, struct call *call)
     mark_releases(c, call, 1);
 }
 
+/* Attempts that their callers let go of while they were being completed, and that were not. */
+static void give_back_attempts(struct core *c, const struct call *call)
+{
+    struct msg_txn txn;
+    decode_request(c, call, &txn);
+    const struct txn_op *ops = txn.ops.items;
+    for (uint32_t i = 0; i < txn.ops.count; i++) {
+        if (ops[i].op != OP_CODE_COMPLETE) continue;
+        uint64_t token = ended_token(&ops[i]);
+        bool known = grants_find(&c->grants, token) != NULL || core_is_abandoned(c, token);
+        if (!known) core_abandon(c, token, 0);
+    }
+}
+
 void core_txn_over(struct core *c, struct call *call)
 {
     mark_releases(c, call, -1);
+    if (call->status != HF_OK) give_back_attempts(c, call);
 }
 
-uint32_t core_txn_count(struct core *c, uint64_t token)
+uint32_t core_txn_ends(struct core *c, uint64_t token)
 {
     uint32_t count = 0;
     LIST_FOR(item, &c->active)
@@ -60,7 +77,7 @@ uint32_t core_txn_count(struct core *c, uint64_t token)
         decode_request(c, call, &txn);
         const struct txn_op *ops = txn.ops.items;
         for (uint32_t i = 0; i < txn.ops.count; i++)
-            if (released_token(&ops[i]) == token) count += 1;
+            if (ended_token(&ops[i]) == token) count += 1;
     }
     return count;
 }
@@ -73,7 +90,7 @@ static bool released(struct core *c, const struct txn_op *op, int status, struct
                      uint64_t now_ns)
 {
     struct msg_release_reply reply;
-    struct slot *s = grants_find(&c->grants, released_token(op));
+    struct slot *s = grants_find(&c->grants, ended_token(op));
     if (s == NULL || s->kind != SLOT_GRANT) return true;
     if (status == HF_ENOTHELD || status == HF_ESTALE) core_lose(c, s, false, 0, now_ns);
     if (status != HF_OK) return true;

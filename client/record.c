@@ -186,7 +186,8 @@ void hf_record_free(hf_record *record)
     hf_client *client = record->client;
     if (record->grant.generation != 0 && shell_enter(client) == HF_OK) {
         leave_calls(record);
-        if (record->completing) {
+        bool ends = core_txn_ends(&client->core, record->view.fencing_token) > 0;
+        if (record->completing || ends) {
             core_forget_grant(&client->core, record->grant);
         } else {
             core_drop_grant(&client->core, record->grant, shell_now(client));

@@ -70,7 +70,7 @@ HF_API HF_NODISCARD int hf_txn_release(hf_txn *txn, hf_lock *lock, const hf_gran
                                        const hf_accept *accept);
 
 /** As hf_record_complete(). Usual: HF_OK. \param record an attempt, not to be freed before the run
- * has ended. \param outcome enum hf_outcome. \param result may be NULL.
+ * has returned. \param outcome enum hf_outcome. \param result may be NULL.
  * \retval HF_EBADSTATE it is a replay. */
 HF_API HF_NODISCARD int hf_txn_complete(hf_txn *txn, const hf_record *record, int outcome,
                                         const hf_result *result, const hf_accept *accept);

@@ -362,6 +362,48 @@ static void test_what_a_freed_one_began_is_given_back(void **state)
     hf_client_close(client);
 }
 
+/* A TXN that completes an attempt, and cancels a timer that is not there, is lost on its way; its
+ * caller leaves. \return what another client hears of the record when it was repeated */
+static hf_record *complete_and_leave(hf_client *client, hf_client *other, const char *key,
+                                     int takeover, const hf_accept *cancel)
+{
+    hf_txn *txn;
+    hf_begin how = {.takeover = takeover, .wait_ms = 10000};
+    hf_record *record = begin(client, key, "it", takeover, HF_OK);
+    must(hf_txn_new(client, &txn));
+    must(hf_txn_complete(txn, record, HF_DONE, NULL, NULL));
+    must(hf_txn_timer_cancel(txn, "none", cancel));
+    proxy_hold(&proxy, true);
+    assert_int_equal(hf_txn_run(txn, NULL), HF_EUNKNOWN);
+    hf_txn_free(txn);
+    hf_record_free(record);
+    proxy_cut_after(&proxy, 0, -1);
+    proxy_hold(&proxy, false);
+    hf_fingerprint("it", 2, how.fingerprint);
+    must(hf_record_begin(other, key, &how, &record, NULL));
+    return record;
+}
+
+/* While the outcome of a completion is open, to give its attempt back would end it otherwise. When
+ * it was not done, nobody else ends it. */
+static void test_an_attempt_that_is_being_completed_is_given_back_later(void **state)
+{
+    (void)state;
+    const int answer = HF_ENOTFOUND;
+    const hf_accept any = {.verdicts = 1, .answers = &answer, .answer_count = 1};
+    hf_client *client = open_client(proxy.port, TTL_MS, 1000);
+    hf_client *other = open_client(server.port, TTL_MS, TIMEOUT_MS);
+    hf_record *record = complete_and_leave(client, other, "left/1", HF_TAKEOVER_NEVER, &any);
+    assert_int_equal(hf_record_look(record)->verdict, HF_REPLAY);
+    assert_int_equal(hf_record_look(record)->outcome, HF_DONE);
+    hf_record_free(record);
+    record = complete_and_leave(client, other, "left/2", HF_TAKEOVER_AUTO, NULL);
+    assert_int_equal(hf_record_look(record)->verdict, HF_TAKEOVER);
+    hf_record_free(record);
+    hf_client_close(other);
+    hf_client_close(client);
+}
+
 /* The answer is cut off at each of its first bytes: the repeated one tells the same, its attempt
  * stands. */
 static void test_a_lost_answer_is_told_again(void **state)
@@ -396,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_an_unknown_one_is_asked_for_again),
         cmocka_unit_test(test_an_attempt_ends_with_the_session_that_began_it),
         cmocka_unit_test(test_what_a_freed_one_began_is_given_back),
+        cmocka_unit_test(test_an_attempt_that_is_being_completed_is_given_back_later),
         cmocka_unit_test(test_a_lost_answer_is_told_again),
     };
     return cmocka_run_group_tests_name("client_txn", tests, setup, teardown);
