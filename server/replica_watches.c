@@ -25,7 +25,7 @@ enum {
     CONNECTION_WATCHES_MAX = 1024, /* of one connection */
     MARK_MS = 5000,                /* no wait is longer: then a mark */
     PASS_LOOKS_MAX = 256,          /* WATCHes looked at in a pass */
-    PASS_ROWS_MAX = 20000,         /* rows walked over for them */
+    PASS_ROWS_MAX = 4000,          /* rows walked over for them */
     PASS_BYTES_MAX = 1024 * 1024,  /* of their answers */
 };
 

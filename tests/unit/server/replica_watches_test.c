@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "machine/events.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/server/world.h"
 
@@ -64,11 +65,16 @@ static void begin(struct client *c, struct world *w)
 }
 
 /* Somebody who makes things happen: each switch is one event, told under its prefix. */
-static void begin_admin(struct client *c, struct world *w)
+static void begin_admin_of(struct client *c, struct world *w, uint8_t number)
 {
     client_connect(c, w);
-    c->number = 9;
+    c->number = number;
     client_begin_session(c, TTL_MS);
+}
+
+static void begin_admin(struct client *c, struct world *w)
+{
+    begin_admin_of(c, w, 9);
 }
 
 static uint64_t send_switch(struct client *c, const char *prefix, bool on)
@@ -264,6 +270,49 @@ static void test_a_crowd_is_woken_within_a_budget(void **state)
     client_close(&admin);
 }
 
+static unsigned take_answers(struct client *c)
+{
+    struct got got;
+    unsigned count = 0;
+    for (; client_take(c, &got); count++) assert_int_equal(got.status, HF_OK);
+    return count;
+}
+
+/* By a session of its own, which keeps all its answers. */
+static void tell_of_500(struct world *w, uint8_t number)
+{
+    struct client admin;
+    begin_admin_of(&admin, w, number);
+    for (unsigned i = 0; i < 500; i++) {
+        (void)send_switch(&admin, "a", i % 2 == 0);
+        if (i % 50 != 49) continue;
+        world_settle(w);
+        assert_int_equal(take_answers(&admin), 50);
+    }
+    client_close(&admin);
+}
+
+/* Those that come from far behind and find nothing walk over thousands of rows each: some rows a
+ * pass, so that whoever takes a lock meanwhile waits for a few of them alone. */
+static void test_a_pass_walks_over_so_many_rows(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+    begin(&c, w);
+    for (unsigned told = 0; told < EVENTS_LOOK_MAX; told += 500)
+        tell_of_500(w, (uint8_t)(10 + told / 500));
+    for (unsigned i = 0; i < HANDFUL; i++) (void)watch(&c, "zz", 0, 1, 0);
+    unsigned answers = 0;
+    for (unsigned passes = 0; answers < HANDFUL; passes++) {
+        assert_true(passes <= HANDFUL);
+        world_pass(w);
+        unsigned count = take_answers(&c);
+        assert_in_range(count, 0, 4000 / EVENTS_LOOK_MAX);
+        answers += count;
+    }
+    client_close(&c);
+}
+
 /* A connection has so many and no more; one that goes leaves nothing behind. */
 static void test_a_connection_has_so_many_watches_and_takes_them_along(void **state)
 {
@@ -337,6 +386,7 @@ int main(void)
         WORLD_TEST(test_only_who_wants_an_event_is_woken),
         WORLD_TEST(test_a_mark_passes_nothing_over),
         WORLD_TEST(test_a_crowd_is_woken_within_a_budget),
+        WORLD_TEST(test_a_pass_walks_over_so_many_rows),
         WORLD_TEST(test_a_connection_has_so_many_watches_and_takes_them_along),
         WORLD_TEST(test_lost_leadership_ends_all_watches),
         WORLD_TEST(test_a_stopping_server_ends_all_watches),
