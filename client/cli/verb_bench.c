@@ -246,7 +246,11 @@ static int run_bench(struct cli *cli, const struct verb *verb, int argc, char **
         {.name = "--seconds", .number = &b.seconds, .min = 1, .max = SECONDS_MAX},
         {.name = "--threads", .flag = &b.threads},
         {.name = "--rate", .number = &b.rate, .max = RATE_MAX},
-        {.name = "--retain", .number = &b.retain_ms, .min = RETAIN_MS_MIN, .max = RETAIN_MS_MAX},
+        {.name = "--retain",
+         .number = &b.retain_ms,
+         .is_ms = true,
+         .min = RETAIN_MS_MIN,
+         .max = RETAIN_MS_MAX},
         {.name = "--body", .number = &b.body_bytes, .max = BODY_BYTES_MAX},
     };
     struct args args;

@@ -571,7 +571,7 @@ same 'its members' \
 # A stall may bring what was due in the two seconds before into the one that is counted.
 claim 'bench keeps a rate, with threads and without'
 for how in --threads --json; do
-    expect 0 holdfast bench record --clients 4 --rate 20 --retain 70000 --seconds 1 "$how"
+    expect 0 holdfast bench record --clients 4 --rate 20 --retain 70s --seconds 1 "$how"
     same 'no more than was due' True "$(json '0 < d["cycles_per_s"] <= 64')"
 done
 
