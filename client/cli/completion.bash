@@ -21,14 +21,18 @@ _holdfast_values() {
         --state)
             case $2 in
                 branches) echo TRYING TRIED TRY_FAILED CONFIRMING CONFIRMED CANCELLING CANCELLED ;;
-                events) echo on off list ;;
-        timer) echo PENDING READY DELIVERED DELAYED DEAD ACKED CANCELLED ;;
+                timer) echo PENDING READY DELIVERED DELAYED DEAD ACKED CANCELLED ;;
                 *) echo RUNNING DONE FAILED RETRYABLE UNKNOWN TOMBSTONE ;;
             esac
             ;;
         --on-revoke) echo ignore term ;;
         --then) echo force alarm ;;
+        --kinds)
+            echo lost forced unknown late timer-dead session-expired admin queued granted released \
+                record timer-fired
+            ;;
         config) echo get set ;;
+        events) echo on off list ;;
         timer) echo set cancel poll ack nack list dead requeue ;;
         bench) echo lock record ;;
     esac
@@ -68,7 +72,9 @@ _holdfast() {
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
             ;;
-        --mode | --state | --on-revoke | --then) choice=$(_holdfast_values "$before" "$verb") ;;
+        --mode | --state | --kinds | --on-revoke | --then)
+            choice=$(_holdfast_values "$before" "$verb")
+            ;;
         *)
             if [ -z "$verb" ] || { [ "$verb" = help ] && [ $((at + 1)) -eq "$COMP_CWORD" ]; }; then
                 choice=$(_holdfast_verbs "$1")

@@ -137,8 +137,8 @@ static int note_event(const hf_event *event, void *data)
 }
 
 /* The place first, then the list, then what comes: nothing falls between. A mark, which comes every
- * few seconds, is a reason to look again, too: instances that come are told only where an
- * administrator has switched that on. */
+ * few seconds, is a reason to look again, too: instances that come, or end by
+ * themselves, are told only where an administrator has switched that on. */
 static int follow(struct cli *cli, struct found *found)
 {
     hf_watch watch = {
@@ -189,8 +189,8 @@ const struct verb verb_discover = {
     .synopsis = "SERVICE [--watch]",
     .summary = "where the instances of SERVICE are that `register` runs",
     .help =
-        "  --watch   again whenever it changes, until it is ended: who goes at once, who comes\n"
-        "            within five seconds, or at once under a prefix that `events on` switched on\n"
+        "  --watch   again whenever it changes, until it is ended: who dies at once, who comes\n"
+        "            or leaves within five seconds, or at once where `events on` tells of it\n"
         "Up to 1,000 of them. One that died is listed until its lease is over:\n"
         "take an address for a hint, try it, and go on to the next. With --json: {service,\n"
         "  count, instances: [{address, fencing_token, session, since_ms, age_ms,\n"

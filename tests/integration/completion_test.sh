@@ -60,6 +60,16 @@ completed lock a --on-revoke ''
 same 'what to do' 'ignore term ' "$(offered)"
 completed config ''
 same 'what of config' 'get set ' "$(offered)"
+completed events ''
+same 'what of events' 'on off list ' "$(offered)"
+completed timer li
+same 'what of timer' 'list ' "$(offered)"
+completed timer list --state D
+same 'states of a timer' 'DELIVERED DELAYED DEAD ' "$(offered)"
+completed watch --kinds ''
+# shellcheck disable=SC2046 # likewise
+offers $(holdfast help watch | sed -n '/--kinds KIND/,/Without it all/p' | tr -c 'a-z-' '\n' |
+    grep -x -e lost -e late -e session-expired -e queued -e record -e timer-fired)
 completed lock ''
 same 'nothing for a name' '' "$(tr -d '\n' < "$tmp/offered")"
 
