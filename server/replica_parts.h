@@ -52,6 +52,9 @@ struct replica_polls {
     bool blocked;        /**< the last pass had no room for one that is to be proposed */
 };
 
+/** Lists of WATCHes by their wait's end, one a tick: no wait is longer than all of them. */
+enum { WATCH_TICK_MS = 10, WATCH_TICKS = 512 };
+
 /** WATCHes (replica_watches.c), bounded. */
 struct replica_watches {
     struct table owners;                  /**< connections that have some */
@@ -59,7 +62,8 @@ struct replica_watches {
     struct list confirming;               /**< of struct watch, in order: they wait for a round */
     struct list ready;                    /**< likewise: to be looked at */
     struct list marked;                   /**< groups that something has happened to */
-    struct list by_end;                   /**< those that wait, by their wait's end */
+    struct list ends[WATCH_TICKS];        /**< those that wait, by the tick of their wait's end */
+    uint64_t ended_tick;                  /**< up to this one they have ended */
     uint32_t count;                       /**< of all */
     uint32_t lengths[NAME_BYTES_MAX + 1]; /**< groups with a prefix of so many bytes */
 };

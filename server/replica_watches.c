@@ -29,6 +29,8 @@ enum {
     PASS_BYTES_MAX = 1024 * 1024,  /* of their answers */
 };
 
+_Static_assert(MARK_MS / WATCH_TICK_MS + 2 < WATCH_TICKS, "the longest wait has its tick");
+
 /* Those of one connection. */
 struct watch_owner {
     struct table_node node; /* in `owners`, by the connection */
@@ -47,7 +49,7 @@ struct watch_group {
 
 struct watch {
     struct list place;            /* in `confirming`, `ready` or its group's `waiting` */
-    struct list by_end;           /* in `by_end` while it waits */
+    struct list by_end;           /* in one of `ends` while it waits */
     struct list in_owner;         /* in its owner's `watches` */
     struct watch_owner *owner;    /* borrowed */
     struct watch_group *group;    /* borrowed; NULL = it does not wait */
@@ -90,7 +92,7 @@ int replica_watches_init(struct replica *r)
     list_init(&r->watches.confirming);
     list_init(&r->watches.ready);
     list_init(&r->watches.marked);
-    list_init(&r->watches.by_end);
+    for (size_t i = 0; i < WATCH_TICKS; i++) list_init(&r->watches.ends[i]);
     int rv = table_init(&r->watches.groups);
     return rv == HF_OK ? table_init(&r->watches.owners) : rv;
 }
@@ -265,14 +267,19 @@ static void wake_group(struct replica *r, struct watch_group *group)
 
 /* ------------------------------------------------------------------ looking */
 
-/* Put it among the others by its end; waits are mostly alike, so it is looked for from behind. */
+static uint64_t tick_at(uint64_t ms)
+{
+    return ms / WATCH_TICK_MS;
+}
+
+/* Its end is the first tick at or after it that is still to come. However many wait, and for how
+ * long, putting one among them is one step. */
 static void insert_by_end(struct replica *r, struct watch *w)
 {
-    struct list *at = r->watches.by_end.prev;
-    while (at != &r->watches.by_end &&
-           HF_CONTAINER_OF(at, struct watch, by_end)->until_ms > w->until_ms)
-        at = at->prev;
-    list_push_back(at->next, &w->by_end);
+    uint64_t tick = tick_at(w->until_ms + WATCH_TICK_MS - 1);
+    if (tick <= r->watches.ended_tick) tick = r->watches.ended_tick + 1;
+    HF_ASSERT(tick - r->watches.ended_tick < WATCH_TICKS);
+    list_push_back(&r->watches.ends[tick % WATCH_TICKS], &w->by_end);
 }
 
 /* \retval HF_ENOMEM it cannot wait. */
@@ -361,16 +368,25 @@ static int refuse_all(struct replica *r, int status)
     return rv;
 }
 
-int replica_watches_end(struct replica *r)
+static void end_tick(struct replica *r, uint64_t tick)
 {
-    if (r->stopping) return refuse_all(r, HF_ESHUTDOWN);
-    while (r->leads && !list_empty(&r->watches.by_end)) {
-        struct watch *w = HF_CONTAINER_OF(r->watches.by_end.next, struct watch, by_end);
-        if (w->until_ms > r->now.elapsed_ms) break;
+    const struct list *ends = &r->watches.ends[tick % WATCH_TICKS];
+    while (!list_empty(ends)) {
+        struct watch *w = HF_CONTAINER_OF(ends->next, struct watch, by_end);
         leave_group(r, w);
         w->final = true;
         confirm(r, w);
     }
+}
+
+int replica_watches_end(struct replica *r)
+{
+    uint64_t now = tick_at(r->now.elapsed_ms);
+    uint64_t tick = r->watches.ended_tick + 1;
+    if (r->stopping) return refuse_all(r, HF_ESHUTDOWN);
+    if (now >= WATCH_TICKS && tick < now - WATCH_TICKS + 1) tick = now - WATCH_TICKS + 1;
+    for (; tick <= now; tick++) end_tick(r, tick);
+    r->watches.ended_tick = now;
     return HF_OK;
 }
 
@@ -384,6 +400,8 @@ uint64_t replica_watches_when(const struct replica *r)
     if (!r->leads) return UINT64_MAX;
     bool work = !list_empty(&r->watches.ready) || !list_empty(&r->watches.marked);
     if (work) return r->now.elapsed_ms;
-    if (list_empty(&r->watches.by_end)) return UINT64_MAX;
-    return HF_CONTAINER_OF(r->watches.by_end.next, struct watch, by_end)->until_ms;
+    if (r->watches.groups.count == 0) return UINT64_MAX;
+    uint64_t tick = r->watches.ended_tick + 1;
+    while (list_empty(&r->watches.ends[tick % WATCH_TICKS])) tick++; /* somebody waits */
+    return tick * WATCH_TICK_MS;
 }

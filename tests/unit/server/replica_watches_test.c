@@ -51,6 +51,14 @@ static struct msg_watch_reply expect_answer(struct client *c, uint64_t request_i
     return reply;
 }
 
+static unsigned take_answers(struct client *c)
+{
+    struct got got;
+    unsigned count = 0;
+    for (; client_take(c, &got); count++) assert_int_equal(got.status, HF_OK);
+    return count;
+}
+
 static void expect_silence(struct client *c)
 {
     struct got got;
@@ -176,6 +184,57 @@ static void test_an_idle_watch_gets_a_mark(void **state)
     client_close(&admin);
 }
 
+struct waits {
+    uint64_t first_id;      /* of the first one's request; the others follow */
+    unsigned count;         /* of those below */
+    uint64_t until_ms[300]; /* when each ends */
+};
+
+/* \return how many have ended, each of them just now. */
+static unsigned take_ended(struct client *c, const struct waits *waits)
+{
+    unsigned count = 0;
+    uint64_t now_ms = c->world->now.elapsed_ms;
+    for (struct got got; client_take(c, &got); count++) {
+        uint64_t i = got.request_id - waits->first_id;
+        assert_int_equal(got.status, HF_OK);
+        assert_true(i < waits->count);
+        assert_in_range(now_ms, waits->until_ms[i], waits->until_ms[i] + 20);
+    }
+    return count;
+}
+
+/* However waits are mixed, each ends at its time; and all at once when the machine was stopped for
+ * longer than any of them. */
+static void test_each_wait_ends_at_its_time(void **state)
+{
+    static struct waits waits;
+    const unsigned many = HF_ARRAY_COUNT(waits.until_ms);
+    struct world *w = *state;
+    struct client c;
+    unsigned over = 0;
+    begin(&c, w);
+    for (unsigned i = 0; i < many; i++) {
+        uint64_t wait_ms = 1 + i * 7919 % 6000;
+        uint64_t id = watch(&c, "", 0, 1, wait_ms);
+        if (i == 0) waits.first_id = id;
+        waits.until_ms[i] = w->now.elapsed_ms + (wait_ms < MARK_MS ? wait_ms : MARK_MS);
+        waits.count = i + 1;
+        world_run(w, 3);
+        over += take_ended(&c, &waits);
+    }
+    for (unsigned i = 0; i < MARK_MS; i++, over += take_ended(&c, &waits)) world_run(w, 1);
+    assert_int_equal(over, many);
+    for (unsigned i = 0; i < many; i++) (void)watch(&c, "", 0, 1, 100 + i * 7919 % 6000);
+    world_settle(w);
+    expect_silence(&c);
+    world_sleep(w, 60000);
+    world_run(w, 20);
+    assert_int_equal(take_answers(&c), many);
+    assert_int_equal(w->replica->watches.count, 0);
+    client_close(&c);
+}
+
 /* Prefix and kind decide who hears of it; the others wait on, and have missed nothing. */
 static void test_only_who_wants_an_event_is_woken(void **state)
 {
@@ -268,14 +327,6 @@ static void test_a_crowd_is_woken_within_a_budget(void **state)
     }
     assert_int_equal(answers, CROWD);
     client_close(&admin);
-}
-
-static unsigned take_answers(struct client *c)
-{
-    struct got got;
-    unsigned count = 0;
-    for (; client_take(c, &got); count++) assert_int_equal(got.status, HF_OK);
-    return count;
 }
 
 /* By a session of its own, which keeps all its answers. */
@@ -383,6 +434,7 @@ int main(void)
         WORLD_TEST(test_a_watch_waits_until_something_happens),
         WORLD_TEST(test_what_is_there_is_told_at_once),
         WORLD_TEST(test_an_idle_watch_gets_a_mark),
+        WORLD_TEST(test_each_wait_ends_at_its_time),
         WORLD_TEST(test_only_who_wants_an_event_is_woken),
         WORLD_TEST(test_a_mark_passes_nothing_over),
         WORLD_TEST(test_a_crowd_is_woken_within_a_budget),
