@@ -278,6 +278,7 @@ static void apply_sweep(struct history *h, const struct entry_header *header)
     apply_part(h, buffer_slice(&h->part));
     history_swept(h);
     wake_deferred(h);
+    history_events_settle(h);
 }
 
 static void apply_ops(struct history *h, struct slice data, const struct entry_header *header)
@@ -287,6 +288,7 @@ static void apply_ops(struct history *h, struct slice data, const struct entry_h
     HF_ASSERT(rv == HF_OK);
     entry_close(&h->part, ENTRY_HOLDS_SWEEP, header->cluster_time_ms, header->wall_ms);
     apply_part(h, buffer_slice(&h->part));
+    history_events_settle(h);
 }
 
 /* An entry with ops leaves what is due to a later one, so that a renewal that was read in time

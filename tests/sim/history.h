@@ -67,6 +67,8 @@ struct history_token {
     bool timer;              /* a delivery of one */
     bool branch;             /* a phase of one */
     bool abandoned;          /* given back: its lease is over at once */
+    bool unknown_told;       /* an attempt: the event that its record became UNKNOWN */
+    bool late_told;          /* the event that its end came too late */
     uint8_t forced;          /* a grant: enum history_force */
 };
 
@@ -249,7 +251,10 @@ void history_records_sweep(struct history *h, uint64_t at_ms);
 void history_admin_answered(struct history *h, const struct history_answer *a, struct slice request,
                             const struct machine_reply *reply);
 
-/** A sweep begins, and sessions and hold_max have ended what they end: whose grace is over. */
+/** A sweep begins, and sessions have ended what they end: whose grace is over and stays. */
+void history_admin_alarm(struct history *h, uint64_t now_ms);
+
+/** Then hold_max has ended what it ends: whose grace is over and is forced. */
 void history_admin_sweep(struct history *h, uint64_t now_ms);
 
 /** Nothing begins under this name. */

@@ -50,14 +50,15 @@ static const struct lock_grant *find_held(struct history *h, struct slice name, 
 /* ------------------------------------------------------------------ grants that are taken away */
 
 /* In one of its locks. \param waits  its holder shall know before the lock goes on. */
-static void force_in(struct history *h, struct lock_rules *l, size_t at, bool waits, uint64_t at_ms)
+static void force_in(struct history *h, uint32_t lock, size_t at, bool waits, uint64_t at_ms)
 {
+    struct lock_rules *l = rules_of(h, lock);
     const struct lock_grant g = l->grants[at];
     const struct history_session *s = history_session(h, g.ask.session);
     struct history_token *what = history_find_token(h, g.token);
     HF_ASSERT(s != NULL && what != NULL);
     what->forced = waits ? FORCED_WAITS : FORCED_NOW;
-    lock_rules_end(l, at, true, at_ms);
+    lock_rules_end(h, lock, at, EVENT_FORCED, at_ms);
     if (!waits || s->until_ms <= at_ms) return;
     l->forced = lock_rules_room(l->forced, l->forced_count, &l->forced_places, sizeof *l->forced);
     l->forced[l->forced_count++] = (struct lock_forced){.session = g.ask.session,
@@ -81,9 +82,10 @@ static void forced(struct history *h, struct slice request, int status)
     if (g == NULL) return;
     const struct lock_names names = g->ask.names;
     for (uint32_t i = 0; i < names.count; i++) {
-        struct lock_rules *l = rules_of(h, names.items[i]);
-        force_in(h, l, lock_rules_find(l, force.fencing_token), force.now == 0, now_ms(h));
+        size_t at = lock_rules_find(rules_of(h, names.items[i]), force.fencing_token);
+        force_in(h, names.items[i], at, force.now == 0, now_ms(h));
     }
+    history_events_owe_act(h, OP_CODE_FORCE);
     h->act_counts[force.now == 0 ? ACT_FORCED : ACT_FORCED_NOW]++;
 }
 
@@ -122,6 +124,7 @@ static void revoked(struct history *h, struct slice request, int status)
         part->grace_ms = now_ms(h) + revoke.grace_ms;
         part->alarm = revoke.then == REVOKE_THEN_ALARM;
     }
+    history_events_owe_act(h, OP_CODE_REVOKE);
     h->act_counts[ACT_ASKED]++;
 }
 
@@ -132,10 +135,23 @@ static void sweep_grants(struct history *h, uint32_t lock, uint64_t at_ms)
         const struct lock_grant *g = &l->grants[i - 1];
         bool first = g->ask.names.items[0] == lock; /* of its names: counted once */
         if (g->grace_ms == 0 || g->grace_ms > at_ms) continue;
-        if (first && g->alarm && g->grace_ms > h->looked_ms) h->act_counts[ACT_ALARM]++;
         if (g->alarm) continue;
         if (first) h->act_counts[ACT_GRACE_OVER]++;
-        force_in(h, l, i - 1, true, at_ms);
+        force_in(h, lock, i - 1, true, at_ms);
+    }
+}
+
+void history_admin_alarm(struct history *h, uint64_t at_ms)
+{
+    for (uint32_t lock = 0; lock < HF_ARRAY_COUNT(h->locks); lock++) {
+        const struct lock_rules *l = rules_of(h, lock);
+        for (size_t i = 0; i < l->grant_count; i++) {
+            const struct lock_grant *g = &l->grants[i];
+            bool due = g->alarm && g->grace_ms > h->looked_ms && g->grace_ms <= at_ms;
+            if (!due || g->ask.names.items[0] != lock) continue;
+            h->act_counts[ACT_ALARM]++;
+            history_events_owe_act(h, OP_CODE_REVOKE);
+        }
     }
 }
 
@@ -286,6 +302,7 @@ static void frozen(struct history *h, bool thaws, struct slice request, int stat
         p->bytes = freeze.prefix.size;
     }
     h->act_counts[thaws ? ACT_THAWED : ACT_FROZEN]++;
+    history_events_owe_act(h, thaws ? OP_CODE_THAW : OP_CODE_FREEZE);
     settle_frozen(h);
 }
 
@@ -307,6 +324,7 @@ static void set(struct history *h, struct slice request, const struct machine_re
                  setting_find(at)->name, h->settings[at], count, answer.before, answer.changes);
     h->settings[at] = set.value;
     h->act_counts[ACT_SET]++;
+    history_events_owe_act(h, OP_CODE_CONFIG_SET);
 }
 
 /* ------------------------------------------------------------------ all */

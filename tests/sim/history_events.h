@@ -4,7 +4,12 @@
  *
  *   - numbers follow each other, and an event's cluster time is its entry's
  *   - of the oldest only those go that are more than the setting says
- *   - EVENTS_SWITCH is answered by the prefixes that are switched on */
+ *   - EVENTS_SWITCH is answered by the prefixes that are switched on
+ *   - what comes of locks, timers, sessions and acts of administrators, as the other files know it,
+ *     is told, once for each name, where it is always told or a prefix of it is on, and nothing
+ *     else is; so are attempts that begin and end
+ *   - what becomes of an attempt that lapses is not known here, so it may be told; that it is
+ *     UNKNOWN is told before BEGIN says so, and that it was completed too late is told by then */
 #ifndef TESTS_SIM_HISTORY_EVENTS_H
 #define TESTS_SIM_HISTORY_EVENTS_H
 
@@ -25,6 +30,7 @@ struct history_event {
     uint64_t hash;                       /* of the whole line */
     uint64_t at_ms;                      /* cluster time */
     char name[HISTORY_EVENT_NAME_BYTES]; /* what it happened to */
+    uint64_t mark;                       /* which of its name: see history_events.c */
     uint8_t name_bytes;                  /* of it */
     uint8_t kind;                        /* enum event_type */
 };
@@ -34,6 +40,9 @@ struct history_switched {
     size_t bytes;
 };
 
+/* What it happens to. */
+enum history_thing { HISTORY_ANYTHING, HISTORY_LOCK, HISTORY_RECORD, HISTORY_TIMER };
+
 struct history_events {
     struct history_event *told;                             /* owned; number 1 first */
     uint64_t count;                                         /* of them */
@@ -42,6 +51,10 @@ struct history_events {
     uint64_t window;                                        /* the setting, as it was last seen */
     struct history_switched switched[HISTORY_SWITCHED_MAX]; /* prefixes that are on */
     uint32_t switched_count;                                /* of them */
+    struct history_event *owed;                             /* owned; what is to be told */
+    uint32_t owed_count;                                    /* of them */
+    uint32_t owed_places;                                   /* allocated */
+    uint64_t settled;                                       /* of those told, held against owed */
     uint64_t counts[EVENT_KIND_MAX + 1];                    /* of each kind, for people */
 };
 
@@ -53,6 +66,24 @@ void history_events_init(struct history *h);
 
 /** A part of an entry was applied: see what it has told. */
 void history_events_applied(struct history *h);
+
+/** By the part of an entry that is being applied this is to be told, if it is of a kind that is
+ * always told or a prefix of it is on. \param index  of the thing; none of anything else.
+ * \param mark  token, session or attempt: see history_events.c. */
+void history_events_owe(struct history *h, enum event_type kind, enum history_thing thing,
+                        uint32_t index, uint64_t mark);
+
+/** Likewise: a record's transition; an act of an administrator. */
+void history_events_owe_record(struct history *h, uint32_t record, uint64_t token,
+                               enum record_state state);
+void history_events_owe_act(struct history *h, uint16_t op);
+
+/** Likewise, now or at any time before: of the attempt of this token. \param kind  UNKNOWN or
+ * LATE_COMPLETION. */
+void history_events_owe_ever(struct history *h, enum event_type kind, uint64_t token);
+
+/** That part is applied, and everybody has been told: is what was told what was to be? */
+void history_events_settle(struct history *h);
 
 /** EVENTS_SWITCH was answered for the first time; any other op is let pass. As
  * history_answered(). */

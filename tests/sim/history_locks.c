@@ -116,19 +116,27 @@ static void delay(struct lock_rules *l, const struct lock_ask *ask, uint64_t now
     if (until_ms > *delay_ms) *delay_ms = until_ms;
 }
 
-void lock_rules_end(struct lock_rules *l, size_t at, bool lost, uint64_t now_ms)
+void lock_rules_end(struct history *h, uint32_t lock, size_t at, enum event_type e, uint64_t now_ms)
 {
-    if (lost) delay(l, &l->grants[at].ask, now_ms);
+    struct lock_rules *l = rules_of(h, lock);
+    if (e != EVENT_RELEASED) delay(l, &l->grants[at].ask, now_ms);
+    const struct lock_grant *g = &l->grants[at];
+    history_events_owe(h, e, HISTORY_LOCK, lock, g->token);
+    if (g->grace_ms != 0 && g->ask.names.items[0] == lock)
+        history_events_owe_act(h, OP_CODE_REVOKE);
     l->grants[at] = l->grants[--l->grant_count];
 }
 
-static void end_session(struct lock_rules *l, uint64_t session, bool lost, uint64_t now_ms)
+static void end_session(struct history *h, uint32_t lock, uint64_t session, bool lost,
+                        uint64_t now_ms)
 {
+    struct lock_rules *l = rules_of(h, lock);
     for (size_t i = 0; i < l->waiter_count; i++) {
         if (l->waiters[i].ask.session == session) l->waiters[i].over = true;
     }
     for (size_t i = l->grant_count; i > 0; i--) {
-        if (l->grants[i - 1].ask.session == session) lock_rules_end(l, i - 1, lost, now_ms);
+        if (l->grants[i - 1].ask.session == session)
+            lock_rules_end(h, lock, i - 1, lost ? EVENT_LOST : EVENT_RELEASED, now_ms);
     }
     for (size_t i = l->forced_count; i > 0; i--) {
         if (l->forced[i - 1].session == session) l->forced[i - 1] = l->forced[--l->forced_count];
@@ -138,11 +146,12 @@ static void end_session(struct lock_rules *l, uint64_t session, bool lost, uint6
 void history_locks_session_ends(struct history *h, uint64_t session, bool lost, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < HF_ARRAY_COUNT(h->locks); i++)
-        end_session(rules_of(h, i), session, lost, now_ms);
+        end_session(h, i, session, lost, now_ms);
 }
 
-static void sweep_lock(struct lock_rules *l, uint64_t now_ms)
+static void sweep_lock(struct history *h, uint32_t lock, uint64_t now_ms)
 {
+    struct lock_rules *l = rules_of(h, lock);
     for (size_t i = 0; i < l->waiter_count; i++) {
         if (l->waiters[i].until_ms <= now_ms) l->waiters[i].over = true;
     }
@@ -151,7 +160,7 @@ static void sweep_lock(struct lock_rules *l, uint64_t now_ms)
     }
     for (size_t i = l->grant_count; i > 0; i--) {
         uint64_t until_ms = l->grants[i - 1].hold_until_ms;
-        if (until_ms != 0 && until_ms <= now_ms) lock_rules_end(l, i - 1, true, now_ms);
+        if (until_ms != 0 && until_ms <= now_ms) lock_rules_end(h, lock, i - 1, EVENT_LOST, now_ms);
     }
 }
 
@@ -160,8 +169,8 @@ void history_locks_sweep(struct history *h, uint64_t now_ms)
     for (uint32_t i = 0; i < h->session_count; i++) {
         if (h->sessions[i].over) history_locks_session_ends(h, h->sessions[i].id, true, now_ms);
     }
-    for (uint32_t lock = 0; lock < HF_ARRAY_COUNT(h->locks); lock++)
-        sweep_lock(rules_of(h, lock), now_ms);
+    history_admin_alarm(h, now_ms);
+    for (uint32_t lock = 0; lock < HF_ARRAY_COUNT(h->locks); lock++) sweep_lock(h, lock, now_ms);
     history_admin_sweep(h, now_ms);
 }
 
@@ -189,7 +198,8 @@ static void end_in(struct history *h, uint32_t lock, uint64_t session, uint64_t 
         sim_fail("lock-%u: %" PRIu64 " releases of token %" PRIu64 " are left, not %" PRIu64, lock,
                  g->count, token, count_left);
     if (owner == 0 || count_left == 0)
-        lock_rules_end(l, at, owner == 0, machine_time_ms(h->machine));
+        lock_rules_end(h, lock, at, owner == 0 ? EVENT_LOST : EVENT_RELEASED,
+                       machine_time_ms(h->machine));
 }
 
 void history_lock_ended(struct history *h, const struct lock_names *names, uint64_t session,
@@ -345,6 +355,7 @@ static void park(struct history *h, const struct lock_ask *ask)
         use_limit(l, ask);
         l->waiters = lock_rules_room(l->waiters, l->waiter_count, &l->waiter_places, sizeof w);
         l->waiters[l->waiter_count++] = w;
+        history_events_owe(h, EVENT_QUEUED, HISTORY_LOCK, ask->names.items[i], ask->session);
     }
 }
 
@@ -504,6 +515,7 @@ static const struct lock_grant *put_grant(struct history *h, const struct lock_a
         l->grants = lock_rules_room(l->grants, l->grant_count, &l->grant_places, sizeof g);
         last = &l->grants[l->grant_count++];
         l->grants[l->grant_count - 1] = g;
+        history_events_owe(h, EVENT_GRANTED, HISTORY_LOCK, ask->names.items[i], token);
     }
     return last;
 }

@@ -23,6 +23,7 @@
 
 #include <stddef.h>
 
+#include "protocol/words.h"
 #include "tests/sim/lock_names.h"
 
 struct history;
@@ -95,9 +96,10 @@ struct lock_rules {
 };
 
 /* Between history_locks.c and history_admin.c: the grant of a token, grant_count if it is none; end
- * it; room for one more of `count` items. */
+ * it, told as LOST, FORCED or RELEASED; room for one more of `count` items. */
 size_t lock_rules_find(const struct lock_rules *l, uint64_t token);
-void lock_rules_end(struct lock_rules *l, size_t at, bool lost, uint64_t now_ms);
+void lock_rules_end(struct history *h, uint32_t lock, size_t at, enum event_type e,
+                    uint64_t now_ms);
 void *lock_rules_room(void *items, size_t count, size_t *places, size_t bytes);
 
 /** Free. */

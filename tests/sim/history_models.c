@@ -156,6 +156,7 @@ void history_swept(struct history *h)
         if (!look_at_end(h, &h->sessions[i - 1])) continue;
         drop_session(h, &h->sessions[i - 1]);
         h->expired_count++;
+        history_events_owe(h, EVENT_SESSION_EXPIRED, HISTORY_ANYTHING, 0, id);
         if (h->expired_cb != NULL) h->expired_cb(h->data, id);
     }
     if (counts.session_count != h->session_count)

@@ -20,18 +20,20 @@ static uint64_t now_ms(const struct history *h)
 
 /* ------------------------------------------------------------------ what time does */
 
-static void sweep_record(const struct history *h, struct history_record *r, uint64_t at_ms)
+static void sweep_record(struct history *h, uint32_t key, uint64_t at_ms)
 {
+    struct history_record *r = &h->records[key];
     bool ended = r->state == RECORD_DONE || r->state == RECORD_FAILED;
     uint64_t until_ms = r->changed_ms + r->retain_ms;
     if (ended && until_ms <= at_ms) {
         r->outcome = r->state;
+        history_events_owe_record(h, key, r->token, RECORD_TOMBSTONE);
         r->state = RECORD_TOMBSTONE;
         r->changed_ms = at_ms;
         r->gone_ms = at_ms + r->retain_ms * h->settings[SETTING_TOMBSTONE_FACTOR];
-    } else if (r->state == RECORD_RETRYABLE && until_ms <= at_ms) {
-        r->state = RECORD_ABSENT;
-    } else if (r->state == RECORD_TOMBSTONE && r->gone_ms <= at_ms) {
+    } else if ((r->state == RECORD_RETRYABLE && until_ms <= at_ms) ||
+               (r->state == RECORD_TOMBSTONE && r->gone_ms <= at_ms)) {
+        history_events_owe_record(h, key, r->token, RECORD_ABSENT);
         r->state = RECORD_ABSENT;
     }
 }
@@ -39,7 +41,7 @@ static void sweep_record(const struct history *h, struct history_record *r, uint
 void history_records_sweep(struct history *h, uint64_t at_ms)
 {
     for (uint32_t i = 0; i < HF_ARRAY_COUNT(h->records); i++) {
-        if (h->records[i].state != RECORD_ABSENT) sweep_record(h, &h->records[i], at_ms);
+        if (h->records[i].state != RECORD_ABSENT) sweep_record(h, i, at_ms);
     }
 }
 
@@ -134,6 +136,7 @@ static void start(struct history *h, struct history_answer *a, const struct msg_
         .takeover = fresh ? a->takeover : r->takeover,
         .state = RECORD_RUNNING,
     };
+    history_events_owe_record(h, a->thing, a->token, RECORD_RUNNING);
 }
 
 /* Which refusals may a BEGIN get, and may it get none? Another request gets neither this one's
@@ -196,6 +199,7 @@ static void began(struct history *h, struct history_answer *a, const struct mach
     if (!may_answer(h, r, same, status))
         sim_fail("record-%u: BEGIN of %s request is answered %s, in state %u of attempt %" PRIu64,
                  a->thing, same ? "the same" : "another", status_name(status), r->state, r->token);
+    if (status == HF_ERECORDUNKNOWN) history_events_owe_ever(h, EVENT_UNKNOWN, r->token);
     if (status != HF_OK) return;
     struct msg_begin_reply begun;
     history_decode(h, &msg_begin_reply_type, reply->body, &begun);
@@ -235,6 +239,7 @@ static void completed(struct history *h, struct history_answer *a, struct slice 
         sim_fail("record-%u: completed a second time, in state %u", a->thing, r->state);
     if (again) return;
     end(h, r, &complete);
+    history_events_owe_record(h, a->thing, a->token, (enum record_state)r->state);
     h->completed_count++;
 }
 
@@ -252,6 +257,8 @@ static void resolved(struct history *h, struct history_answer *a, struct slice r
                                   .headers = resolve.headers,
                                   .body = resolve.body};
     end(h, r, &result);
+    history_events_owe_record(h, a->thing, a->token, (enum record_state)r->state);
+    history_events_owe_act(h, OP_CODE_RESOLVE);
     r->decided = true;
 }
 
@@ -288,6 +295,8 @@ static void reopened(struct history *h, struct history_answer *a, struct slice r
     r->state = RECORD_RETRYABLE;
     r->changed_ms = now_ms(h);
     r->decided = true; /* what the attempt completed stands no longer */
+    history_events_owe_record(h, a->thing, r->token, RECORD_RETRYABLE);
+    history_events_owe_act(h, OP_CODE_REOPEN);
     h->reopened_count++;
 }
 
@@ -315,11 +324,23 @@ static void erased(struct history *h, struct history_answer *a, struct slice req
         sim_fail("record-%u: ERASE is answered %s, in state %u of attempt %" PRIu64, a->thing,
                  status_name(status), r->state, r->token);
     if (status != HF_OK) return;
+    if (!r->erased && r->state != RECORD_TOMBSTONE) history_events_owe_act(h, OP_CODE_ERASE);
     r->erased = true;
     h->erased_count++;
 }
 
 /* ------------------------------------------------------------------ all */
+
+/* Refused, as another attempt was begun since: then it is evidence. */
+static void came_late(struct history *h, const struct history_answer *a, struct slice request)
+{
+    struct msg_complete complete;
+    history_decode(h, &msg_complete_type, request, &complete);
+    const struct history_token *what = history_token(h, complete.fencing_token);
+    bool known = what != NULL && what->attempt && what->thing == a->thing;
+    if (known && complete.fencing_token < h->records[a->thing].token)
+        history_events_owe_ever(h, EVENT_LATE_COMPLETION, complete.fencing_token);
+}
 
 void history_record_answered(struct history *h, struct history_answer *a, struct slice request,
                              const struct machine_reply *reply)
@@ -330,6 +351,7 @@ void history_record_answered(struct history *h, struct history_answer *a, struct
     case OP_CODE_BEGIN: began(h, a, reply, request.size == 0); break;
     case OP_CODE_COMPLETE:
         if (status == HF_OK) completed(h, a, request);
+        if (status == HF_ESTALE) came_late(h, a, request);
         break;
     case OP_CODE_RESOLVE:
         if (status == HF_OK) resolved(h, a, request);

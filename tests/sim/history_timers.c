@@ -63,6 +63,7 @@ static void end_delivery(struct history *h, struct history_timer *t, uint64_t du
     t->state = TIMER_DEAD;
     t->due_ms = 0;
     count(h, TIMER_EVENT_DEAD);
+    history_events_owe(h, EVENT_TIMER_DEAD, HISTORY_TIMER, (uint32_t)(t - h->timers), t->attempt);
 }
 
 static void bury(struct history *h, struct history_timer *t, enum timer_state state)
@@ -81,6 +82,8 @@ static void sweep_timer(struct history *h, struct history_timer *t, uint64_t at_
         t->fired_ms = at_ms;
         t->state = TIMER_READY;
         count(h, TIMER_EVENT_FIRED);
+        history_events_owe(h, EVENT_TIMER_FIRED, HISTORY_TIMER, (uint32_t)(t - h->timers),
+                           t->attempt);
         break;
     case TIMER_DELIVERED:
         count(h, TIMER_EVENT_LAPSED);
@@ -443,6 +446,7 @@ static void requeued(struct history *h, struct slice request, const struct machi
     t->attempt = 0;
     t->token = 0;
     count(h, TIMER_EVENT_REQUEUED);
+    history_events_owe_act(h, OP_CODE_TIMER_REQUEUE);
 }
 
 void history_timer_answered(struct history *h, struct history_answer *a, struct slice request,

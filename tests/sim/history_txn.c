@@ -107,6 +107,9 @@ static bool look_at_evidence(struct history *h, const struct told *told)
         uint32_t key = history_thing(complete.key);
         uint64_t current = h->records[key].token;
         if (complete.fencing_token >= current) continue;
+        const struct history_token *what = history_token(h, complete.fencing_token);
+        if (what != NULL && what->attempt && what->thing == key)
+            history_events_owe_ever(h, EVENT_LATE_COMPLETION, complete.fencing_token);
         if (!is_evident(h, &complete))
             sim_fail("record-%u: a TXN completed it under %" PRIu64 ", too late, for %" PRIu64
                      " is the attempt, and nothing tells of it",
