@@ -43,6 +43,7 @@ struct watch_group {
     struct table_node node; /* in `groups`, by the hash of the prefix */
     struct list waiting;    /* of struct watch; never empty */
     struct list marked;     /* in replica_watches.marked while it has been woken */
+    uint64_t wanted;        /* bits of the kinds that anybody has waited for in it */
     uint64_t kinds;         /* bits of the events that woke it */
     size_t prefix_bytes;    /* of its prefix */
 };
@@ -232,7 +233,7 @@ void replica_watches_event(struct replica *r, enum event_type kind, struct slice
     for (size_t size = 0; size <= name.size; size++) {
         if (r->watches.lengths[size] == 0) continue;
         struct watch_group *group = find_group(r, slice_make(name.data, size));
-        if (group == NULL) continue;
+        if (group == NULL || (group->wanted >> kind & 1) == 0) continue;
         group->kinds |= UINT64_C(1) << kind;
         if (list_empty(&group->marked)) list_push_back(&r->watches.marked, &group->marked);
     }
@@ -290,6 +291,7 @@ static int park(struct replica *r, struct watch *w, uint64_t from)
     list_remove(&w->place);
     list_push_back(&group->waiting, &w->place);
     w->group = group;
+    group->wanted |= w->want.kinds != 0 ? w->want.kinds : EVENT_KINDS_ALL;
     w->want.from = from;
     insert_by_end(r, w);
     if (w->caller.parked) return HF_OK;

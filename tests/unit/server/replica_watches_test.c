@@ -264,6 +264,29 @@ static void test_only_who_wants_an_event_is_woken(void **state)
     client_close(&admin);
 }
 
+/* Nobody who waits under a prefix is looked at for an event of a kind that none of them wants; one
+ * who joins them and wants it is. */
+static void test_a_kind_that_nobody_wants_wakes_nobody(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+    begin(&c, w);
+    (void)watch(&c, "a", 1 << EVENT_LOST, 1, WAIT_MS);
+    world_settle(w);
+    replica_watches_event(w->replica, EVENT_ADMIN, slice_of("ab"));
+    assert_true(list_empty(&w->replica->watches.marked));
+    (void)watch(&c, "a", 0, 1, WAIT_MS);
+    world_settle(w);
+    replica_watches_event(w->replica, EVENT_ADMIN, slice_of("b"));
+    assert_true(list_empty(&w->replica->watches.marked));
+    replica_watches_event(w->replica, EVENT_ADMIN, slice_of("ab"));
+    assert_false(list_empty(&w->replica->watches.marked));
+    world_settle(w);
+    expect_silence(&c);
+    assert_int_equal(w->replica->watches.count, 2);
+    client_close(&c);
+}
+
 /* What happens when its wait is over already, but before the mark is made, is in the mark's answer.
  */
 static void test_a_mark_passes_nothing_over(void **state)
@@ -436,6 +459,7 @@ int main(void)
         WORLD_TEST(test_an_idle_watch_gets_a_mark),
         WORLD_TEST(test_each_wait_ends_at_its_time),
         WORLD_TEST(test_only_who_wants_an_event_is_woken),
+        WORLD_TEST(test_a_kind_that_nobody_wants_wakes_nobody),
         WORLD_TEST(test_a_mark_passes_nothing_over),
         WORLD_TEST(test_a_crowd_is_woken_within_a_budget),
         WORLD_TEST(test_a_pass_walks_over_so_many_rows),
