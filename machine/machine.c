@@ -382,6 +382,11 @@ int machine_watch(struct machine *m, const struct msg_watch *watch, struct buffe
 
 /* ------------------------------------------------------------------ numbers */
 
+uint64_t machine_event_next(const struct machine *m)
+{
+    return events_next(m);
+}
+
 uint64_t machine_time_ms(const struct machine *m)
 {
     return m->meta.time_ms;

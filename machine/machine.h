@@ -91,6 +91,9 @@ HF_MUST_USE
 int machine_watch(struct machine *m, const struct msg_watch *watch, struct buffer *body,
                   int *status, struct watch_found *found);
 
+/** The number of the next event; see WATCH. */
+uint64_t machine_event_next(const struct machine *m);
+
 /** Cluster time of the last applied entry, milliseconds. */
 uint64_t machine_time_ms(const struct machine *m);
 

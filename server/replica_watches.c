@@ -370,11 +370,19 @@ static int refuse_all(struct replica *r, int status)
     return rv;
 }
 
+/* While it waited it was not woken, and its group is not about to be: of all that was told nothing
+ * is for it, and its last look need not walk over that. */
+static void pass_over(struct replica *r, struct watch *w)
+{
+    if (list_empty(&w->group->marked)) w->want.from = machine_event_next(r->machine);
+}
+
 static void end_tick(struct replica *r, uint64_t tick)
 {
     const struct list *ends = &r->watches.ends[tick % WATCH_TICKS];
     while (!list_empty(ends)) {
         struct watch *w = HF_CONTAINER_OF(ends->next, struct watch, by_end);
+        pass_over(r, w);
         leave_group(r, w);
         w->final = true;
         confirm(r, w);

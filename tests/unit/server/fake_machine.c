@@ -217,6 +217,12 @@ int machine_watch(struct machine *m, const struct msg_watch *watch, struct buffe
     return machine_read(m, OP_CODE_WATCH, watch, 0, body, status);
 }
 
+uint64_t machine_event_next(const struct machine *m)
+{
+    (void)m;
+    return 1;
+}
+
 uint64_t machine_time_ms(const struct machine *m)
 {
     return counter(m, 't');

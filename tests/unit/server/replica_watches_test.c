@@ -387,6 +387,36 @@ static void test_a_pass_walks_over_so_many_rows(void **state)
     client_close(&c);
 }
 
+/* Who waits has looked at what came and was not for it, though it was not asked: its mark is no gap
+ * where all that it waited behind is kept no longer. */
+static void test_a_mark_is_beyond_all_that_was_not_wanted(void **state)
+{
+    struct world *w = *state;
+    struct client c, admin;
+    const struct msg_config_set window = {
+        .name = slice_of("events_window"),
+        .value = 1000,
+        .reason = slice_of("to see it end"),
+        .operator_name = slice_of("ann"),
+    };
+    begin(&c, w);
+    begin_admin(&admin, w);
+    uint64_t set = client_send(&admin, OP_CODE_CONFIG_SET, &window, 0);
+    world_settle(w);
+    expect_status(&admin, set, HF_OK);
+    uint64_t id = watch(&c, "zz", 0, 2, WAIT_MS);
+    world_settle(w);
+    for (uint8_t i = 0; i < 3; i++) tell_of_500(w, (uint8_t)(10 + i));
+    expect_silence(&c);
+    world_run(w, MARK_MS + 20);
+    struct msg_watch_reply reply = expect_answer(&c, id);
+    assert_int_equal(reply.gap, 0);
+    assert_int_equal(reply.next, machine_event_next(w->replica->machine));
+    assert_int_equal(reply.next, 1502);
+    client_close(&c);
+    client_close(&admin);
+}
+
 /* A connection has so many and no more; one that goes leaves nothing behind. */
 static void test_a_connection_has_so_many_watches_and_takes_them_along(void **state)
 {
@@ -463,6 +493,7 @@ int main(void)
         WORLD_TEST(test_a_mark_passes_nothing_over),
         WORLD_TEST(test_a_crowd_is_woken_within_a_budget),
         WORLD_TEST(test_a_pass_walks_over_so_many_rows),
+        WORLD_TEST(test_a_mark_is_beyond_all_that_was_not_wanted),
         WORLD_TEST(test_a_connection_has_so_many_watches_and_takes_them_along),
         WORLD_TEST(test_lost_leadership_ends_all_watches),
         WORLD_TEST(test_a_stopping_server_ends_all_watches),
