@@ -176,6 +176,17 @@ static void draw_branch_query(struct sim_reader *r, struct reader_query *q)
     q->request.branch_list.count_max = 1 + draw(r, PAGE_ITEMS_MOST);
 }
 
+/* Where now is, what has happened since some event, or which prefixes are on. */
+static void draw_event_query(struct sim_reader *r, struct reader_query *q)
+{
+    uint64_t next = history_events_next(&r->sim->history);
+    *q = (struct reader_query){.op = OP_CODE_EVENT_PREFIXES};
+    if (draw(r, 4) == 0) return;
+    q->op = OP_CODE_WATCH;
+    q->request.watch.from = draw(r, 2) == 0 ? 0 : next - draw(r, next < 100 ? next : 100);
+    q->request.watch.events_max = 1 + draw(r, PAGE_ITEMS_MOST);
+}
+
 static void draw_query(struct sim_reader *r, struct reader_query *q)
 {
     const struct swarm *w = &r->sim->swarm;
@@ -186,6 +197,10 @@ static void draw_query(struct sim_reader *r, struct reader_query *q)
     if (w->timer_count != 0 && draw(r, 8) == 0) {
         *q = (struct reader_query){.op = OP_CODE_TIMER_LIST};
         q->request.timer_list.count_max = 1 + draw(r, PAGE_ITEMS_MOST);
+        return;
+    }
+    if (w->watch_ms != 0 && draw(r, 2) == 0) {
+        draw_event_query(r, q);
         return;
     }
     if (w->transfer_count != 0 && draw(r, 8) == 0) {

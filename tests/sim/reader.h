@@ -39,7 +39,8 @@ struct reader_query {
         struct msg_branch_list branch_list;
         struct msg_config_get config_get;
         struct msg_audit audit;
-        struct msg_empty nothing;     /* FROZEN_LIST */
+        struct msg_watch watch;
+        struct msg_empty nothing;     /* FROZEN_LIST, EVENT_PREFIXES */
     } request;                        /* of that op */
     char name[READER_NAME_BYTES];     /* that it borrows */
     uint32_t waiting;                 /* reads of it under way */

@@ -103,12 +103,12 @@ static void begin(struct sim_task *t)
     uint64_t act = task_draw(t, 32);
     t->mode = MODE_SHARED; /* no lock's */
     t->watch_count = 1 + (uint32_t)task_draw(t, WATCHES_MOST);
-    if (act < 3) {
+    if (act < 5) {
         switch_prefix(t);
-    } else if (act == 3) {
+    } else if (act < 7) {
         set_window(t);
     } else {
-        if (act < 8) begin_anew(t, checks_watch(t));
+        if (act < 14) begin_anew(t, checks_watch(t));
         ask_on(t);
     }
 }

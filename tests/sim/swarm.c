@@ -279,7 +279,7 @@ static void draw_txns(struct swarm *w, uint64_t seed)
  * for then is not kept any more, where everything is told. */
 static void draw_watches(struct swarm *w, uint64_t seed)
 {
-    enum { WEIGHT_LEAST = 4, WEIGHT_MOST = 32, WAIT_MS_LEAST = 10, WAIT_MS_MOST = 10000 };
+    enum { WEIGHT_LEAST = 1, WEIGHT_MOST = 8, WAIT_MS_LEAST = 10, WAIT_MS_MOST = 10000 };
     struct prng p;
     prng_seed(&p, swarm_seed(seed, PURPOSE_WATCHES, 0));
     if (coin(&p)) return;
