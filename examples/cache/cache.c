@@ -59,7 +59,40 @@ void cache_drop(struct cache *c, const char *key)
     memmove(&c->items[at], &c->items[at + 1], (size_t)(c->count - at) * sizeof c->items[0]);
 }
 
-/* "STATE TOKEN KEY" and a line's end; a key may hold anything else. \return 0: it is none. */
+/* A key may hold anything but NUL: what could be a line's end stands as %XX in the file. */
+static void write_key(FILE *file, const char *key)
+{
+    for (const char *p = key; *p != '\0'; p++) {
+        unsigned byte = (unsigned char)*p;
+        if (byte < ' ' || byte == '%') {
+            fprintf(file, "%%%02X", byte);
+        } else {
+            (void)fputc(*p, file);
+        }
+    }
+}
+
+/* The key that was written so, in its place. \return 0: it was not. */
+static int read_key(char *key)
+{
+    char *to = key;
+    for (const char *from = key; *from != '\0'; from++) {
+        char digits[3] = {0};
+        char *end = NULL;
+        *to = *from;
+        if (*from == '%') {
+            strncpy(digits, from + 1, 2);
+            *to = (char)strtoul(digits, &end, 16);
+            if (end != digits + 2 || *to == '\0') return 0;
+            from += 2;
+        }
+        to++;
+    }
+    *to = '\0';
+    return to - key < CACHE_KEY_BYTES;
+}
+
+/* "STATE TOKEN KEY" and a line's end. \return 0: it is none. */
 static int take_line(struct cache *c, char *line)
 {
     char *token = strchr(line, ' ');
@@ -69,7 +102,7 @@ static int take_line(struct cache *c, char *line)
     *newline = '\0';
     char *key = NULL;
     uint64_t number = strtoull(token, &key, 10);
-    if (key == token || *key != ' ' || strlen(key + 1) >= CACHE_KEY_BYTES) return 0;
+    if (key == token || *key != ' ' || !read_key(key + 1)) return 0;
     cache_put(c, key + 1, line, number);
     return 1;
 }
@@ -80,7 +113,7 @@ void cache_open(struct cache *c, const char *path)
     if (c->items == NULL) die("find memory for", path);
     FILE *file = fopen(path, "r");
     if (file == NULL) return;
-    char line[CACHE_KEY_BYTES + CACHE_STATE_BYTES + 32];
+    char line[3 * CACHE_KEY_BYTES + CACHE_STATE_BYTES + 32];
     char *end = NULL;
     if (fgets(line, sizeof line, file) == NULL || strncmp(line, "next ", 5) != 0) die("read", path);
     c->next = strtoull(line + 5, &end, 10);
@@ -101,7 +134,9 @@ void cache_save(const struct cache *c, const char *path)
     fprintf(file, "next %" PRIu64 "\n", c->next);
     for (int i = 0; i < c->count; i++) {
         const struct cached *item = &c->items[i];
-        fprintf(file, "%s %" PRIu64 " %s\n", item->state, item->fencing_token, item->key);
+        fprintf(file, "%s %" PRIu64 " ", item->state, item->fencing_token);
+        write_key(file, item->key);
+        (void)fputc('\n', file);
     }
     int failed = fflush(file) != 0 || fsync(fileno(file)) != 0;
     if (fclose(file) != 0 || failed || rename(draft, path) != 0) die("write", path);
