@@ -77,11 +77,10 @@ static int read_key(char *key)
 {
     char *to = key;
     for (const char *from = key; *from != '\0'; from++) {
-        char digits[3] = {0};
         char *end = NULL;
         *to = *from;
         if (*from == '%') {
-            strncpy(digits, from + 1, 2);
+            char digits[] = {from[1], from[1] != '\0' ? from[2] : '\0', '\0'};
             *to = (char)strtoul(digits, &end, 16);
             if (end != digits + 2 || *to == '\0') return 0;
             from += 2;
