@@ -126,9 +126,10 @@ bool known_state_add(struct known_state *k, struct wire *c, uint32_t locks, uint
 
 /* ------------------------------------------------------------------ comparing it */
 
+/* Who does not lead has said nothing of the state. */
 static int wrong(const char *what, uint32_t index, int rv)
 {
-    if (rv == WIRE_BROKEN || rv == WIRE_SILENT) return rv;
+    if (rv == WIRE_BROKEN || rv == WIRE_SILENT || rv == HF_ENOTLEADER) return rv;
     (void)complain(what, index, rv);
     return HF_ECORRUPT;
 }

@@ -40,8 +40,8 @@ struct known_state {
 bool known_state_add(struct known_state *k, struct wire *c, uint32_t locks, uint32_t records,
                      uint32_t body_bytes);
 
-/** Compare all. \return HF_OK; WIRE_BROKEN or WIRE_SILENT: it stopped answering; HF_ECORRUPT: a
- * wrong answer, printed. */
+/** Compare all. \return HF_OK; WIRE_BROKEN or WIRE_SILENT: it stopped answering; HF_ENOTLEADER: it
+ * does not lead any more; HF_ECORRUPT: a wrong answer, printed. */
 int known_state_compare(const struct known_state *k, uint16_t port);
 
 /** Complete the last running record with a large body, so that the log's last group has many
