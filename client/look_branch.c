@@ -68,22 +68,7 @@ static int show_one_branch(struct look *look)
     struct msg_branch_info info;
     int rv = raw_decode(OP_CODE_BRANCH_GET, &look->reply, &look->arena, &info);
     if (rv != HF_OK) return rv;
-    const struct branch_line line = {
-        .gid = info.gid,
-        .branch = info.branch,
-        .step = info.step,
-        .state = info.state,
-        .lapsed = info.lapsed,
-        .tried = info.tried,
-        .fencing_token = info.fencing_token,
-        .attempt = info.attempt,
-        .failed_count = info.failed_count,
-        .code = info.code,
-        .since_ms = info.since_ms,
-        .left_ms = info.left_ms,
-        .client_name = info.client_name,
-        .peer = info.peer,
-    };
+    const struct branch_line line = raw_branch_line(&info);
     (void)show_branch(&line, look);
     return HF_OK;
 }

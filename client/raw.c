@@ -214,3 +214,23 @@ bool raw_endpoint(hf_client *client, char *out)
     pthread_mutex_unlock(&client->lock);
     return stands;
 }
+
+struct branch_line raw_branch_line(const struct msg_branch_info *info)
+{
+    return (struct branch_line){
+        .gid = info->gid,
+        .branch = info->branch,
+        .step = info->step,
+        .state = info->state,
+        .lapsed = info->lapsed,
+        .tried = info->tried,
+        .fencing_token = info->fencing_token,
+        .attempt = info->attempt,
+        .failed_count = info->failed_count,
+        .code = info->code,
+        .since_ms = info->since_ms,
+        .left_ms = info->left_ms,
+        .client_name = info->client_name,
+        .peer = info->peer,
+    };
+}

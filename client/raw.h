@@ -41,6 +41,9 @@ int raw_wait(hf_client *client, uint16_t op, const void *request, uint64_t wait_
 HF_MUST_USE
 int raw_decode(uint16_t op, const struct buffer *reply, struct arena *arena, void *answer);
 
+/** What the list of branches shows of one that was read whole. Borrows from it. */
+struct branch_line raw_branch_line(const struct msg_branch_info *info);
+
 /** A list that is read page by page. */
 struct raw_pages {
     uint16_t op; /**< LIST, RECORD_LIST, SESSION_LIST, TIMER_LIST, BRANCH_LIST or AUDIT */

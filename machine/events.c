@@ -10,7 +10,27 @@
 
 /* ------------------------------------------------------------------ the window */
 
-/* The oldest goes. The next one is the counter's, but of a later epoch after a restore. */
+int event_get(struct machine *m, uint64_t number, struct row_event *row)
+{
+    struct row_key key = row_key_u64(number);
+    return state_get(m, TABLE_EVENTS, row_key_slice(&key), &row_event_type, row);
+}
+
+int events_find(struct machine *m, uint64_t from, uint64_t *at, struct row_event *row)
+{
+    *at = from;
+    if (from >= events_next(m)) return HF_ENOTFOUND;
+    int rv = event_get(m, from, row);
+    if (rv != HF_ENOTFOUND) return rv;
+    struct row_key key = row_key_u64(from);
+    struct slice found;
+    struct slice value;
+    rv = state_first(m, TABLE_EVENTS, (struct slice){0}, row_key_slice(&key), &found, &value);
+    *at = rv == HF_OK ? row_key_last(found) : events_next(m);
+    return rv == HF_OK ? state_decode(m, &row_event_type, value, row) : rv;
+}
+
+/* The oldest goes. */
 static int drop_first(struct machine *m)
 {
     uint64_t first = m->meta.event_first;
@@ -20,12 +40,11 @@ static int drop_first(struct machine *m)
     m->meta.event_first = 0;
     m->meta_changed = true;
     if (store_count(m->store, TABLE_EVENTS) == 0) return HF_OK;
-    struct slice found;
-    struct slice value;
+    struct row_event row;
+    uint64_t next;
     size_t mark = state_mark(m);
-    key = row_key_u64(first + 1);
-    rv = state_first(m, TABLE_EVENTS, (struct slice){0}, row_key_slice(&key), &found, &value);
-    if (rv == HF_OK) m->meta.event_first = row_key_last(found);
+    rv = events_find(m, first + 1, &next, &row);
+    if (rv == HF_OK) m->meta.event_first = next;
     state_reset(m, mark);
     return rv == HF_ENOTFOUND ? HF_ECORRUPT : rv;
 }

@@ -56,6 +56,23 @@ static inline uint64_t events_next(const struct machine *m)
     return m->meta.restore_epoch << 48 | (m->meta.event_counter + 1);
 }
 
+/** A number without its epoch. */
+static inline uint64_t event_counter_of(uint64_t number)
+{
+    return number & COUNTER_MAX;
+}
+
+/** Read an event; what the row borrows is in scratch. \retval HF_ENOTFOUND it is not kept. */
+HF_MUST_USE
+int event_get(struct machine *m, uint64_t number, struct row_event *row);
+
+/** The first number >= `from` that is kept, and its row. Numbers follow each other: only where a
+ * restore has begun another epoch is it looked for.
+ * \param at Out, also on HF_ENOTFOUND: then it is the next event's, or `from`, if that is above.
+ * \retval HF_ENOTFOUND there is none. */
+HF_MUST_USE
+int events_find(struct machine *m, uint64_t from, uint64_t *at, struct row_event *row);
+
 /** Read the prefixes that are switched on into the machine, as it is opened and when they change.
  */
 HF_MUST_USE

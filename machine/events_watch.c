@@ -9,29 +9,6 @@
 #include "machine/events.h"
 #include "machine/reads.h"
 
-#define COUNTER_OF(number) ((number)&COUNTER_MAX)
-
-static int get(struct machine *m, uint64_t number, struct row_event *row)
-{
-    struct row_key key = row_key_u64(number);
-    return state_get(m, TABLE_EVENTS, row_key_slice(&key), &row_event_type, row);
-}
-
-/* The first number >= `from` that is kept; the next one's if there is none. Its row besides. */
-static int find_from(struct machine *m, uint64_t from, uint64_t *at, struct row_event *row)
-{
-    *at = from;
-    if (from >= events_next(m)) return HF_ENOTFOUND;
-    int rv = get(m, from, row);
-    if (rv != HF_ENOTFOUND) return rv;
-    struct row_key key = row_key_u64(from);
-    struct slice found;
-    struct slice value;
-    rv = state_first(m, TABLE_EVENTS, (struct slice){0}, row_key_slice(&key), &found, &value);
-    *at = rv == HF_OK ? row_key_last(found) : events_next(m);
-    return rv == HF_OK ? state_decode(m, &row_event_type, value, row) : rv;
-}
-
 /* Is nothing lost between what the client has seen, all before `from`, and the event `at`? It is
  * the very next; or the next of a later epoch, and the last one that was seen is of this
  * timeline. */
@@ -41,10 +18,10 @@ static int follows(struct machine *m, uint64_t from, uint64_t at, bool *it)
     *it = at == from;
     if (planted(EVENT_GAP_UNTOLD)) *it = at >> 48 == from >> 48;
     if (planted(EVENT_UNDONE_UNTOLD)) *it = *it || at >> 48 != from >> 48;
-    if (*it || COUNTER_OF(at) != COUNTER_OF(from)) return HF_OK;
-    *it = COUNTER_OF(from) == 1;
+    if (*it || event_counter_of(at) != event_counter_of(from)) return HF_OK;
+    *it = event_counter_of(from) == 1;
     if (*it) return HF_OK;
-    int rv = get(m, from - 1, &before);
+    int rv = event_get(m, from - 1, &before);
     *it = rv == HF_OK;
     return rv == HF_ENOTFOUND ? HF_OK : rv;
 }
@@ -94,7 +71,7 @@ static int fill(struct machine *m, const struct msg_watch *watch, struct read_pa
         if (page->count == page->count_max || page->bytes >= WATCH_PAGE_BYTES_MAX) break;
         struct row_event row;
         size_t mark = state_mark(m);
-        int rv = find_from(m, reply->next, &at, &row);
+        int rv = events_find(m, reply->next, &at, &row);
         if (rv == HF_ENOTFOUND) {
             reply->next = at;
             return HF_OK;
@@ -128,7 +105,7 @@ int events_read(struct machine *m, const struct msg_watch *watch, struct reply_o
     if (watch->from != 0) {
         struct row_event row;
         bool follow = false;
-        int rv = find_from(m, watch->from, &reply.next, &row);
+        int rv = events_find(m, watch->from, &reply.next, &row);
         if (rv == HF_OK || rv == HF_ENOTFOUND) rv = follows(m, watch->from, reply.next, &follow);
         reply.gap = !follow;
         if (rv == HF_OK && !follow && reply.next != end)

@@ -8,11 +8,6 @@
 
 enum { READ_BACK = 64 };
 
-static uint64_t counter_of(uint64_t number)
-{
-    return number & COUNTER_MAX;
-}
-
 static int look_at_event(struct audit *a, uint64_t number, uint64_t *later_ms)
 {
     struct row_event row;
@@ -49,9 +44,9 @@ static int check_window(struct audit *a)
         return audit_fail(a, "the oldest event is %" PRIu64 ", and taken for %" PRIu64, first,
                           meta->event_first);
     if (count == 0) return HF_OK;
-    if (meta->event_counter - counter_of(first) + 1 != count)
+    if (meta->event_counter - event_counter_of(first) + 1 != count)
         return audit_fail(a, "%" PRIu64 " events are kept from %" PRIu64 " to %" PRIu64, count,
-                          counter_of(first), meta->event_counter);
+                          event_counter_of(first), meta->event_counter);
     return look_at_newest(a, events_next(a->m) - 1, count);
 }
 

@@ -132,29 +132,9 @@ const struct verb verb_branches = {
 
 /* ------------------------------------------------------------------ one branch */
 
-static struct branch_line line_of(const struct msg_branch_info *b)
-{
-    return (struct branch_line){
-        .gid = b->gid,
-        .branch = b->branch,
-        .step = b->step,
-        .state = b->state,
-        .lapsed = b->lapsed,
-        .tried = b->tried,
-        .fencing_token = b->fencing_token,
-        .attempt = b->attempt,
-        .failed_count = b->failed_count,
-        .code = b->code,
-        .since_ms = b->since_ms,
-        .left_ms = b->left_ms,
-        .client_name = b->client_name,
-        .peer = b->peer,
-    };
-}
-
 static void print_json(const struct msg_branch_info *b)
 {
-    const struct branch_line line = line_of(b);
+    const struct branch_line line = raw_branch_line(b);
     const struct late_item *late = b->late.items;
     struct json j = {.depth = 0};
     json_object(&j, NULL);
